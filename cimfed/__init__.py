@@ -1,0 +1,3 @@
+"""cimfed: ask the cities of an alliance one question, get one verified answer."""
+
+__version__ = "0.1.0"

@@ -1,0 +1,38 @@
+"""Every limit of the contract, with its reason code (``docs/wire.md`` repeats the table)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+KIB = 1024
+MIB = 1024 * KIB
+
+
+@dataclass(frozen=True)
+class Limits:
+    """Sizes in bytes, times in seconds. Operators may set lower values, never higher ones on the wire."""
+
+    envelope: int = 256 * KIB  # too_large
+    frame: int = 4 * MIB  # too_large
+    policy: int = 16 * MIB  # too_large
+    directory: int = 64 * MIB  # too_large
+    filter_depth: int = 64  # too_deep
+    filter_nodes: int = 4096  # too_large
+    filter_text: int = 32 * KIB  # too_large
+    list_items: int = 1000  # too_large: names, properties, grants, keys of one query
+    query_life: float = 600.0  # expired_query
+    clock_tolerance: float = 30.0  # expired_query
+    groups: int = 1_000_000  # too_large
+    concurrent_per_partner: int = 16  # overloaded
+    concurrent_per_node: int = 64  # overloaded
+    statement_time: float = 600.0  # timed_out
+    gateways_passed: int = 4  # not_via
+    error_detail: int = KIB  # cut
+    head_bytes: int = 16 * MIB  # a head is signed at least so often
+    head_seconds: float = 0.25
+    recheck_seconds: float = 2.0  # how often a running stream's right to run is checked
+    batch_bytes: int = 3 * MIB // 2  # what a batch aims at; 1 to 2 MiB
+    message: int = 4 * MIB + 64 * KIB  # gRPC message, either way
+
+
+LIMITS = Limits()

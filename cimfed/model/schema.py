@@ -1,0 +1,52 @@
+"""Arrow types of the vocabulary: what every file, frame and table holds for a property.
+
+Solids and surfaces are MultiPolygon Z of their boundary surfaces, as ISO WKB. Geometry fields bear
+``geoarrow.wkb`` extension metadata (geoarrow.org, extension types); ``cimfed:unit`` and ``cimfed:mask`` say in
+what unit and how coarsened a column is.
+"""
+
+from __future__ import annotations
+
+import json
+
+import pyarrow as pa
+
+from cimfed.model.vocabulary import Property, Type
+
+GEOARROW = {
+    b"ARROW:extension:name": b"geoarrow.wkb",
+    b"ARROW:extension:metadata": json.dumps(
+        {"crs": "OGC:CRS84", "crs_type": "authority_code"}, separators=(",", ":")
+    ).encode(),
+}
+BOX = pa.struct([(corner, pa.float64()) for corner in ("xmin", "ymin", "xmax", "ymax")])
+UNIT = b"cimfed:unit"
+MASK = b"cimfed:mask"
+
+
+def arrow_type(prop: Property) -> pa.DataType:
+    match prop.type:
+        case Type.TEXT | Type.CODE | Type.JSON:
+            return pa.string()
+        case Type.INTEGER:
+            return pa.int64()
+        case Type.DECIMAL:
+            return pa.decimal128(18, prop.scale)
+        case Type.TIME:
+            return pa.timestamp("us", tz="UTC")
+        case Type.NAMES:
+            return pa.map_(pa.string(), pa.string())
+        case Type.GEOMETRY:
+            return pa.binary()
+        case Type.BOX:
+            return BOX
+
+
+def field(prop: Property, mask: str = "exact") -> pa.Field:
+    """The Arrow field of a property under a mask (``str(Mask)``)."""
+    metadata = dict(GEOARROW) if prop.type is Type.GEOMETRY else {}
+    if prop.unit:
+        metadata[UNIT] = prop.unit.encode()
+    if mask != "exact":
+        metadata[MASK] = mask.encode()
+    return pa.field(prop.name, arrow_type(prop), metadata=metadata or None)
