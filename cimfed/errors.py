@@ -286,9 +286,7 @@ def _walk(cls: type[CimfedError]) -> list[type[CimfedError]]:
     return [cls, *(found for sub in cls.__subclasses__() for found in _walk(sub))]
 
 
-BY_REASON: dict[str, type[CimfedError]] = {
-    cls.reason: cls for cls in _walk(CimfedError) if "reason" in vars(cls)
-}
+BY_REASON: dict[str, type[CimfedError]] = {cls.reason: cls for cls in _walk(CimfedError) if "reason" in vars(cls)}
 """Every documented reason and its class."""
 
 

@@ -94,6 +94,7 @@ class Coverage:
     """A gateway's signed account: every member of the directory it used, and what came of it.
 
     ``total_hash`` is SHA-256 of the payload of the gateway's own total (aggregates only), else empty.
+    ``narrowing`` is the payload of the narrowing that went to the cities: their manifests hold its hash.
     """
 
     request_hash: bytes
@@ -103,6 +104,7 @@ class Coverage:
     now: int
     cities: tuple[CityOutcome, ...]
     total_hash: bytes = b""
+    narrowing: bytes = b""
 
 
 @dataclass(frozen=True)

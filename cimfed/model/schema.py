@@ -42,7 +42,7 @@ def arrow_type(prop: Property) -> pa.DataType:
             return BOX
 
 
-def field(prop: Property, mask: str = "exact") -> pa.Field:
+def field(prop: Property, mask: str = "exact") -> pa.Field[pa.DataType]:
     """The Arrow field of a property under a mask (``str(Mask)``)."""
     metadata = dict(GEOARROW) if prop.type is Type.GEOMETRY else {}
     if prop.unit:

@@ -58,9 +58,7 @@ class Collection:
         try:
             return self.properties[name]
         except KeyError:
-            raise UnknownProperty(
-                f"{self.name} has no property {name[:64]!r}", place=name[:64]
-            ) from None
+            raise UnknownProperty(f"{self.name} has no property {name[:64]!r}", place=name[:64]) from None
 
 
 @dataclass(frozen=True)
