@@ -1,0 +1,59 @@
+"""One city's stream, passed on as the bytes that it sent.
+
+Only the first fields of a frame are read: whose it is, and whether it is the manifest. The city's signature on the
+manifest is checked, so that a coverage never vouches for an ending that clients would refuse. Rows are not looked at.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from cimfed.errors import BadSignature, ChainBroken
+from cimfed.model.answer import BY_CITY, CityOutcome, Manifest
+from cimfed.model.names import CityName
+from cimfed.trust.envelope import PayloadType, verify
+from cimfed.trust.keys import PublicKey
+from cimfed.wire import answers, frames
+
+
+@dataclass
+class Relay:
+    """Follows the frames of one city's answer; ``keep`` also keeps the payloads, for adding up."""
+
+    city: CityName
+    request_hash: bytes
+    keys: tuple[PublicKey, ...]
+    keep: bool = False
+    schema: bytes = b""
+    payloads: list[bytes | memoryview] = field(default_factory=list)
+    outcome: CityOutcome | None = None
+
+    def look(self, data: bytes) -> None:
+        """Takes note of a frame; ChainBroken where it must not be passed on."""
+        frame = frames.decode(data)
+        if frame.city != self.city:
+            raise ChainBroken(f"{self.city} sent a frame in another name")
+        if self.outcome is not None:
+            raise ChainBroken(f"{self.city} sent more after its manifest")
+        match frame.part:
+            case frames.Manifest(envelope):
+                try:
+                    verify(envelope, PayloadType.MANIFEST, self.keys)
+                except BadSignature:
+                    raise ChainBroken(f"{self.city} sent a manifest that its keys did not sign") from None
+                self.outcome = self._ending(answers.decode_manifest(envelope.payload), envelope.payload_hash)
+            case frames.Coverage():
+                raise ChainBroken(f"{self.city} sent a gateway's coverage")
+            case frames.Start(schema, _):
+                self.schema = schema
+            case _:
+                pass
+        if self.keep and frame.payload:
+            self.payloads.append(frame.payload)
+
+    def _ending(self, manifest: Manifest, manifest_hash: bytes) -> CityOutcome:
+        if manifest.request_hash != self.request_hash or manifest.city != self.city:
+            raise ChainBroken(f"{self.city} sent the manifest of another answer")
+        if manifest.outcome not in BY_CITY:
+            raise ChainBroken(f"{self.city} signed an outcome that is not its own to state")
+        return CityOutcome(self.city, manifest.outcome, manifest.reason, manifest.message, manifest_hash)

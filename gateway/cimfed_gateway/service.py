@@ -1,0 +1,212 @@
+"""The gateway's side of QueryService, CatalogService and DirectoryService.
+
+The way of a query, numbered as in the code:
+1. sizes and shape; a partner sends no narrowing;
+2. the signature, by an access key of the very organisation that is on the wire;
+3. the query is for this federation, alive, and names this gateway in ``via``;
+4. routing: signed entries rule out cities that cannot answer;
+5. the decision is logged, then the others are asked side by side;
+6. the total of an aggregate, then the signed coverage: every member, and what came of it.
+
+Nodes check everything again; the gateway's checks only keep hopeless queries off the wire.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from cimfed.query.route import RuledOut, route
+from cimfed.rpc.channel import ChannelPool, stream
+from cimfed.wire.queries import decode_query
+
+from cimfed.errors import BadQuery, ExpiredQuery, NotAddressed, NotAllowed, NotVia
+from cimfed.model.answer import CityOutcome, Coverage, Narrowing, Outcome
+from cimfed.model.limits import LIMITS
+from cimfed.model.names import CityName, GatewayName
+from cimfed.query.query import Aggregate, Catalog, Query, Read
+from cimfed.rpc.identity import peer_of
+from cimfed.trust.directory import Directory, DirectorySource
+from cimfed.trust.envelope import Envelope, PayloadType, seal
+from cimfed.trust.keys import Signer
+from cimfed.wire import answers, envelopes, frames
+from cimfed_gateway.fanout import Emit, Patience, ask
+from cimfed_gateway.merge import add_up
+from cimfed_gateway.registry import Registry
+from cimfed_gateway.relay import Relay
+from cimfed_gateway.tables import Decision, Journal
+
+READ = "/cimfed.v1.QueryService/Read"
+AGGREGATE = "/cimfed.v1.QueryService/Aggregate"
+CATALOG = "/cimfed.v1.CatalogService/Catalog"
+KINDS = {READ: Read, AGGREGATE: Aggregate, CATALOG: Catalog}
+MARGIN = 0.5  # seconds kept of the caller's time for the total and the coverage
+
+
+@dataclass(frozen=True)
+class Asked:
+    """A query that passed checks 1 to 3."""
+
+    query: Query
+    envelope: Envelope
+    organisation: str
+    directory: Directory
+
+
+@dataclass
+class Gateway:
+    name: GatewayName
+    signer: Signer
+    directories: DirectorySource
+    channels: ChannelPool
+    journal: Journal
+    registry: Registry
+    patience: Patience
+    now: Callable[[], int]  # microseconds since the epoch
+
+    def handlers(self) -> Mapping[str, Callable[[bytes, Any], Any]]:
+        """Stream handlers by full method name."""
+        return {method: self._handler(method) for method in KINDS}
+
+    def _handler(self, method: str) -> Callable[[bytes, Any], Any]:
+        async def handle(request: bytes, context: Any) -> None:
+            await self.answer(method, request, context)
+
+        return handle
+
+    async def answer(self, method: str, request: bytes, context: Any) -> None:
+        now = self.now()
+        asked = self.check(method, request, peer_of(context).name, now)
+        directory = asked.directory
+        ruled_out = route(asked.query, directory.routing_entries(now))
+        cities = [city for city, why in ruled_out.items() if why is None]
+        sequence = await asyncio.to_thread(self._log, asked, cities, now)
+        outcomes: dict[CityName, CityOutcome] = {
+            city: self._ruled_out(directory, city, why, now) for city, why in ruled_out.items() if why is not None
+        }
+        try:
+            narrowing, relays = self._relays(asked, cities)
+            await self._ask_all(method, asked, narrowing, relays, context, outcomes)
+            coverage = await self._finish(asked, relays, outcomes, narrowing, context)
+            await context.write(frames.encode(frames.Frame(self.name, frames.Coverage(coverage))))
+        finally:
+            record = " ".join(f"{city}={item.outcome}" for city, item in sorted(outcomes.items()))
+            await asyncio.shield(asyncio.to_thread(self.journal.end, sequence, record or "nothing"))
+
+    def check(self, method: str, request: bytes, caller: str, now: int) -> Asked:
+        """Checks 1 to 3 of the module's docstring."""
+        envelope, narrowings = envelopes.decode_ask(request)
+        if narrowings:
+            raise BadQuery("a partner sends no narrowing")
+        directory = self.directories.current(now)
+        key = directory.verify_query(envelope, now)
+        if key.organisation != caller:
+            raise NotAllowed("the query is signed by another organisation than the caller")
+        query = decode_query(envelope.payload)
+        if not isinstance(query.request, KINDS[method]):
+            raise BadQuery("the query's request is not of the kind that this method answers")
+        if query.federation != directory.federation:
+            raise NotAddressed("the query is for another federation")
+        if not query.issued - LIMITS.clock_tolerance * 1e6 <= now < query.expires + LIMITS.clock_tolerance * 1e6:
+            raise ExpiredQuery("the query is not of this time", remedy="Check this computer's clock and ask again")
+        if self.name not in query.via:
+            raise NotVia(f"the query does not name {self.name} in via")
+        return Asked(query, envelope, key.organisation, directory)
+
+    def _log(self, asked: Asked, cities: list[CityName], now: int) -> int:
+        return self.journal.begin(
+            Decision(
+                time=now,
+                request_hash=asked.envelope.payload_hash.hex(),
+                organisation=asked.organisation,
+                key_id=asked.envelope.signatures[0].key_id.hex(),
+                asked=" ".join(cities),
+            )
+        )
+
+    def _ruled_out(self, directory: Directory, city: CityName, why: RuledOut, now: int) -> CityOutcome:
+        entry = directory.routing(city, now)
+        return CityOutcome(
+            city,
+            Outcome.RULED_OUT,
+            reason=str(why.reason),
+            routing_hash=entry.envelope.payload_hash if entry else b"",
+        )
+
+    def _relays(self, asked: Asked, cities: list[CityName]) -> tuple[Envelope, list[Relay]]:
+        request_hash = asked.envelope.payload_hash
+        narrowing = seal(
+            PayloadType.NARROWING, answers.encode_narrowing(Narrowing(request_hash, self.name)), self.signer
+        )
+        keep = isinstance(asked.query.request, Aggregate)
+        return narrowing, [Relay(city, request_hash, asked.directory.member(city).node_keys, keep) for city in cities]
+
+    async def _ask_all(
+        self,
+        method: str,
+        asked: Asked,
+        narrowing: Envelope,
+        relays: list[Relay],
+        context: Any,
+        outcomes: dict[CityName, CityOutcome],
+    ) -> None:
+        request = envelopes.encode_ask(asked.envelope, (narrowing,))
+        patience = self._patience(context)
+        emit = _one_at_a_time(context)
+
+        async def ask_one(relay: Relay) -> None:
+            def open_stream(seconds: float) -> AsyncIterator[bytes]:
+                return stream(self.channels.member(relay.city), method, request, seconds)
+
+            outcomes[relay.city] = await ask(relay, open_stream, emit, patience, self.registry)
+
+        async with asyncio.TaskGroup() as group:
+            for relay in relays:
+                group.create_task(ask_one(relay))
+
+    def _patience(self, context: Any) -> Patience:
+        """What the caller's deadline leaves, if it set one."""
+        remaining = context.time_remaining()
+        whole = self.patience.whole if remaining is None else min(self.patience.whole, max(remaining - MARGIN, 0.1))
+        return Patience(whole, min(self.patience.silence, whole))
+
+    async def _finish(
+        self,
+        asked: Asked,
+        relays: list[Relay],
+        outcomes: Mapping[CityName, CityOutcome],
+        narrowing: Envelope,
+        context: Any,
+    ) -> Envelope:
+        total_hash = b""
+        request = asked.query.request
+        answered = [relay for relay in relays if outcomes[relay.city].outcome is Outcome.ANSWERED]
+        if isinstance(request, Aggregate) and answered:
+            total = await asyncio.to_thread(add_up, self.name, request, answered)
+            for data in total.frames:
+                await context.write(data)
+            total_hash = total.hash
+        coverage = Coverage(
+            request_hash=asked.envelope.payload_hash,
+            federation=asked.directory.federation,
+            gateway=self.name,
+            directory_version=asked.directory.version,
+            now=self.now(),
+            cities=tuple(outcomes[city] for city in sorted(outcomes)),
+            total_hash=total_hash,
+            narrowing=narrowing.payload,
+        )
+        return seal(PayloadType.COVERAGE, answers.encode_coverage(coverage), self.signer)
+
+
+def _one_at_a_time(context: Any) -> Emit:
+    """Writes whole frames in turn; waiting for a slow caller makes the cities wait."""
+    turn = asyncio.Lock()
+
+    async def emit(data: bytes) -> None:
+        async with turn:
+            await context.write(data)
+
+    return emit
