@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import aclosing
 from dataclasses import dataclass
 
@@ -20,7 +20,7 @@ from cimfed_gateway.relay import Relay
 log = logging.getLogger(__name__)
 
 Emit = Callable[[bytes], Awaitable[None]]
-Open = Callable[[float], AsyncIterator[bytes]]
+Open = Callable[[float], AsyncGenerator[bytes, None]]
 """Opens one city's stream with a deadline in seconds; raises CimfedError for what goes wrong."""
 
 

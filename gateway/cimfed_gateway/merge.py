@@ -25,6 +25,9 @@ class Total:
     hash: bytes
 
 
+NO_TOTAL = Total((), b"")
+
+
 def add_up(gateway: str, request: Aggregate, parts: Sequence[Relay]) -> Total:
     """The merged state of the cities that answered, as frames in the gateway's name."""
     state = algebra.merge(request, [_table(part) for part in parts])

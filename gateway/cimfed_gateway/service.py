@@ -14,33 +14,35 @@ Nodes check everything again; the gateway's checks only keep hopeless queries of
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Mapping
+import logging
+from collections.abc import AsyncGenerator, Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from cimfed.query.route import RuledOut, route
-from cimfed.rpc.channel import ChannelPool, stream
 from cimfed.wire.queries import decode_query
 
-from cimfed.errors import BadQuery, ExpiredQuery, NotAddressed, NotAllowed, NotVia
+from cimfed.errors import BadQuery, CimfedError, ExpiredQuery, NotAddressed, NotAllowed, NotVia
 from cimfed.model.answer import CityOutcome, Coverage, Narrowing, Outcome
 from cimfed.model.limits import LIMITS
 from cimfed.model.names import CityName, GatewayName
-from cimfed.query.query import Aggregate, Catalog, Query, Read
-from cimfed.rpc.identity import peer_of
+from cimfed.query.query import Aggregate, Catalog, Query, Read, Request
+from cimfed.query.route import RuledOut, route
+from cimfed.rpc.authorisation import AGGREGATE, CATALOG, READ
+from cimfed.rpc.channel import ChannelPool
+from cimfed.rpc.identity import current_peer
+from cimfed.trust.asker import verify_query
 from cimfed.trust.directory import Directory, DirectorySource
 from cimfed.trust.envelope import Envelope, PayloadType, seal
 from cimfed.trust.keys import Signer
 from cimfed.wire import answers, envelopes, frames
 from cimfed_gateway.fanout import Emit, Patience, ask
-from cimfed_gateway.merge import add_up
+from cimfed_gateway.merge import NO_TOTAL, Total, add_up
 from cimfed_gateway.registry import Registry
 from cimfed_gateway.relay import Relay
 from cimfed_gateway.tables import Decision, Journal
 
-READ = "/cimfed.v1.QueryService/Read"
-AGGREGATE = "/cimfed.v1.QueryService/Aggregate"
-CATALOG = "/cimfed.v1.CatalogService/Catalog"
+log = logging.getLogger(__name__)
+
 KINDS = {READ: Read, AGGREGATE: Aggregate, CATALOG: Catalog}
 MARGIN = 0.5  # seconds kept of the caller's time for the total and the coverage
 
@@ -78,13 +80,13 @@ class Gateway:
 
     async def answer(self, method: str, request: bytes, context: Any) -> None:
         now = self.now()
-        asked = self.check(method, request, peer_of(context).name, now)
+        asked = self.check(method, request, current_peer().name, now)
         directory = asked.directory
-        ruled_out = route(asked.query, directory.routing_entries(now))
+        ruled_out = route(asked.query, {city: member.entry for city, member in directory.members.items()})
         cities = [city for city, why in ruled_out.items() if why is None]
         sequence = await asyncio.to_thread(self._log, asked, cities, now)
         outcomes: dict[CityName, CityOutcome] = {
-            city: self._ruled_out(directory, city, why, now) for city, why in ruled_out.items() if why is not None
+            city: _ruled_out(directory, city, why) for city, why in ruled_out.items() if why is not None
         }
         try:
             narrowing, relays = self._relays(asked, cities)
@@ -101,7 +103,7 @@ class Gateway:
         if narrowings:
             raise BadQuery("a partner sends no narrowing")
         directory = self.directories.current(now)
-        key = directory.verify_query(envelope, now)
+        key = verify_query(envelope, directory, now)
         if key.organisation != caller:
             raise NotAllowed("the query is signed by another organisation than the caller")
         query = decode_query(envelope.payload)
@@ -126,22 +128,13 @@ class Gateway:
             )
         )
 
-    def _ruled_out(self, directory: Directory, city: CityName, why: RuledOut, now: int) -> CityOutcome:
-        entry = directory.routing(city, now)
-        return CityOutcome(
-            city,
-            Outcome.RULED_OUT,
-            reason=str(why.reason),
-            routing_hash=entry.envelope.payload_hash if entry else b"",
-        )
-
     def _relays(self, asked: Asked, cities: list[CityName]) -> tuple[Envelope, list[Relay]]:
         request_hash = asked.envelope.payload_hash
         narrowing = seal(
             PayloadType.NARROWING, answers.encode_narrowing(Narrowing(request_hash, self.name)), self.signer
         )
         keep = isinstance(asked.query.request, Aggregate)
-        return narrowing, [Relay(city, request_hash, asked.directory.member(city).node_keys, keep) for city in cities]
+        return narrowing, [Relay(city, request_hash, asked.directory.member(city).keys, keep) for city in cities]
 
     async def _ask_all(
         self,
@@ -157,8 +150,8 @@ class Gateway:
         emit = _one_at_a_time(context)
 
         async def ask_one(relay: Relay) -> None:
-            def open_stream(seconds: float) -> AsyncIterator[bytes]:
-                return stream(self.channels.member(relay.city), method, request, seconds)
+            def open_stream(seconds: float) -> AsyncGenerator[bytes, None]:
+                return self.channels.stream(relay.city, method, request, seconds)
 
             outcomes[relay.city] = await ask(relay, open_stream, emit, patience, self.registry)
 
@@ -172,6 +165,16 @@ class Gateway:
         whole = self.patience.whole if remaining is None else min(self.patience.whole, max(remaining - MARGIN, 0.1))
         return Patience(whole, min(self.patience.silence, whole))
 
+    def _total(self, request: Request, answered: list[Relay]) -> Total:
+        if not isinstance(request, Aggregate) or not answered:
+            return NO_TOTAL
+        try:
+            return add_up(self.name, request, answered)
+        except CimfedError as error:
+            # A city's part does not add up. Clients add up themselves and find which; the others' answers stand.
+            log.warning("no total: %s", error)
+            return NO_TOTAL
+
     async def _finish(
         self,
         asked: Asked,
@@ -180,14 +183,10 @@ class Gateway:
         narrowing: Envelope,
         context: Any,
     ) -> Envelope:
-        total_hash = b""
-        request = asked.query.request
         answered = [relay for relay in relays if outcomes[relay.city].outcome is Outcome.ANSWERED]
-        if isinstance(request, Aggregate) and answered:
-            total = await asyncio.to_thread(add_up, self.name, request, answered)
-            for data in total.frames:
-                await context.write(data)
-            total_hash = total.hash
+        total = await asyncio.to_thread(self._total, asked.query.request, answered)
+        for data in total.frames:
+            await context.write(data)
         coverage = Coverage(
             request_hash=asked.envelope.payload_hash,
             federation=asked.directory.federation,
@@ -195,10 +194,17 @@ class Gateway:
             directory_version=asked.directory.version,
             now=self.now(),
             cities=tuple(outcomes[city] for city in sorted(outcomes)),
-            total_hash=total_hash,
+            total_hash=total.hash,
             narrowing=narrowing.payload,
         )
         return seal(PayloadType.COVERAGE, answers.encode_coverage(coverage), self.signer)
+
+
+def _ruled_out(directory: Directory, city: CityName, why: RuledOut) -> CityOutcome:
+    routing = directory.routing(city)
+    return CityOutcome(
+        city, Outcome.RULED_OUT, reason=str(why), routing_hash=routing[1].payload_hash if routing else b""
+    )
 
 
 def _one_at_a_time(context: Any) -> Emit:

@@ -1,0 +1,103 @@
+"""`cimfed-gateway init | serve`."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from cimfed import console
+from cimfed.model.names import Kind, federation, gateway_name
+from cimfed.rpc import clock
+from cimfed.rpc.channel import ChannelPool
+from cimfed.rpc.mirror import mirror
+from cimfed.rpc.run import run
+from cimfed.rpc.server import Server
+from cimfed.trust.directory_file import FileDirectory
+from cimfed.trust.files import create_file
+from cimfed.trust.identity_files import load_issuing_key, load_public_key, load_signer, make_identity
+from cimfed.trust.tls import LeafSource, Use
+from cimfed_gateway.config import FILE, Home, toml
+from cimfed_gateway.fanout import Patience
+from cimfed_gateway.registry import Registry
+from cimfed_gateway.service import Gateway
+from cimfed_gateway.tables import Journal
+
+app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
+HOME = Annotated[Path, typer.Option(help="The gateway's folder.", envvar="CIMFED_GATEWAY_HOME")]
+
+
+@app.command()
+def init(
+    name: Annotated[str, typer.Argument(help="Such as gw.alliance.")],
+    home: HOME,
+    federation_name: Annotated[str, typer.Option("--federation", help="Such as sco.")],
+    address: Annotated[str, typer.Option(help="host:port that partners dial.")],
+    registrar_key: Annotated[Path, typer.Option(help="The registrar's public key, a .pub file: pinned from now on.")],
+    directory: Annotated[Path, typer.Option(help="The signed directory file, as it will be kept up to date.")],
+    listen: Annotated[str, typer.Option(help="host:port to bind; the address where not given.")] = "",
+) -> None:
+    """Makes the gateway's keys, settings and card."""
+    gateway_name(name)
+    registrar = load_public_key(registrar_key)
+    home.mkdir(mode=0o750, parents=True, exist_ok=True)
+    card = make_identity(home, name, federation(federation_name), clock.now(), address)
+    settings = {
+        "name": name,
+        "federation": federation_name,
+        "listen": listen or address,
+        "registrar_key": registrar.text,
+        "directory": str(directory.resolve()),
+    }
+    create_file(home / FILE, toml(settings).encode())
+    console.out.print(f"{name} has its keys in {home / 'keys'}, fingerprint {card.fingerprint}")
+    console.out.print(f"Give {home / 'card.json'} to the administrator (cimfed member add), then: cimfed-gateway serve")
+
+
+@app.command()
+def serve(
+    home: HOME,
+    ready_file: Annotated[Path | None, typer.Option(help="Written with host:port once it serves.")] = None,
+) -> None:
+    """Serves until it is told to end (SIGTERM, Ctrl-C)."""
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s")
+    asyncio.run(_serve(Home.load(home), ready_file))
+
+
+async def _serve(home: Home, ready_file: Path | None) -> None:
+    directories = FileDirectory(home.directory, home.registrar_key, home.directory_state)
+    issuing = load_issuing_key(home.path)
+    alliance = directories.current(clock.now()).federation
+    channels = ChannelPool(directories, LeafSource(issuing, alliance, home.name, Use.CLIENT))
+    journal = Journal.open(home.journal)
+    gateway = Gateway(
+        name=home.name,
+        signer=load_signer(home.path, Kind.GATEWAY),
+        directories=directories,
+        channels=channels,
+        journal=journal,
+        registry=Registry(time.monotonic),
+        patience=Patience(home.settings.city_time, home.settings.city_silence),
+        now=clock.now,
+    )
+    server = Server(
+        Kind.GATEWAY,
+        home.settings.listen,
+        directories,
+        LeafSource(issuing, alliance, home.name, Use.SERVER),
+        gateway.handlers(),
+        mirror(directories),
+    )
+    try:
+        await run(server, home.settings.listen.rpartition(":")[0], ready_file=ready_file)
+    finally:
+        await channels.close()
+        journal.close()
+
+
+def main() -> None:
+    console.run(app)
