@@ -93,7 +93,7 @@ class CityOutcome:
 class Coverage:
     """A gateway's signed account: every member of the directory it used, and what came of it.
 
-    ``total_hash`` is SHA-256 of the payload of the gateway's own total (aggregates only), else empty.
+    ``total_hash`` is the hash of the gateway's own total (docs/wire.md, "Total"; aggregates only), else empty.
     ``narrowing`` is the payload of the narrowing that went to the cities: their manifests hold its hash.
     """
 

@@ -114,7 +114,7 @@ def _entry(document: Any) -> RoutingEntry:
 def _valid(value: Any) -> tuple[int, int]:
     if isinstance(value, list) and len(value) == 2 and all(isinstance(text, str) for text in value):
         start, end = (parse_instant(text) for text in value)
-        if start is not None and end is not None and start < end:
+        if start is not None and end is not None and 0 <= start < end:
             return start, end
     raise BadDirectory("not two instants, the earlier first", place="routing.valid")
 

@@ -1,8 +1,8 @@
 """The shape of a grant: what it gives, in a form that can be met, hashed and compiled.
 
-A shape is rows (predicates), areas (whole objects), columns each with a mask, the finest level of detail and a
-validity. ``meet`` (in ``cimfed.policy.meet``) gives the tighter of two shapes; ``cimfed_node.views`` turns a shape
-and a snapshot into a view by one statement.
+A shape is rows (predicates), areas (whole objects), columns each with a mask, the finest level of detail, a
+validity, obligations, and whom the answer may pass through. ``meet`` (in ``cimfed.policy.meet``) gives the tighter
+of two shapes; ``cimfed_node.views`` turns a shape and a snapshot into a view by one statement.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from decimal import Decimal
 from enum import StrEnum
 
+from cimfed.model.vocabulary import VOCABULARY, Property, Type
 from cimfed.query.expression import Expression
 
 
@@ -29,11 +30,28 @@ class Mask:
     width: Decimal | None = None
 
     def __str__(self) -> str:
-        return f"band({self.width})" if self.kind is MaskKind.BAND else str(self.kind)
+        """``exact``, ``band(5)`` or ``null``: one text for one mask, as Arrow field metadata has it."""
+        return str(self.kind) if self.width is None else f"band({width_text(self.width)})"
 
 
 EXACT = Mask(MaskKind.EXACT)
 NULL = Mask(MaskKind.NULL)
+MAX_WIDTH = Decimal(10) ** 9
+"""Bands wider than this say nothing any more; the meet of bands that would need one is NULL."""
+
+
+def band(width: Decimal) -> Mask:
+    return Mask(MaskKind.BAND, width)
+
+
+def width_text(width: Decimal) -> str:
+    """The width without exponent and trailing zeros: 5, 2.5, 1000."""
+    return format(width.normalize(), "f")
+
+
+def mask_value(mask: Mask) -> str | dict[str, str]:
+    """The mask as canonical JSON has it."""
+    return str(mask) if mask.width is None else {"band": width_text(mask.width)}
 
 
 @dataclass(frozen=True)
@@ -42,7 +60,7 @@ class Shape:
 
     ``rows``: conjoined predicates, a set so that order cannot matter.
     ``areas``: WKB (OGC:CRS84, normalised) of areas, conjoined; an object without geometry_lod0 lies in none.
-    ``columns``: mask by property name; a property not named is not there.
+    ``columns``: mask by name, of the columns that the grant names; ``view_columns`` adds those that follow.
     ``max_lod``: finest level of detail given; None: no geometry and no box.
     ``valid``: half-open, microseconds since the epoch.
     """
@@ -54,4 +72,39 @@ class Shape:
     max_lod: int | None
     valid: tuple[int, int]
     obligations: frozenset[str] = frozenset()
-    via: frozenset[str] | None = None  # gateways that may see it; None: any, or direct
+    via: frozenset[str] | None = None  # gateways that may present it, and the word "direct"; None: any of them
+
+
+DIRECT = "direct"
+"""Stands in ``via`` for the partner itself, with no gateway between."""
+
+
+def view_columns(shape: Shape) -> dict[str, Mask]:
+    """Every column of the view of a shape, in the vocabulary's order.
+
+    These are ``city``, the columns that the shape names, geometry up to ``max_lod``, and ``bbox`` where there is
+    geometry. A named column that needs a finer level of detail than the shape gives (zmin, zmax) is not there.
+    """
+    found: dict[str, Mask] = {}
+    for name, prop in VOCABULARY.collections[shape.collection].properties.items():
+        if name == "city" or (follows_geometry(prop) and _has_level(prop, shape.max_lod)):
+            found[name] = EXACT
+        elif name in shape.columns and (not prop.levels or _has_level(prop, shape.max_lod)):
+            found[name] = shape.columns[name]
+    return found
+
+
+def follows_geometry(prop: Property) -> bool:
+    """Whether the column comes with ``max_lod`` alone and is never named."""
+    return prop.type in (Type.GEOMETRY, Type.BOX)
+
+
+def lowest_level(prop: Property) -> int:
+    """The least ``max_lod`` at which a column stands that depends on geometry."""
+    if prop.type is Type.GEOMETRY:
+        return int(prop.name.removeprefix("geometry_lod"))
+    return min(prop.levels, default=0)
+
+
+def _has_level(prop: Property, max_lod: int | None) -> bool:
+    return max_lod is not None and lowest_level(prop) <= max_lod
