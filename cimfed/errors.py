@@ -218,6 +218,18 @@ class DataLoss(CimfedError):
     exit_code = 8
 
 
+class Forged(DataLoss):
+    """A part of an answer that the city or gateway in whose name it comes did not sign."""
+
+    reason = "forged"
+
+
+class BadAnswer(DataLoss):
+    """A signed part of an answer that has not the agreed form: its maker's fault, not the way's."""
+
+    reason = "bad_answer"
+
+
 class ChainBroken(DataLoss):
     """A batch was changed, dropped, doubled, moved or spliced."""
 

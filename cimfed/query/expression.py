@@ -130,6 +130,4 @@ def operands(node: Expression) -> tuple[Operand, ...]:
 
 def properties(node: Expression) -> frozenset[str]:
     """Names of all properties that the tree mentions."""
-    return frozenset(
-        operand.name for part in walk(node) for operand in operands(part) if isinstance(operand, Property)
-    )
+    return frozenset(operand.name for part in walk(node) for operand in operands(part) if isinstance(operand, Property))

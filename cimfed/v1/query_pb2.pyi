@@ -23,6 +23,13 @@ class Function(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     FUNCTION_MIN: _ClassVar[Function]
     FUNCTION_MAX: _ClassVar[Function]
 
+class Connective(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
+    __slots__ = ()
+    CONNECTIVE_UNSPECIFIED: _ClassVar[Connective]
+    CONNECTIVE_NOT: _ClassVar[Connective]
+    CONNECTIVE_AND: _ClassVar[Connective]
+    CONNECTIVE_OR: _ClassVar[Connective]
+
 class Comparator(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     __slots__ = ()
     COMPARATOR_UNSPECIFIED: _ClassVar[Comparator]
@@ -42,6 +49,10 @@ FUNCTION_SUM: Function
 FUNCTION_MEAN: Function
 FUNCTION_MIN: Function
 FUNCTION_MAX: Function
+CONNECTIVE_UNSPECIFIED: Connective
+CONNECTIVE_NOT: Connective
+CONNECTIVE_AND: Connective
+CONNECTIVE_OR: Connective
 COMPARATOR_UNSPECIFIED: Comparator
 COMPARATOR_EQ: Comparator
 COMPARATOR_NE: Comparator
@@ -125,26 +136,21 @@ class Catalog(_message.Message):
     def __init__(self, collection: _Optional[str] = ...) -> None: ...
 
 class Expression(_message.Message):
-    __slots__ = ("comparison", "between", "is_null", "box")
+    __slots__ = ("comparison", "between", "is_null", "box", "connective", "parts")
     COMPARISON_FIELD_NUMBER: _ClassVar[int]
     IN_FIELD_NUMBER: _ClassVar[int]
     BETWEEN_FIELD_NUMBER: _ClassVar[int]
     IS_NULL_FIELD_NUMBER: _ClassVar[int]
     BOX_FIELD_NUMBER: _ClassVar[int]
-    NOT_FIELD_NUMBER: _ClassVar[int]
-    AND_FIELD_NUMBER: _ClassVar[int]
-    OR_FIELD_NUMBER: _ClassVar[int]
+    CONNECTIVE_FIELD_NUMBER: _ClassVar[int]
+    PARTS_FIELD_NUMBER: _ClassVar[int]
     comparison: Comparison
     between: Between
     is_null: IsNull
     box: Box
-    def __init__(self, comparison: _Optional[_Union[Comparison, _Mapping]] = ..., between: _Optional[_Union[Between, _Mapping]] = ..., is_null: _Optional[_Union[IsNull, _Mapping]] = ..., box: _Optional[_Union[Box, _Mapping]] = ..., **kwargs) -> None: ...
-
-class Expressions(_message.Message):
-    __slots__ = ("items",)
-    ITEMS_FIELD_NUMBER: _ClassVar[int]
-    items: _containers.RepeatedCompositeFieldContainer[Expression]
-    def __init__(self, items: _Optional[_Iterable[_Union[Expression, _Mapping]]] = ...) -> None: ...
+    connective: Connective
+    parts: _containers.RepeatedCompositeFieldContainer[Expression]
+    def __init__(self, comparison: _Optional[_Union[Comparison, _Mapping]] = ..., between: _Optional[_Union[Between, _Mapping]] = ..., is_null: _Optional[_Union[IsNull, _Mapping]] = ..., box: _Optional[_Union[Box, _Mapping]] = ..., connective: _Optional[_Union[Connective, str]] = ..., parts: _Optional[_Iterable[_Union[Expression, _Mapping]]] = ..., **kwargs) -> None: ...
 
 class Comparison(_message.Message):
     __slots__ = ("op", "left", "right")

@@ -23,6 +23,10 @@ def _parse(message: Message, data: bytes, what: str) -> None:
         message.ParseFromString(data)
     except DecodeError:
         raise ChainBroken(f"{what} cannot be parsed") from None
+    _known(message, what)
+
+
+def _known(message: Message, what: str) -> None:
     if len(UnknownFieldSet(message)):
         raise ChainBroken(f"{what} has fields that this release does not know", remedy="Upgrade cimfed")
 
@@ -117,6 +121,8 @@ def encode_coverage(coverage: Coverage) -> bytes:
 def decode_coverage(data: bytes) -> Coverage:
     message = answer_pb2.Coverage()
     _parse(message, data, "a coverage")
+    for item in message.cities:
+        _known(item, "a line of a coverage")
     return Coverage(
         request_hash=_hash(message.request_hash, "a coverage's request hash"),
         federation=Federation(message.federation),

@@ -25,6 +25,7 @@ from cimfed.errors import BadQuery, CimfedError, ExpiredQuery, NotAddressed, Not
 from cimfed.model.answer import CityOutcome, Coverage, Narrowing, Outcome
 from cimfed.model.limits import LIMITS
 from cimfed.model.names import CityName, GatewayName
+from cimfed.query.check import check
 from cimfed.query.query import Aggregate, Catalog, Query, Read, Request
 from cimfed.query.route import RuledOut, route
 from cimfed.rpc.authorisation import AGGREGATE, CATALOG, READ
@@ -107,6 +108,7 @@ class Gateway:
         if key.organisation != caller:
             raise NotAllowed("the query is signed by another organisation than the caller")
         query = decode_query(envelope.payload)
+        check(query, leave_unknown=True)
         if not isinstance(query.request, KINDS[method]):
             raise BadQuery("the query's request is not of the kind that this method answers")
         if query.federation != directory.federation:

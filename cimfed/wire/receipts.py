@@ -1,0 +1,80 @@
+"""Receipts as bytes: an answer without its rows."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from google.protobuf.message import DecodeError
+from google.protobuf.unknown_fields import UnknownFieldSet
+
+from cimfed.errors import BadAnswer, TooLarge
+from cimfed.model.limits import LIMITS
+from cimfed.model.names import CityName
+from cimfed.trust.envelope import Envelope
+from cimfed.v1 import receipt_pb2
+from cimfed.wire.envelopes import from_message, to_message
+
+VERSION = 1
+MAX_BYTES = 4 * LIMITS.directory
+
+
+@dataclass(frozen=True)
+class CityReceipt:
+    """``schema`` is empty for a city that refused before it started."""
+
+    city: CityName
+    schema: bytes
+    batch_hashes: tuple[bytes, ...]
+    manifest: Envelope
+
+
+@dataclass(frozen=True)
+class Receipt:
+    """``coverage`` is None where one city was asked directly; ``directory`` is its file, byte for byte."""
+
+    query: Envelope
+    cities: tuple[CityReceipt, ...]
+    coverage: Envelope | None
+    directory: bytes
+
+
+def encode_receipt(receipt: Receipt) -> bytes:
+    message = receipt_pb2.Receipt(
+        version=VERSION,
+        query=to_message(receipt.query),
+        cities=[
+            receipt_pb2.CityReceipt(
+                city=item.city,
+                schema=item.schema,
+                batch_hashes=item.batch_hashes,
+                manifest=to_message(item.manifest),
+            )
+            for item in receipt.cities
+        ],
+        directory=receipt.directory,
+    )
+    if receipt.coverage is not None:
+        message.coverage.CopyFrom(to_message(receipt.coverage))
+    return message.SerializeToString()
+
+
+def decode_receipt(data: bytes) -> Receipt:
+    """BadAnswer for bytes that are none of this release, TooLarge above ``MAX_BYTES``. Nothing is verified yet."""
+    if len(data) > MAX_BYTES:
+        raise TooLarge(f"the receipt has {len(data)} bytes, more than {MAX_BYTES}")
+    message = receipt_pb2.Receipt()
+    try:
+        message.ParseFromString(data)
+    except DecodeError:
+        raise BadAnswer("this is not a receipt") from None
+    if message.version != VERSION or len(UnknownFieldSet(message)):
+        raise BadAnswer(f"this is not a receipt of version {VERSION}", remedy="Upgrade cimfed if it is a newer one")
+    return Receipt(
+        query=from_message(message.query),
+        cities=tuple(
+            CityReceipt(CityName(item.city), item.schema, tuple(item.batch_hashes), from_message(item.manifest))
+            for item in message.cities
+        ),
+        coverage=from_message(message.coverage) if message.HasField("coverage") else None,
+        directory=message.directory,
+    )
