@@ -43,6 +43,11 @@ def run(app: typer.Typer) -> None:
         sys.exit(1)
 
 
+def say(text: str) -> None:
+    """One line of a result, as it stands; not wrapped, so that paths can be copied."""
+    out.print(text, markup=False, soft_wrap=True)
+
+
 def table(columns: Sequence[str], rows: Iterable[Sequence[object]], title: str | None = None) -> Table:
     """A table whose cells are text as it stands; None is an empty cell."""
     made = Table(*columns, title=title, title_justify="left", header_style="bold")

@@ -10,8 +10,8 @@ from alliance import City
 BUILDINGS = {"cn.qingdao": 2000, "kz.almaty": 1600, "uz.tashkent": 1200}
 EXTENTS = {
     "cn.qingdao": (119.5, 35.5, 121.1, 37.2),
-    "kz.almaty": (76.5, 43.0, 77.3, 43.5),
-    "uz.tashkent": (69.0, 41.1, 69.5, 41.5),
+    "kz.almaty": (76.3, 42.9, 77.6, 43.8),
+    "uz.tashkent": (68.8, 40.9, 69.8, 41.7),
 }
 
 
@@ -98,11 +98,11 @@ WORLD = (-180.0, -90.0, 180.0, 90.0)
 def real(data: Path, mappings: Path) -> list[City]:
     """Six cities over `../shared/data` or a folder like it."""
 
-    def districts(name: str, file: str, country: str, extent: tuple[float, float, float, float]) -> City:
+    def districts(name: str, file: str, mapping: str, country: str, extent: tuple[float, float, float, float]) -> City:
         return City(
             name,
             (
-                (str(data / file), "--collection", "admin_unit", "--mapping", str(mappings / f"{name}.yaml")),
+                (str(data / file), "--collection", "admin_unit", "--mapping", str(mappings / mapping)),
                 (
                     str(data / "powerplants/database_GEODB.csv"), "--collection", "facility",
                     "--mapping", str(mappings / "powerplants.yaml"), "--crs", "OGC:CRS84",
@@ -120,9 +120,15 @@ def real(data: Path, mappings: Path) -> list[City]:
         )
 
     return [
-        districts("ru.moscow", "moscow/moscow_districts.geojson", "RUS", (36.5, 55.0, 38.2, 56.1)),
-        districts("in.delhi", "delhi/Delhi_Wards.geojson", "IND", (76.7, 28.3, 77.4, 29.0)),
-        districts("uz.tashkent", "tashkent/tashkent_districts.geojson", "UZB", (69.0, 41.1, 69.5, 41.5)),
+        districts("ru.moscow", "moscow/moscow_districts.geojson", "ru.moscow.yaml", "RUS", (36.5, 55.0, 38.2, 56.1)),
+        districts("in.delhi", "delhi/Delhi_Wards.geojson", "in.delhi.yaml", "IND", (76.7, 28.3, 77.4, 29.0)),
+        districts(
+            "uz.tashkent",
+            "tashkent/tashkent_districts.geojson",
+            "uz.tashkent-districts.yaml",
+            "UZB",
+            (69.0, 41.1, 69.5, 41.5),
+        ),
         buildings("cn.shanghai", "derived/shanghai_lod1_4549.city.json", (121.3, 31.0, 121.7, 31.4)),
         buildings("nl.delft", "delft/delft.city.json", (4.2, 51.9, 4.5, 52.1)),
         buildings("ch.zurich", "zurich/zurich_subset_lod2.city.json", (8.4, 47.2, 8.7, 47.5)),

@@ -1,0 +1,1 @@
+"""Asking a federation: connect, read, aggregate, catalogue; every answer is verified here."""

@@ -36,6 +36,7 @@ class PayloadType(StrEnum):
     POLICY = "application/vnd.cimfed.policy.v1+json"
     ROUTING = "application/vnd.cimfed.routing.v1+json"
     DIRECTORY = "application/vnd.cimfed.directory.v1+json"
+    CARD = "application/vnd.cimfed.card.v1+json"
 
 
 @dataclass(frozen=True)

@@ -19,8 +19,6 @@ from collections.abc import AsyncGenerator, Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from cimfed.wire.queries import decode_query
-
 from cimfed.errors import BadQuery, CimfedError, ExpiredQuery, NotAddressed, NotAllowed, NotVia
 from cimfed.model.answer import CityOutcome, Coverage, Narrowing, Outcome
 from cimfed.model.limits import LIMITS
@@ -36,6 +34,7 @@ from cimfed.trust.directory import Directory, DirectorySource
 from cimfed.trust.envelope import Envelope, PayloadType, seal
 from cimfed.trust.keys import Signer
 from cimfed.wire import answers, envelopes, frames
+from cimfed.wire.queries import decode_query
 from cimfed_gateway.fanout import Emit, Patience, ask
 from cimfed_gateway.merge import NO_TOTAL, Total, add_up
 from cimfed_gateway.registry import Registry

@@ -52,4 +52,4 @@ class Chance:
         cumulated = np.cumsum(weights, axis=-1)
         drawn = self.uniform(stream, numbers) * cumulated[..., -1]
         below = (cumulated <= drawn[:, None]).sum(axis=-1)
-        return np.minimum(below, weights.shape[-1] - 1).astype(np.int64)
+        return np.asarray(np.minimum(below, weights.shape[-1] - 1), dtype=np.int64)

@@ -17,7 +17,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from citygen.chance import Chance, Floats, Ints
-from citygen.presets import Preset
+from citygen.preset import Preset
 
 CELL = 480.0
 QUARTER = 400.0
@@ -68,7 +68,7 @@ ODDS = np.array(
     ]
 )
 
-# Corners as (x, y) of a box of 1 by 1; "s" and "t" stand for a wing's part of width and depth, "S" and "T" for the rest.
+# Corners as (x, y) of a box of 1 by 1: "s" and "t" are a wing's part of width and depth, "S" and "T" the rest.
 _CORNERS = (
     "00 10 11 01",
     "00 10 1t st s1 01",
@@ -122,7 +122,7 @@ def quarters(preset: Preset, chance: Chance, buildings: int) -> Quarters:
     radius = CELL * np.sqrt(buildings / LOTS_PER_CELL / np.pi / preset.land) + CELL / 2
     span = int(radius / CELL * 2.0) + 4
     column, row = (part.ravel() for part in np.meshgrid(np.arange(-span, span + 1), np.arange(-span, span + 1)))
-    x, y = column * CELL, row * CELL
+    x, y = np.float64(CELL) * column, np.float64(CELL) * row
     number = (column + 5000) * 10007 + row + 5000  # one for each cell, whatever the city's size
     inhabited = preset.on_land(x, y, CELL / 2) & (chance.uniform("park", number) >= PARKS)
     inhabited |= (column == 0) & (row == 0)
@@ -138,7 +138,7 @@ def quarters(preset: Preset, chance: Chance, buildings: int) -> Quarters:
     kind = chance.choice("kind", number, odds)
     kind[0] = KIND["towers"]
 
-    sites = np.array([(place.east, place.north) for place in preset.districts]) * radius
+    sites = np.array([(place.east, place.north) for place in preset.districts]) * (0.8 * radius)
     district = np.argmin((x[:, None] - sites[:, 0]) ** 2 + (y[:, None] - sites[:, 1]) ** 2, axis=1)
     angle = chance.between("angle/district", district, -9.0, 9.0) + chance.between("angle", number, -2.0, 2.0)
 
@@ -147,7 +147,9 @@ def quarters(preset: Preset, chance: Chance, buildings: int) -> Quarters:
     count = int(np.searchsorted(first, buildings, side="left"))
     if count > len(x):
         raise ValueError(f"{preset.city} has no room for {buildings} buildings")
-    return Quarters(x[:count], y[:count], np.radians(angle[:count]), kind[:count], district[:count], reach[:count], first[:count])
+    return Quarters(
+        x[:count], y[:count], np.radians(angle[:count]), kind[:count], district[:count], reach[:count], first[:count]
+    )
 
 
 def lots(preset: Preset, chance: Chance, city: Quarters, start: int, stop: int) -> Lots:
@@ -156,7 +158,9 @@ def lots(preset: Preset, chance: Chance, city: Quarters, start: int, stop: int) 
     quarter = np.searchsorted(city.first, number, side="right") - 1
     place = number - city.first[quarter]
     kind = city.kind[quarter]
-    blocks, columns, rows = (np.array([getattr(k, name) for k in KINDS])[kind] for name in ("blocks", "columns", "rows"))
+    blocks, columns, rows = (
+        np.array([getattr(k, name) for k in KINDS])[kind] for name in ("blocks", "columns", "rows")
+    )
     street, wing = (np.array([getattr(k, name) for k in KINDS])[kind] for name in ("street", "wing"))
     low, high = np.array([k.cover for k in KINDS])[kind].T
 
@@ -198,7 +202,7 @@ def _corners(shape: Ints, s: Floats, t: Floats, turned: np.ndarray) -> Floats:
     found = np.zeros((len(shape), MOST_CORNERS, 2))
     for number, names in enumerate(_CORNERS):
         chosen = shape == number
-        for place, (x, y) in enumerate(names.split()):
+        for place, (x, y) in enumerate(map(tuple, names.split())):
             found[chosen, place, 0] = values[x][chosen]
             found[chosen, place, 1] = values[y][chosen]
     # Half a turn keeps the rings' sense, which a reflection would not.

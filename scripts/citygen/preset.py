@@ -11,12 +11,9 @@ import numpy as np
 from citygen.chance import Chance, Floats
 
 if TYPE_CHECKING:
+    from citygen.columns import Columns
     from citygen.layout import Lots
     from citygen.stock import Stock
-
-    Columns = dict[str, list[object]]
-    Attributes = Callable[[Lots, Stock, Chance], Columns]
-    Identifiers = Callable[[Lots, Stock, Chance], list[str]]
 
 
 @dataclass(frozen=True)
@@ -52,7 +49,8 @@ class Preset:
     height: float  # how much higher or lower than the middle of the three cities
     heating: float  # energy for heating and cooling, likewise
     founded: int
-    identifiers: Identifiers
-    attributes: Attributes
+    identifiers: Callable[[Lots, Stock, Chance], list[str]]
+    attributes: Callable[[Lots, Stock, Chance], Columns]
     names: dict[str, str]
+    classes: bool  # whether it records energy classes
     omits: bool

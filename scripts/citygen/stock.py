@@ -67,7 +67,9 @@ def stock(preset: Preset, chance: Chance, lots: Lots) -> Stock:
     storeys, height = _heights(preset, chance, lots, function)
 
     tall = storeys > 9
-    cellars = np.where(tall, 1 + np.rint(2.2 * chance.uniform("cellars", number)), chance.uniform("cellars", number) < 0.3)
+    cellars = np.where(
+        tall, 1 + np.rint(2.2 * chance.uniform("cellars", number)), chance.uniform("cellars", number) < 0.3
+    )
     middle = np.where(kind == KIND["towers"], 2008, np.where(lots.reach < 0.5, 1972, 1988))
     year = np.rint(middle + 17.0 * chance.normal("year", number)).astype(np.int64)
     year = np.clip(year, preset.founded, 2025)
@@ -106,7 +108,9 @@ def _heights(preset: Preset, chance: Chance, lots: Lots, function: Ints) -> tupl
     number, kind = lots.number, lots.kind
     centrality = np.clip(1.0 - lots.reach, 0.0, 1.0)
     median: Floats = MEDIAN[kind] * np.where(kind == KIND["towers"], 0.55 + 1.1 * centrality**2, 0.9 + 0.2 * centrality)
-    target = median * np.where(median > 10.0, preset.height, 1.0) * np.exp(SPREAD[kind] * chance.normal("height", number))
+    target = (
+        median * np.where(median > 10.0, preset.height, 1.0) * np.exp(SPREAD[kind] * chance.normal("height", number))
+    )
     storey = STOREY[function] * chance.between("storey", number, 0.94, 1.06)
     most = np.minimum(MOST_STOREYS[function], ((preset.tallest - 2.0) / storey).astype(np.int64))
     storeys = np.clip(np.rint((target - 0.8) / storey), 1, most).astype(np.int64)

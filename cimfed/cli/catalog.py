@@ -1,0 +1,84 @@
+"""`cimfed catalog`: what the cities grant and list."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import pyarrow as pa
+import typer
+
+from cimfed import console
+from cimfed.cli import asking, passphrase
+from cimfed.cli.output import Rows, Target
+from cimfed.client.coverage import plain
+
+LISTED = "listed, not granted"
+
+
+def catalog(
+    collection: Annotated[str | None, typer.Argument(help="Only this collection.")] = None,
+    purpose: Annotated[str | None, typer.Option("--purpose", help="Only grants that serve this purpose.")] = None,
+    city: asking.CityOption = None,
+    require: asking.RequireOption = "any",
+    output: asking.OutputOption = None,
+    format: asking.FormatOption = None,
+    receipt: asking.ReceiptOption = None,
+    json: asking.JsonOption = False,
+    timeout: asking.TimeoutOption = None,
+    profile: asking.ProfileOption = None,
+    gateway: asking.GatewayOption = None,
+    direct: asking.DirectOption = None,
+    passphrase_file: passphrase.FileOption = None,
+) -> None:
+    """Shows what each city grants to you, and what it lists without granting; files have one row for a property."""
+    target = Target.of(output, format, None, True)
+    with asking.federation(profile, gateway, direct, passphrase_file) as fed:
+        answer = fed.catalog(collection, cities=city, require=asking.required(require), timeout=timeout)
+        asking.put_out(
+            answer,
+            target,
+            "catalog",
+            asking.Ending(receipt, json),
+            print_grants,
+            lambda: of_purpose(answer.to_table(), purpose),
+        )
+
+
+def of_purpose(rows: pa.Table, purpose: str | None) -> pa.Table:
+    """Grants that serve a purpose, and what is only listed."""
+    if purpose is None:
+        return rows
+    serves = [row is None or purpose in row.split() for row in rows["purposes"].to_pylist()]
+    return rows.filter(pa.array(serves))
+
+
+def print_grants(rows: Rows) -> None:
+    """One line for each grant: for which purposes, which properties, how many rows, until when."""
+    assert isinstance(rows, pa.Table)
+    grants: dict[tuple[str, str, str], list[dict[str, object]]] = {}
+    for row in rows.to_pylist():
+        grants.setdefault((row["city"], row["collection"], row["grant"] or LISTED), []).append(row)
+    lines = [(*key, *_line(found)) for key, found in sorted(grants.items())]
+    if lines:
+        head = ("city", "collection", "grant", "purposes", "properties", "rows", "until", "obligations", "licence")
+        console.out.print(console.table(head, [tuple(plain(cell) for cell in line) for line in lines]))
+    else:
+        console.err.print("nothing is granted to you or listed")
+
+
+def _line(rows: list[dict[str, object]]) -> tuple[str, ...]:
+    first = rows[0]
+    until = first["valid_to"]
+    return (
+        str(first["purposes"] or ""),
+        ", ".join(_property(row) for row in rows),
+        "" if first["rows"] is None else f"{first['rows']:,}",
+        f"{until:%Y-%m-%d}" if until is not None else "",
+        str(first["obligations"] or ""),
+        str(first["licence"] or ""),
+    )
+
+
+def _property(row: dict[str, object]) -> str:
+    mask = row["mask"]
+    return f"{row['property']}" + (f" {mask}" if mask and mask != "exact" else "")

@@ -1,0 +1,151 @@
+"""Where rows go: a table on a terminal, CSV in a pipe, or a file of the format that its name says.
+
+A file gets its name only when the answer was verified to its end; until then it has a hidden one beside it, which is
+removed when anything goes wrong. What goes to standard output cannot be taken back: there the exit code tells.
+
+Answers up to ``SMALL`` bytes are verified before the first byte is written, and have the columns that some city gave;
+longer ones are written as they come and have all columns of the query.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+
+from cimfed.cli import output_geo, output_text
+from cimfed.client.geo import LEVELS, PREFIX
+from cimfed.errors import BadConfig
+
+SMALL = 64 * 1024 * 1024
+CHUNK = 65_536  # rows that are made into text at a time
+Rows = pa.Table | pa.RecordBatchReader
+STDOUT = "-"
+
+
+class Format(StrEnum):
+    TABLE = "table"
+    CSV = "csv"
+    GEOJSON = "geojson"
+    GPKG = "gpkg"
+    PARQUET = "parquet"
+    ARROW = "arrow"
+    ARROWS = "arrows"
+
+
+_BY_SUFFIX = {
+    ".csv": Format.CSV,
+    ".geojson": Format.GEOJSON,
+    ".json": Format.GEOJSON,
+    ".gpkg": Format.GPKG,
+    ".parquet": Format.PARQUET,
+    ".geoparquet": Format.PARQUET,
+    ".arrow": Format.ARROW,
+    ".feather": Format.ARROW,
+    ".arrows": Format.ARROWS,
+}
+_STREAMS = (Format.TABLE, Format.CSV, Format.GEOJSON, Format.ARROWS)
+
+
+@dataclass(frozen=True)
+class Target:
+    """``path`` is None for standard output. ``lod``: of the one geometry that GeoJSON and GeoPackage hold."""
+
+    path: Path | None
+    format: Format
+    lod: int | None = None
+    geometry: bool = True
+
+    @classmethod
+    def of(cls, output: str | None, format: Format | None, lod: int | None, geometry: bool) -> Target:
+        if output is None or output == STDOUT:
+            chosen = format or (Format.TABLE if output is None and sys.stdout.isatty() else Format.CSV)
+            if chosen is Format.ARROW:
+                chosen = Format.ARROWS
+            if chosen not in _STREAMS:
+                raise BadConfig(f"{chosen} cannot be written to standard output", remedy="Name a file: -o FILE")
+            return cls(None, chosen, lod, geometry)
+        path = Path(output)
+        chosen_for_file = format or _BY_SUFFIX.get(path.suffix.lower())
+        if chosen_for_file is None or chosen_for_file is Format.TABLE:
+            raise BadConfig(
+                f"no format is known for {path.name!r}", remedy=f"Use one of {', '.join(_BY_SUFFIX)}, or --format"
+            )
+        if not path.parent.is_dir():
+            raise BadConfig(f"there is no folder {path.parent}")
+        return cls(path, chosen_for_file, lod, geometry)
+
+
+def write(rows: Rows, target: Target, layer: str) -> None:
+    """Reads an answer's rows to their verified end into the target (not for TABLE). ``layer``: of a GeoPackage."""
+    source = rows.to_reader(max_chunksize=CHUNK) if isinstance(rows, pa.Table) else rows
+    if not target.geometry:
+        source = _without_geometry(source)
+    geometry = _geometry(source.schema, target.lod)
+    if target.path is None:
+        _stream(source, sys.stdout.buffer, target.format, geometry)
+        sys.stdout.buffer.flush()
+        return
+    with _put_in_place(target.path) as temporary:
+        match target.format:
+            case Format.GPKG:
+                output_geo.write_gpkg(source, temporary, layer, geometry)
+            case Format.PARQUET:
+                output_geo.write_parquet(source, temporary, geometry)
+            case _:
+                with open(temporary, "wb") as file:
+                    _stream(source, file, target.format, geometry)
+        _drain(source)
+
+
+def _stream(source: pa.RecordBatchReader, file: Any, format: Format, geometry: str | None) -> None:
+    match format:
+        case Format.CSV:
+            output_text.write_csv(source, file)
+        case Format.GEOJSON:
+            output_text.write_geojson(source, file, geometry)
+        case _:
+            new: Callable[..., pa.ipc.RecordBatchStreamWriter | pa.ipc.RecordBatchFileWriter]
+            new = pa.ipc.new_file if format is Format.ARROW else pa.ipc.new_stream
+            with new(file, source.schema) as writer:
+                for batch in source:
+                    writer.write_batch(batch)
+
+
+def _drain(source: pa.RecordBatchReader) -> None:
+    """A writer that stopped reading early must not make an answer look verified."""
+    for _ in source:
+        raise BadConfig("the file was not written to its end")
+
+
+def _geometry(schema: pa.Schema, lod: int | None) -> str | None:
+    """The geometry column to write: the named level, or the footprint, or the finest."""
+    have = [level for level in LEVELS if f"{PREFIX}{level}" in schema.names]
+    if lod is None:
+        return f"{PREFIX}{0 if 0 in have else have[0]}" if have else None
+    if lod not in have:
+        raise BadConfig(f"the answer has no geometry of level {lod}", remedy=f"It has {have}" if have else None)
+    return f"{PREFIX}{lod}"
+
+
+def _without_geometry(source: pa.RecordBatchReader) -> pa.RecordBatchReader:
+    names = [name for name in source.schema.names if name != "bbox" and not name.startswith(PREFIX)]
+    schema = pa.schema([source.schema.field(name) for name in names])
+    return pa.RecordBatchReader.from_batches(schema, (batch.select(names) for batch in source))
+
+
+@contextmanager
+def _put_in_place(path: Path) -> Iterator[Path]:
+    """A name to write to; it becomes ``path`` when the block ends well and goes away when it does not."""
+    with tempfile.TemporaryDirectory(prefix=f".{path.name}.", dir=path.parent) as folder:
+        temporary = Path(folder) / path.name
+        yield temporary
+        os.replace(temporary, path)

@@ -1,0 +1,131 @@
+"""`cimfed policy new-key | sign | show | publish`: the steward's policy and what the directory gets of it."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from cimfed import console
+from cimfed.cli import passphrase, registrar
+from cimfed.cli.member import routing_of
+from cimfed.errors import BadPolicy, BadSignature
+from cimfed.model.instants import instant_text
+from cimfed.model.limits import LIMITS
+from cimfed.model.routing import parse_routing
+from cimfed.policy.document import SALT_BYTES, compose
+from cimfed.policy.grant import Grant, Policy
+from cimfed.policy.lint import Severity, lint
+from cimfed.policy.payload import from_payload, policy_hash, routing_entry, to_payload
+from cimfed.policy.shape import EXACT
+from cimfed.trust.envelope import PayloadType, from_json, seal, to_json
+from cimfed.trust.files import create_file
+from cimfed.trust.identity_files import make_signing_key, read
+from cimfed.trust.publish import with_routing
+
+app = typer.Typer(no_args_is_help=True, help="A city's access policy: signed by its steward, published in part.")
+SUFFIX, ROUTING_SUFFIX = ".policy.json", ".routing.json"
+
+
+@app.command()
+def new_key(
+    out: Annotated[Path, typer.Argument(help="Where the private key goes; the public one gets the suffix .pub.")],
+    passphrase_file: passphrase.FileOption = None,
+    no_passphrase: passphrase.NoneOption = False,
+) -> None:
+    """Makes a steward's key. Keep it offline: whoever has it decides what the city gives."""
+    key = make_signing_key(out, passphrase.new_passphrase(passphrase_file, no_passphrase))
+    console.say(f"made {out} and {out.with_suffix('.pub')}, key id {key.id.hex()[:16]}")
+
+
+@app.command()
+def sign(
+    policy: Annotated[Path, typer.Argument(help="The policy, in YAML.")],
+    key: Annotated[Path, typer.Option(help="The steward's private key.")],
+    out: Annotated[Path, typer.Option(help=f"The signed policy, *{SUFFIX}; the routing entry goes beside it.")],
+    accept_findings: Annotated[bool, typer.Option(help="Sign in spite of lint errors.")] = False,
+    passphrase_file: passphrase.FileOption = None,
+) -> None:
+    """Checks a policy, embeds its areas and signs it, with the routing entry for the directory."""
+    if not out.name.endswith(SUFFIX):
+        raise BadPolicy(f"the signed file must be called *{SUFFIX}", place=str(out))
+    composed = compose(
+        read(policy).decode("utf-8", "replace"),
+        str(policy),
+        lambda path: (policy.parent / path).read_bytes(),
+        secrets.token_bytes(SALT_BYTES),
+    )
+    findings = lint(composed)
+    for finding in findings:
+        console.err.print(str(finding), markup=False)
+    if not accept_findings and any(finding.severity is Severity.ERROR for finding in findings):
+        raise BadPolicy(
+            "the policy has lint errors", place=str(policy), remedy="Correct it, or sign with --accept-findings"
+        )
+    payload = to_payload(composed)
+    signer = passphrase.open_key(key, passphrase_file)
+    try:
+        create_file(out, to_json(seal(PayloadType.POLICY, payload, signer)))
+        routing = seal(PayloadType.ROUTING, routing_entry(composed, payload), signer)
+    finally:
+        signer.close()
+    beside = out.with_name(out.name.removesuffix(SUFFIX) + ROUTING_SUFFIX)
+    create_file(beside, to_json(routing))
+    console.say(f"signed version {composed.version} of {composed.city}: {out} for its node, {beside} to publish")
+
+
+@app.command()
+def show(policy: Annotated[Path, typer.Argument(help=f"A signed policy, *{SUFFIX}.")]) -> None:
+    """Shows what a signed policy gives. Whose signature it bears is for the node to check."""
+    try:
+        envelope = from_json(read(policy), 2 * LIMITS.policy)
+    except BadSignature as error:
+        raise BadPolicy(error.message, place=str(policy)) from None
+    if envelope.payload_type != PayloadType.POLICY:
+        raise BadPolicy("not a signed policy", place=str(policy))
+    signed = from_payload(envelope.payload, str(policy))
+    start, end = map(instant_text, signed.valid)
+    console.say(f"{signed.city}, version {signed.version}, valid {start} to {end}")
+    console.say(f"hash {policy_hash(envelope.payload).hex()}")
+    for signature in envelope.signatures:
+        console.say(f"signed by key {signature.key_id.hex()[:16]}")
+    for grant in signed.grants:
+        console.out.print(console.table(("grant", grant.id), _rows(signed, grant)))
+
+
+@app.command()
+def publish(
+    routing: Annotated[Path, typer.Argument(help=f"*{ROUTING_SUFFIX}, as `cimfed policy sign` wrote it.")],
+    home: registrar.HomeOption,
+    days: registrar.DaysOption = registrar.LIFE_DAYS,
+    passphrase_file: passphrase.FileOption = None,
+) -> None:
+    """Puts a city's routing entry into the directory."""
+    envelope = routing_of(routing)
+    city = parse_routing(envelope.payload).city
+    registrar.change(home, passphrase_file, lambda listing: with_routing(listing, city, envelope), days)
+
+
+def _rows(policy: Policy, grant: Grant) -> list[tuple[str, object]]:
+    subjects = grant.subjects
+    columns = [name if mask == EXACT else f"{name}: {mask}" for name, mask in sorted(grant.columns.items())]
+    narrowed = [word for word, part in (("a condition", grant.rows), ("an area", grant.area)) if part is not None]
+    return [
+        ("to", " and ".join(_words(words) for words in (subjects.org, subjects.country, subjects.role) if words)),
+        ("for", _words(grant.purposes)),
+        ("collection", grant.collection),
+        ("columns", ", ".join(columns)),
+        ("geometry", "none" if grant.max_lod is None else f"to level of detail {grant.max_lod}"),
+        ("objects", "those of " + " and ".join(narrowed) if narrowed else "all"),
+        ("valid", " to ".join(instant_text(time) for time in grant.valid or policy.valid)),
+        ("through", "any gateway, or directly" if grant.via is None else _words(grant.via)),
+        ("obligations", _words(grant.obligations)),
+        ("agreement", grant.agreement.id if grant.agreement else ""),
+    ]
+
+
+def _words(words: Iterable[str]) -> str:
+    return ", ".join(sorted(words))

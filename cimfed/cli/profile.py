@@ -1,0 +1,48 @@
+"""`cimfed profile new`: a partner's keys and connection profile."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from cimfed import console
+from cimfed.cli import passphrase
+from cimfed.client.profile import Profile, profile_home, write_profile
+from cimfed.errors import Conflict
+from cimfed.model.names import federation, gateway_name, partner_name
+from cimfed.rpc import clock
+from cimfed.trust.directory_format import parse
+from cimfed.trust.files import replace_file
+from cimfed.trust.identity_files import load_public_key, make_identity, read
+
+app = typer.Typer(no_args_is_help=True, help="Connection profiles of a partner.")
+
+
+@app.command()
+def new(
+    profile: Annotated[str, typer.Argument(help="A short name of your choice, or a path.")],
+    name: Annotated[str, typer.Argument(help="The institution, such as inst.tsinghua.")],
+    of: Annotated[str, typer.Option("--federation", help="Such as sco.")],
+    registrar_key: Annotated[Path, typer.Option(help="registrar.pub of the administrator: what you will trust.")],
+    directory: Annotated[Path, typer.Option(help="The federation's signed directory.json.")],
+    gateway: Annotated[str, typer.Option(help="The gateway to ask, such as gw.alliance.")],
+    passphrase_file: passphrase.FileOption = None,
+    no_passphrase: passphrase.NoneOption = False,
+) -> None:
+    """Makes an institution's keys and profile, and the card that its administrator lists it by."""
+    home = profile_home(profile)
+    made = Profile(home, partner_name(name), federation(of), load_public_key(registrar_key), gateway_name(gateway))
+    now = clock.now()
+    current = parse(read(directory), made.registrar, now)
+    if current.federation != made.federation:
+        raise Conflict(f"this is the directory of {current.federation}, not of {made.federation}")
+    if home.exists() and any(home.iterdir()):
+        raise Conflict(f"there is a profile in {home} already", remedy="Choose another name, or remove it yourself")
+    secret = passphrase.new_passphrase(passphrase_file, no_passphrase)
+    card = make_identity(home, made.name, made.federation, now, passphrase=secret)
+    replace_file(made.directory, current.content)
+    write_profile(made)
+    console.say(f"made the profile {profile} in {home}, fingerprint {card.fingerprint}")
+    console.say(f"Send {made.card} to the administrator and tell them the fingerprint by another way")

@@ -1,0 +1,99 @@
+"""The registrar's folder: ``registrar.key``, ``registrar.pub`` and ``directory.json``, and changes to the last.
+
+What ``cimfed member``, ``partner`` and ``policy publish`` share: read the directory, change its listing, sign and
+replace the file. A change that changes nothing publishes nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from cimfed import console
+from cimfed.cli.passphrase import open_key
+from cimfed.errors import BadConfig, BadDirectory, Conflict
+from cimfed.model.instants import instant_text
+from cimfed.model.names import Federation, Kind
+from cimfed.rpc import clock
+from cimfed.trust.card import Card, parse_card
+from cimfed.trust.directory import Directory, Listing
+from cimfed.trust.directory_format import parse_however_old
+from cimfed.trust.files import replace_file
+from cimfed.trust.identity_files import load_public_key, load_signing_key, make_signing_key, read
+from cimfed.trust.keys import KeySigner
+from cimfed.trust.publish import DAY, publish
+
+HomeOption = Annotated[Path, typer.Option("--home", help="The registrar's folder.", envvar="CIMFED_REGISTRAR_HOME")]
+DaysOption = Annotated[int, typer.Option("--days", help="Readers refuse the directory after so many days.", min=1)]
+LIFE_DAYS = 90
+
+
+def found(of: Federation, home: Path, passphrase: bytes | None, days: int) -> Directory:
+    """A new federation: its registrar's key and a directory that lists nobody."""
+    home.mkdir(parents=True, exist_ok=True)
+    if _path(home).exists():
+        raise Conflict(f"there is a directory in {home} already")
+    make_signing_key(_key(home), passphrase)
+    directory = publish(of, Listing(), None, clock.now(), open_signer(home, passphrase), days * DAY)
+    replace_file(_path(home), directory.content)
+    return directory
+
+
+def open_signer(home: Path, passphrase: bytes | None) -> KeySigner:
+    return load_signing_key(_key(home), passphrase)
+
+
+def current(home: Path) -> Directory:
+    """The directory as it was last published, also when it has expired."""
+    return parse_however_old(read(_path(home)), load_public_key(home / "registrar.pub"))
+
+
+def change(
+    home: Path,
+    passphrase_file: Path | None,
+    edit: Callable[[Listing], Listing],
+    days: int = LIFE_DAYS,
+    always: bool = False,
+) -> Directory:
+    """Publishes what ``edit`` makes of the listing, and says so. ``always``: even where that is the same."""
+    previous = current(home)
+    listing = edit(previous.listing)
+    if listing == previous.listing and not always:
+        console.say(f"nothing to change: version {previous.version} says so already")
+        return previous
+    signer = open_key(_key(home), passphrase_file)
+    try:
+        directory = publish(previous.federation, listing, previous, clock.now(), signer, days * DAY)
+    finally:
+        signer.close()
+    if read(_path(home)) != previous.content:
+        raise Conflict("somebody else has published meanwhile", remedy="Do it again")
+    replace_file(_path(home), directory.content)
+    console.say(f"published version {directory.version}, valid until {instant_text(directory.expires)}")
+    return directory
+
+
+def card_of(path: Path, home: Path, *kinds: Kind) -> Card:
+    """A card that may be listed in this federation; its fingerprint is shown for the administrator to compare."""
+    try:
+        card = parse_card(read(path))
+    except BadDirectory as error:
+        raise BadDirectory(error.message, place=str(path), remedy=error.remedy) from None
+    of = current(home).federation
+    if card.federation != of:
+        raise BadDirectory(f"this card is for {card.federation}, the directory is of {of}", place=str(path))
+    if card.kind not in kinds:
+        raise BadConfig(f"this is the card of a {card.kind}", place=str(path))
+    console.say(f"{card.kind} {card.name}, fingerprint {card.fingerprint}")
+    return card
+
+
+def _path(home: Path) -> Path:
+    return home / "directory.json"
+
+
+def _key(home: Path) -> Path:
+    return home / "registrar.key"

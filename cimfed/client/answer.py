@@ -1,0 +1,269 @@
+"""Answers as the caller has them, sync and async: batches as they are verified, then coverage and receipt.
+
+Both keep these rules:
+
+1. Nothing is asked before the first use; an answer is read once. ``to_table`` may be called again: it keeps its table.
+2. A batch comes only under a signature of its city. That says that these rows are the city's, not that they are all.
+3. When the stream has ended, the ending is checked; then ``coverage`` and ``receipt`` are there, whatever is raised.
+   What does not verify raises DataLoss; fewer answers than required raise NotEnough or their common reason.
+4. Rows of a city whose answer broke off are no answer: ``to_table`` leaves them out, and reading batch by batch, where
+   they were handed out already, ends with Truncated.
+5. Stopping early (``close``, leaving a loop, Ctrl-C) cancels the call all the way down.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import AsyncGenerator, AsyncIterator, Iterator, Mapping
+from contextlib import aclosing
+from pathlib import Path
+from typing import TYPE_CHECKING, TypeVar
+
+import pyarrow as pa
+
+from cimfed.client.ask import Question
+from cimfed.client.coverage import Coverage
+from cimfed.client.feed import Feed
+from cimfed.client.geo import to_geopandas
+from cimfed.client.intake import Intake, Piece, schema_of
+from cimfed.client.loop import Loop
+from cimfed.client.verify import Stale
+from cimfed.errors import Conflict
+from cimfed.trust.files import replace_file
+
+if TYPE_CHECKING:
+    import geopandas
+
+    from cimfed.client.federation import Asker
+
+
+T = TypeVar("T")
+
+
+class Receipt(bytes):
+    """An answer without its rows, as ``cimfed receipt verify`` takes it."""
+
+    def save(self, path: str | Path) -> None:
+        replace_file(Path(path), self)
+
+
+class _Answer:
+    """What both kinds of answers share: all but waiting."""
+
+    def __init__(self, asker: Asker, question: Question) -> None:
+        self._asker = asker
+        self._question = question
+        self._intake: Intake | None = None
+        self._feed: Feed | None = None
+        self._table: pa.Table | None = None
+        self._used = False
+        self.schema: pa.Schema = schema_of(question.request)
+        """The columns of every batch: those of the query, or all of the collection; ``city`` always."""
+
+    @property
+    def ended(self) -> bool:
+        """Whether the answer was read to its verified end, so that there is a coverage."""
+        return self._intake is not None and self._intake.coverage is not None
+
+    @property
+    def coverage(self) -> Coverage:
+        """What came of every member. Conflict before the answer was read to its end."""
+        return self._ended(self._intake.coverage if self._intake else None)
+
+    @property
+    def receipt(self) -> Receipt:
+        """What proves the answer later. Conflict before the answer was read to its end."""
+        return Receipt(self._ended(self._intake.receipt if self._intake else None))
+
+    @property
+    def absent(self) -> Mapping[str, tuple[str, ...]]:
+        """Requested properties that a city does not give, by city."""
+        return {line.city: line.absent for line in self.coverage if line.absent}
+
+    def _ended(self, value: T | None) -> T:
+        if value is None:
+            raise Conflict("the answer was not read to its verified end")
+        return value
+
+    def _use(self) -> None:
+        if self._used:
+            raise Conflict("this answer was read already", remedy="Ask again, or keep its table")
+        self._used = True
+
+    async def _open(self) -> None:
+        self._intake, self._feed = await self._asker.open(self._question)
+
+    async def _next(self) -> bool:
+        """Takes in more frames; False at the end."""
+        assert self._feed is not None
+        assert self._intake is not None
+        frames = await self._feed.next()
+        self._intake.put(frames)
+        return bool(frames)
+
+    async def _renew(self, stale: Stale) -> None:
+        assert self._intake is not None
+        self._intake.renew(await self._asker.newer_directory(stale))
+
+    async def _close(self) -> None:
+        if self._feed is not None:
+            await self._feed.close()
+
+    def _take(self) -> deque[Piece]:
+        assert self._intake is not None
+        return self._intake.take(self._asker.now())
+
+    def _finish(self) -> deque[Piece]:
+        assert self._intake is not None
+        return self._intake.finish()
+
+    def _check(self, *, whole: bool) -> None:
+        """After the end. ``whole``: the rows are with the caller already."""
+        assert self._intake is not None
+        if whole:
+            self._intake.check_whole()
+        self.coverage.require(self._question.require)
+
+    def _make_table(self, pieces: list[Piece]) -> pa.Table:
+        assert self._intake is not None
+        self._check(whole=False)
+        return self._intake.to_table(pieces)
+
+
+class Answer(_Answer):
+    """Iterate over it for ``pyarrow.RecordBatch``es, or take the whole. Also a context manager that closes it."""
+
+    def __init__(self, asker: Asker, question: Question, loop: Loop) -> None:
+        super().__init__(asker, question)
+        self._loop = loop
+
+    def __iter__(self) -> Iterator[pa.RecordBatch]:
+        return self._checked(self._pieces())
+
+    def _checked(self, pieces: Iterator[Piece]) -> Iterator[pa.RecordBatch]:
+        for piece in pieces:
+            yield piece.batch
+        self._check(whole=True)
+
+    def to_reader(self) -> pa.RecordBatchReader:
+        """For whatever reads Arrow streams; raises what iterating raises."""
+        return pa.RecordBatchReader.from_batches(self.schema, iter(self))
+
+    def to_table(self) -> pa.Table:
+        """The whole answer, verified, or an error and nothing."""
+        if self._table is None:
+            self._table = self._make_table(list(self._pieces()))
+        return self._table
+
+    def spool(self, limit: int) -> pa.Table | pa.RecordBatchReader:
+        """The whole answer as ``to_table`` gives it where that takes no more than ``limit`` bytes, else a reader.
+
+        For what writes files: a small answer is verified to its end before the first byte is written.
+        """
+        pieces = self._pieces()
+        kept: deque[Piece] = deque()
+        size = 0
+        for piece in pieces:
+            kept.append(piece)
+            size += piece.batch.nbytes
+            if size > limit:
+                return pa.RecordBatchReader.from_batches(self.schema, self._checked(_first(kept, pieces)))
+        self._table = self._make_table(list(kept))
+        return self._table
+
+    def to_geopandas(self, lod: int | None = None) -> geopandas.GeoDataFrame:
+        """The whole answer with the finest geometry that each row has, or that of one level of detail."""
+        return to_geopandas(self.to_table(), lod)
+
+    def close(self) -> None:
+        self._used = True
+        if self._feed is not None:
+            self._loop.settle(self._close())
+
+    def __enter__(self) -> Answer:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def _pieces(self) -> Iterator[Piece]:
+        self._use()
+        try:
+            self._loop.run(self._open())
+            while self._loop.run(self._next()):
+                while (pieces := self._taken()) is None:
+                    pass
+                while pieces:
+                    yield pieces.popleft()
+            yield from self._finish()
+        finally:
+            self.close()
+
+    def _taken(self) -> deque[Piece] | None:
+        try:
+            return self._take()
+        except Stale as stale:
+            self._loop.run(self._renew(stale))
+            return None
+
+
+def _first(kept: deque[Piece], pieces: Iterator[Piece]) -> Iterator[Piece]:
+    """Both in turn; what was kept is let go as it is used."""
+    while kept:
+        yield kept.popleft()
+    yield from pieces
+
+
+class AsyncAnswer(_Answer):
+    """Iterate over it (``async for``) for ``pyarrow.RecordBatch``es, or await the whole.
+
+    Checks run in a thread, so that the loop goes on. Break off inside ``contextlib.aclosing`` or ``async with``.
+    """
+
+    async def __aiter__(self) -> AsyncIterator[pa.RecordBatch]:
+        async with aclosing(self._pieces()) as pieces:
+            async for piece in pieces:
+                yield piece.batch
+        self._check(whole=True)
+
+    async def to_table(self) -> pa.Table:
+        """The whole answer, verified, or an error and nothing."""
+        if self._table is None:
+            self._table = self._make_table([piece async for piece in self._pieces()])
+        return self._table
+
+    async def to_geopandas(self, lod: int | None = None) -> geopandas.GeoDataFrame:
+        """The whole answer with the finest geometry that each row has, or that of one level of detail."""
+        return await asyncio.to_thread(to_geopandas, await self.to_table(), lod)
+
+    async def aclose(self) -> None:
+        self._used = True
+        await self._close()
+
+    async def __aenter__(self) -> AsyncAnswer:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.aclose()
+
+    async def _pieces(self) -> AsyncGenerator[Piece, None]:
+        self._use()
+        try:
+            await self._open()
+            while await self._next():
+                while (pieces := await self._taken()) is None:
+                    pass
+                while pieces:
+                    yield pieces.popleft()
+            for piece in await asyncio.to_thread(self._finish):
+                yield piece
+        finally:
+            await self.aclose()
+
+    async def _taken(self) -> deque[Piece] | None:
+        try:
+            return await asyncio.to_thread(self._take)
+        except Stale as stale:
+            await self._renew(stale)
+            return None

@@ -1,0 +1,122 @@
+"""The columns of an answer: one schema for all cities, known before the first of them has spoken.
+
+A read that names its properties has these columns, one that does not has all columns of the collection's vocabulary;
+both in the vocabulary's order, and ``city`` always. So the schema depends on the query alone, never on which city was
+first or away, and a ``RecordBatchReader`` can be had at once. What a city lacks is null. ``without_empty`` drops, from
+a whole table, columns that no city has.
+
+Batches come from other parties. Each must be just what its city's schema says and that schema what the vocabulary
+says; offsets and text are checked before anything reads them, and ``city`` is filled with the name of the city whose
+signature is on the batch, whatever the batch says.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+import pyarrow as pa
+
+from cimfed.errors import BadAnswer
+from cimfed.model.names import CityName
+from cimfed.model.schema import MASK, field
+from cimfed.model.vocabulary import VOCABULARY
+from cimfed.query.query import Read
+
+CITY = "city"
+_ALIGNMENT = 8  # of Arrow's buffers, in bytes
+
+
+def read_schema(request: Read) -> pa.Schema:
+    """The columns of a read's answer. UnknownProperty for a name that is not in the vocabulary."""
+    collection = VOCABULARY.collections[request.collection]
+    if request.properties is None:
+        return pa.schema([field(prop) for prop in collection.properties.values()])
+    wanted = {collection.property(name).name for name in request.properties} | {CITY}
+    return pa.schema([field(prop) for name, prop in collection.properties.items() if name in wanted])
+
+
+class Shaper:
+    """Turns one city's payloads into batches of ``target``.
+
+    ``given``: columns that the city really has; ``masks``: those that it has coarsened, by name.
+    Columns that are not in ``target`` are left out: a city may know a newer vocabulary.
+    """
+
+    def __init__(self, city: CityName, schema: bytes, target: pa.Schema) -> None:
+        self.city = city
+        self.source = read_schema_message(city, schema)
+        self._target = target
+        self._at = [self._place(wanted) for wanted in target]
+        self._constants: dict[int, pa.Array[Any]] = {}
+        self.given = frozenset(wanted.name for wanted, at in zip(target, self._at, strict=True) if at is not None)
+        self.masks = {name: mask for name, mask in masks_of(self.source).items() if name in self.given}
+
+    def shape(self, payload: bytes | memoryview, rows: int) -> pa.RecordBatch:
+        batch = read_batch(self.city, payload, self.source, rows)
+        columns = [
+            self._constant(number, batch.num_rows) if at is None or wanted.name == CITY else batch.column(at)
+            for number, (wanted, at) in enumerate(zip(self._target, self._at, strict=True))
+        ]
+        return pa.RecordBatch.from_arrays(columns, schema=self._target)
+
+    def _place(self, wanted: pa.Field[Any]) -> int | None:
+        """Where the city has the column; None where it has none, or one of nulls for an unknown property."""
+        at = self.source.get_field_index(wanted.name)
+        if at < 0 or pa.types.is_null(self.source.field(at).type):
+            return None
+        if not self.source.field(at).type.equals(wanted.type):
+            raise BadAnswer(
+                f"{self.city}: its column {wanted.name} is {self.source.field(at).type}, not {wanted.type}",
+                remedy="Compare versions: the city or this client is older than the other",
+            )
+        return at
+
+    def _constant(self, number: int, rows: int) -> pa.Array[Any]:
+        """The city's name or nulls, as a slice of one array that all batches share."""
+        found = self._constants.get(number)
+        if found is None or len(found) < rows:
+            wanted = self._target.field(number)
+            found = pa.repeat(str(self.city), rows) if wanted.name == CITY else pa.nulls(rows, wanted.type)
+            self._constants[number] = found
+        return found if len(found) == rows else found.slice(0, rows)
+
+
+def masks_of(schema: pa.Schema) -> dict[str, str]:
+    """The columns that are not exact, and how they were coarsened."""
+    return {
+        item.name: item.metadata[MASK].decode(errors="replace")
+        for item in schema
+        if item.metadata and MASK in item.metadata
+    }
+
+
+def read_batch(city: str, payload: bytes | memoryview, schema: pa.Schema, rows: int) -> pa.RecordBatch:
+    """A batch over the payload's own bytes, checked whole: nothing in it points out of it. Else BadAnswer."""
+    buffer = pa.py_buffer(payload)
+    if buffer.address % _ALIGNMENT:
+        buffer = pa.py_buffer(bytes(payload))
+    try:
+        batch = pa.ipc.read_record_batch(buffer, schema)
+        batch.validate(full=True)
+    except (pa.ArrowException, OSError, ValueError, UnicodeDecodeError):
+        raise BadAnswer(f"{city}: a batch is not an Arrow batch of its schema") from None
+    if batch.num_rows != rows:
+        raise BadAnswer(f"{city}: a batch has {batch.num_rows} rows, its frame says {rows}")
+    return batch
+
+
+def read_schema_message(city: str, message: bytes) -> pa.Schema:
+    try:
+        schema = pa.ipc.read_schema(pa.py_buffer(message))
+    except (pa.ArrowException, OSError, ValueError):
+        raise BadAnswer(f"{city}: its schema cannot be read") from None
+    if len(set(schema.names)) != len(schema.names):
+        raise BadAnswer(f"{city}: its schema names a column twice")
+    return schema
+
+
+def without_empty(table: pa.Table, given: Iterable[str]) -> pa.Table:
+    """The table without the columns that nobody gave."""
+    had = {*given, CITY}
+    return table.select([name for name in table.column_names if name in had])

@@ -1,0 +1,48 @@
+"""From a connection profile on disk to a federation that can be asked."""
+
+from __future__ import annotations
+
+from cimfed.client.federation import Asker, AsyncFederation, Federation
+from cimfed.client.profile import Profile, read_profile
+from cimfed.client.transport import Wire
+from cimfed.errors import BadConfig
+from cimfed.model.names import Kind, city_name, gateway_name
+from cimfed.rpc.channel import ChannelPool
+from cimfed.trust.directory_file import FileDirectory
+from cimfed.trust.identity_files import load_issuing_key, load_signer
+from cimfed.trust.keys import Signer
+from cimfed.trust.tls import LeafSource, Use
+
+
+def connect(
+    profile: str, *, gateway: str | None = None, city: str | None = None, passphrase: str | bytes | None = None
+) -> Federation:
+    """The federation of a profile (its name, or its path), asked through the profile's gateway or the one named.
+
+    ``city``: that city alone, asked directly. ``passphrase``: of the access key, where it has one. Nothing is dialled
+    yet. NotFound, BadConfig.
+    """
+    known = read_profile(profile)
+    return Federation(asker_of(known, _signer(known, passphrase), gateway, city))
+
+
+def connect_async(
+    profile: str, *, gateway: str | None = None, city: str | None = None, passphrase: str | bytes | None = None
+) -> AsyncFederation:
+    """As ``connect``, for programs with an event loop: ``async with cimfed.connect_async("sco") as fed``."""
+    known = read_profile(profile)
+    return AsyncFederation(asker_of(known, _signer(known, passphrase), gateway, city))
+
+
+def asker_of(profile: Profile, signer: Signer, gateway: str | None = None, city: str | None = None) -> Asker:
+    """What asks in a profile's name with a key that is open already."""
+    if gateway and city:
+        raise BadConfig("ask through a gateway or a city directly, not both")
+    source = city_name(city) if city else gateway_name(gateway) if gateway else profile.gateway
+    directory = FileDirectory(profile.directory, profile.registrar, profile.directory_state)
+    leaves = LeafSource(load_issuing_key(profile.home), profile.federation, profile.name, Use.CLIENT)
+    return Asker(source, directory, signer, Wire(ChannelPool(directory, leaves), source))
+
+
+def _signer(profile: Profile, passphrase: str | bytes | None) -> Signer:
+    return load_signer(profile.home, Kind.PARTNER, passphrase.encode() if isinstance(passphrase, str) else passphrase)

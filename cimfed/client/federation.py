@@ -1,0 +1,234 @@
+"""A federation as a partner sees it: questions in, answers out. ``Federation`` waits, ``AsyncFederation`` awaits."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import secrets
+import weakref
+from collections.abc import Callable, Iterable, Mapping
+from typing import Generic, Protocol, Self, TypeVar
+
+from cimfed.client import ask
+from cimfed.client.answer import Answer, AsyncAnswer
+from cimfed.client.ask import Bbox, Measures, Question, Where
+from cimfed.client.feed import Feed
+from cimfed.client.intake import Intake
+from cimfed.client.loop import Loop
+from cimfed.client.transport import Transport
+from cimfed.client.verify import Stale
+from cimfed.errors import CimfedError
+from cimfed.query.check import check_request
+from cimfed.query.query import Aggregate, Catalog, Read, Request
+from cimfed.rpc import authorisation, clock
+from cimfed.trust.directory import Directory
+from cimfed.trust.keys import Signer
+from cimfed.wire.envelopes import encode_ask
+
+log = logging.getLogger(__name__)
+
+METHODS: Mapping[type[Request], str] = {
+    Read: authorisation.READ,
+    Aggregate: authorisation.AGGREGATE,
+    Catalog: authorisation.CATALOG,
+}
+CATALOG_PURPOSE = "catalog"
+"""What a catalogue is asked for where the caller names nothing: it shows grants of every purpose."""
+
+
+class Directories(Protocol):
+    """The directory in force, and how a newer one is put in force (``cimfed.trust.directory_file``)."""
+
+    def current(self, now: int) -> Directory: ...
+
+    def update(self, content: bytes, now: int) -> Directory: ...
+
+
+class Asker:
+    """Signs questions and opens their answers: everything that both kinds of federation share.
+
+    ``source`` is the gateway to ask, or one city that is asked itself. Before its first question it looks for a newer
+    directory there, so that members are known before they answer.
+    """
+
+    def __init__(
+        self,
+        source: str,
+        directories: Directories,
+        signer: Signer,
+        transport: Transport,
+        now: Callable[[], int] = clock.now,
+    ) -> None:
+        self.source = source
+        self.now = now
+        self._directories, self._signer, self._transport = directories, signer, transport
+        self._looked = False
+        self._feeds: weakref.WeakSet[Feed] = weakref.WeakSet()
+
+    async def open(self, question: Question) -> tuple[Intake, Feed]:
+        if not self._looked:
+            await self._look()
+        now = self.now()
+        directory = await asyncio.to_thread(self._directories.current, now)
+        query = ask.make_query(question, directory.federation, self.source, now, secrets.token_bytes(16))
+        envelope = ask.sign(query, self._signer)
+        intake = Intake(query, envelope, self.source, directory)
+        feed = Feed(self._transport.stream(METHODS[type(question.request)], encode_ask(envelope), question.timeout))
+        self._feeds.add(feed)
+        return intake, feed
+
+    async def newer_directory(self, stale: Stale) -> Directory:
+        """The newest directory that the server has; what made us ask, where it has none."""
+        try:
+            directory = self._directories.current(self.now())
+            content = await self._transport.directory(directory.version)
+            return self._directories.update(content, self.now()) if content else directory
+        except CimfedError:
+            log.warning("no newer directory from %s", self.source, exc_info=True)
+            raise stale.cause from None
+
+    async def close(self) -> None:
+        for feed in list(self._feeds):
+            await feed.close()
+        await self._transport.close()
+        self._signer.close()
+
+    async def _look(self) -> None:
+        """What goes wrong here shows, if it matters, when the question is asked."""
+        self._looked = True
+        known = 0  # an expired directory is replaced by any
+        with contextlib.suppress(CimfedError):
+            known = self._directories.current(self.now()).version
+        with contextlib.suppress(CimfedError):
+            content = await self._transport.directory(known)
+            if content:
+                await asyncio.to_thread(self._directories.update, content, self.now())
+
+
+A = TypeVar("A", Answer, AsyncAnswer)
+
+
+class _Questions(Generic[A]):
+    """The questions that can be asked. Each gives an answer at once; nothing is sent before that is used."""
+
+    def __init__(self, asker: Asker) -> None:
+        self._asker = asker
+
+    @property
+    def source(self) -> str:
+        """The gateway that is asked, or the city."""
+        return self._asker.source
+
+    def read(
+        self,
+        collection: str,
+        *,
+        where: Where = None,
+        bbox: Bbox = None,
+        properties: Iterable[str] | None = None,
+        purpose: str | None = None,
+        grants: Mapping[str, str] | None = None,
+        cities: Iterable[str] | None = None,
+        require: str | int = "any",
+        timeout: float | None = None,
+        compression: str = "",
+    ) -> A:
+        """Rows of a collection, from all cities or those named.
+
+        ``where``: a filter in CQL2 text, such as ``height > 50 AND function IN ('office', 'retail')``. ``bbox``: xmin,
+        ymin, xmax, ymax in degrees (OGC:CRS84). ``properties``: names; all that is granted where None. ``grants``: the
+        grant to use of a city, where several match. ``require``: how many cities must answer (``all``, ``any``, a
+        number); fewer is an error at the end. ``timeout``: seconds for the whole answer. ``compression``: "lz4" or
+        "zstd", where the link is slow.
+        Raises BadQuery, UnknownProperty and the like at once for what needs no server.
+        """
+        request = ask.read_request(collection, where, bbox, properties, compression)
+        return self._ask(request, purpose, cities, grants, require, timeout)
+
+    def aggregate(
+        self,
+        collection: str,
+        measures: str | Measures = ("count",),
+        *,
+        by: Iterable[str] = (),
+        where: Where = None,
+        bbox: Bbox = None,
+        purpose: str | None = None,
+        grants: Mapping[str, str] | None = None,
+        cities: Iterable[str] | None = None,
+        require: str | int = "all",
+        timeout: float | None = None,
+    ) -> A:
+        """Groups of rows of a collection, added up over all cities from the parts that each signed.
+
+        ``measures``: ``count``, or ``sum``, ``mean``, ``min``, ``max`` of a property as in ``mean:height``; or a
+        mapping such as ``{"*": "count", "height": ["mean", "max"]}``. ``by``: properties, ``city`` among them. The
+        rest as for ``read``; a total that lacks a city is an error unless ``require`` says otherwise.
+        """
+        request = ask.aggregate_request(collection, measures, by, where, bbox)
+        return self._ask(request, purpose, cities, grants, require, timeout)
+
+    def catalog(
+        self,
+        collection: str | None = None,
+        *,
+        cities: Iterable[str] | None = None,
+        require: str | int = "any",
+        timeout: float | None = None,
+    ) -> A:
+        """What the cities grant to this partner, for which purposes, and what they list: one row for a property."""
+        return self._ask(ask.catalog_request(collection), CATALOG_PURPOSE, cities, None, require, timeout)
+
+    def _ask(
+        self,
+        request: Request,
+        purpose: str | None,
+        cities: Iterable[str] | None,
+        grants: Mapping[str, str] | None,
+        require: str | int,
+        timeout: float | None,
+    ) -> A:
+        check_request(request)
+        return self._answer(ask.question(request, purpose, cities, grants, require, timeout))
+
+    def _answer(self, question: Question) -> A:
+        raise NotImplementedError
+
+
+class Federation(_Questions[Answer]):
+    """Waits for answers. A context manager; ``close`` ends everything that still runs."""
+
+    def __init__(self, asker: Asker) -> None:
+        super().__init__(asker)
+        self._loop = Loop()
+
+    def close(self) -> None:
+        if not self._loop.closed:
+            self._loop.run(self._asker.close())
+            self._loop.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def _answer(self, question: Question) -> Answer:
+        return Answer(self._asker, question, self._loop)
+
+
+class AsyncFederation(_Questions[AsyncAnswer]):
+    """Awaits answers, in one event loop. An async context manager; ``aclose`` ends everything that still runs."""
+
+    async def aclose(self) -> None:
+        await self._asker.close()
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.aclose()
+
+    def _answer(self, question: Question) -> AsyncAnswer:
+        return AsyncAnswer(self._asker, question)

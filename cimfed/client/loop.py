@@ -1,0 +1,67 @@
+"""An event loop in a thread of its own, for callers that have none.
+
+It ends when it is closed, when its owner is forgotten, or with the program; what runs in it is cancelled in good order.
+The thread is a daemon, so that nothing that it waits for can keep a program from ending.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+import weakref
+from collections.abc import Coroutine
+from concurrent.futures import CancelledError
+from typing import Any, TypeVar
+
+from cimfed.errors import NodeUnreachable
+
+T = TypeVar("T")
+
+
+class Loop:
+    def __init__(self) -> None:
+        self._loop = asyncio.new_event_loop()
+        self._thread = threading.Thread(target=_run, args=(self._loop,), name="cimfed", daemon=True)
+        self._thread.start()
+        self._end = weakref.finalize(self, _stop, self._loop, self._thread)
+
+    @property
+    def closed(self) -> bool:
+        return not self._end.alive
+
+    def run(self, work: Coroutine[Any, Any, T]) -> T:
+        """The result of a coroutine in the loop. An interrupt (Ctrl-C) cancels it."""
+        if self.closed:
+            work.close()
+            raise NodeUnreachable("this connection is closed")
+        future = asyncio.run_coroutine_threadsafe(work, self._loop)
+        try:
+            return future.result()
+        except CancelledError:
+            raise NodeUnreachable("this connection was closed meanwhile") from None
+        finally:
+            future.cancel()
+
+    def settle(self, work: Coroutine[Any, Any, None]) -> None:
+        """As ``run``, for clean-up, which may come at any time: also late, or from the loop's own thread."""
+        if self.closed:
+            work.close()
+        elif threading.current_thread() is self._thread:
+            asyncio.run_coroutine_threadsafe(work, self._loop)
+        else:
+            self.run(work)
+
+    def close(self) -> None:
+        """Again: nothing."""
+        self._end()
+
+
+def _run(loop: asyncio.AbstractEventLoop) -> None:
+    with asyncio.Runner(loop_factory=lambda: loop) as runner:  # at its end it cancels all tasks and awaits them
+        runner.get_loop().run_forever()
+
+
+def _stop(loop: asyncio.AbstractEventLoop, thread: threading.Thread) -> None:
+    loop.call_soon_threadsafe(loop.stop)
+    if threading.current_thread() is not thread:
+        thread.join()

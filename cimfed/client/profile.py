@@ -1,0 +1,124 @@
+"""A connection profile: what a partner needs on disk to ask a federation.
+
+    <CIMFED_HOME>/<profile>/profile.toml      the facts below
+                            keys/             access.key, tls.key, tls.pem (cimfed.trust.identity_files)
+                            card.json         for the administrator
+                            directory.json    the signed directory, replaced by newer ones that gateways hand out
+                            directory.state   the newest version seen
+
+``CIMFED_HOME`` is ``~/.config/cimfed`` where the environment names no other. The registrar's key in the profile is the
+root of trust: everything else that a partner believes is signed by it or by keys that the directory lists.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from cimfed.errors import BadConfig, CimfedError, NotFound
+from cimfed.model.names import (
+    Federation,
+    GatewayName,
+    PartnerName,
+    federation,
+    gateway_name,
+    partner_name,
+)
+from cimfed.trust.files import create_file
+from cimfed.trust.identity_files import encrypted
+from cimfed.trust.keys import PublicKey
+
+FORMAT = "cimfed/profile/v1"
+FILE = "profile.toml"
+_PROFILE = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
+_FIELDS = {"format", "name", "federation", "registrar", "gateway"}
+
+
+@dataclass(frozen=True)
+class Profile:
+    """``home`` is the profile's own folder."""
+
+    home: Path
+    name: PartnerName
+    federation: Federation
+    registrar: PublicKey
+    gateway: GatewayName
+
+    @property
+    def directory(self) -> Path:
+        return self.home / "directory.json"
+
+    @property
+    def directory_state(self) -> Path:
+        return self.home / "directory.state"
+
+    @property
+    def card(self) -> Path:
+        return self.home / "card.json"
+
+    @property
+    def access_key(self) -> Path:
+        return self.home / "keys" / "access.key"
+
+    @property
+    def encrypted(self) -> bool:
+        """Whether the access key asks for a passphrase."""
+        return encrypted(self.access_key)
+
+
+def profiles_folder(environment: Mapping[str, str] = os.environ) -> Path:
+    return Path(environment.get("CIMFED_HOME") or Path.home() / ".config" / "cimfed")
+
+
+def profile_home(profile: str, environment: Mapping[str, str] = os.environ) -> Path:
+    """The folder of a profile by its name, or by its path where that has a separator."""
+    if os.sep in profile:
+        return Path(profile)
+    if not _PROFILE.fullmatch(profile):
+        raise BadConfig(f"{profile[:80]!r} is not the name of a profile", remedy="Use letters, digits, - _ .")
+    return profiles_folder(environment) / profile
+
+
+def write_profile(profile: Profile) -> None:
+    """Makes ``profile.toml``; Conflict where there is one."""
+    facts = {
+        "format": FORMAT,
+        "name": profile.name,
+        "federation": profile.federation,
+        "registrar": profile.registrar.text,
+        "gateway": profile.gateway,
+    }
+    # The values have no characters in which a JSON string and a TOML basic string differ.
+    text = "".join(f"{key} = {json.dumps(value)}\n" for key, value in facts.items())
+    create_file(profile.home / FILE, text.encode())
+
+
+def read_profile(profile: str, environment: Mapping[str, str] = os.environ) -> Profile:
+    """The profile of that name. NotFound where there is none; BadConfig for what is none."""
+    home = profile_home(profile, environment)
+    path = home / FILE
+    try:
+        document = tomllib.loads(path.read_text("utf-8"))
+    except FileNotFoundError:
+        raise NotFound(f"there is no profile {profile} in {home}", remedy="Make one: cimfed profile new") from None
+    except (OSError, ValueError):
+        raise BadConfig("the profile cannot be read", place=str(path)) from None
+    if document.keys() != _FIELDS or document["format"] != FORMAT:
+        raise BadConfig(f"not a profile of format {FORMAT}", place=str(path))
+    if not all(isinstance(value, str) for value in document.values()):
+        raise BadConfig("every value of a profile is text", place=str(path))
+    try:
+        return Profile(
+            home=home,
+            name=partner_name(document["name"]),
+            federation=federation(document["federation"]),
+            registrar=PublicKey.parse(document["registrar"]),
+            gateway=gateway_name(document["gateway"]),
+        )
+    except CimfedError as error:
+        raise BadConfig(error.message, place=str(path), remedy=error.remedy) from None

@@ -1,0 +1,44 @@
+"""The way to the servers, as the client sees it: bytes in, bytes out. A test plugs in one of its own."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
+from typing import Protocol
+
+from cimfed.rpc.channel import ChannelPool
+from cimfed.rpc.mirror import fetch
+
+FETCH_SECONDS = 10.0
+
+
+class Transport(Protocol):
+    def stream(self, method: str, request: bytes, within: float | None) -> AsyncGenerator[bytes, None]:
+        """The frames of an answer, within so many seconds. Raises CimfedError; closing it cancels the call."""
+        ...
+
+    async def directory(self, known_version: int) -> bytes | None:
+        """The server's directory file where it has a version above ``known_version``."""
+        ...
+
+    async def close(self) -> None: ...
+
+
+class Wire:
+    """Over gRPC to one gateway or city."""
+
+    def __init__(self, pool: ChannelPool, source: str) -> None:
+        self._pool, self._source = pool, source
+
+    async def stream(self, method: str, request: bytes, within: float | None) -> AsyncGenerator[bytes, None]:
+        async with aclosing(self._pool.stream(self._source, method, request, within)) as messages:
+            async for message in messages:
+                yield message
+
+    async def directory(self, known_version: int) -> bytes | None:
+        return await fetch(
+            lambda method, request: self._pool.unary(self._source, method, request, FETCH_SECONDS), known_version
+        )
+
+    async def close(self) -> None:
+        await self._pool.close()

@@ -1,0 +1,153 @@
+"""Channels to cities and gateways, and calls over them.
+
+A channel trusts the issuer that the directory lists for the party that it dials, and nobody else, and dials its DNS
+name whatever its address is. ``ChannelPool`` keeps one for each party and swaps it when the own leaf passes its
+half-life or the directory's entry changes; calls on the old one run to their end.
+
+Calls carry bytes. Errors are ``CimfedError``. Every call is cancelled when its reader is done with it, however that
+ended: a stream must be read inside ``contextlib.aclosing``. ``within`` is seconds for the whole call, None for no end.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncGenerator, AsyncIterator, Callable
+from contextlib import aclosing, asynccontextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import grpc
+
+from cimfed.errors import NodeUnreachable
+from cimfed.model.names import Federation, kind_of
+from cimfed.rpc import clock
+from cimfed.rpc.authorisation import FETCH
+from cimfed.rpc.options import CHANNEL, Options
+from cimfed.trust.directory import DirectorySource
+from cimfed.trust.tls import Issuer, Leaf, LeafSource, dns_name
+from cimfed.wire.errors import from_rpc_error
+
+
+def open_channel(
+    federation: Federation, name: str, address: str, issuer: Issuer, leaf: Leaf, options: Options = CHANNEL
+) -> Any:
+    """A ``grpc.aio.Channel`` to one party. Nothing is dialled before the first call."""
+    credentials = grpc.ssl_channel_credentials(
+        root_certificates=issuer.pem, private_key=leaf.key_pem, certificate_chain=leaf.chain_pem
+    )
+    host = address.rsplit(":", 1)[0]
+    direct: Options = (("grpc.enable_http_proxy", 0),) if host in ("localhost", "127.0.0.1", "[::1]") else ()
+    named: Options = (("grpc.ssl_target_name_override", dns_name(federation, name)),)
+    return grpc.aio.secure_channel(f"dns:///{address}", credentials, options=(*options, *named, *direct))
+
+
+async def stream(
+    channel: Any, method: str, request: bytes, within: float | None, peer: str = ""
+) -> AsyncGenerator[bytes, None]:
+    """The messages of an answer. ``peer`` is who it is, for error texts."""
+    call = channel.unary_stream(method)(request, timeout=within)
+    try:
+        while (message := await call.read()) is not grpc.aio.EOF:
+            yield message
+    except grpc.aio.AioRpcError as error:
+        raise from_rpc_error(error, peer) from None
+    except asyncio.CancelledError:
+        if _cancelled():
+            raise
+        raise NodeUnreachable(f"the connection to {peer or 'the peer'} was closed here") from None
+    finally:
+        call.cancel()
+
+
+async def unary(channel: Any, method: str, request: bytes, within: float | None, peer: str = "") -> bytes:
+    """The one message of an answer."""
+    call = channel.unary_unary(method)(request, timeout=within)
+    try:
+        return bytes(await call)
+    except grpc.aio.AioRpcError as error:
+        raise from_rpc_error(error, peer) from None
+    except asyncio.CancelledError:
+        if _cancelled():
+            raise
+        raise NodeUnreachable(f"the connection to {peer or 'the peer'} was closed here") from None
+    finally:
+        call.cancel()
+
+
+def _cancelled() -> bool:
+    """Whether the reader itself is being cancelled. Closing a channel raises CancelledError in its readers too."""
+    task = asyncio.current_task()
+    return task is not None and task.cancelling() > 0
+
+
+@dataclass(eq=False)
+class _Entry:
+    channel: Any
+    made_of: tuple[str, bytes, Leaf]
+    leases: int = 0
+    retired: bool = False
+
+
+class ChannelPool:
+    """Channels by name of the party, in one event loop. ``leaves`` are those of the own party, for client use."""
+
+    def __init__(
+        self,
+        directory: DirectorySource,
+        leaves: LeafSource,
+        now: Callable[[], int] = clock.now,
+        options: Options = CHANNEL,
+    ) -> None:
+        self._directory, self._leaves, self._now, self._options = directory, leaves, now, options
+        self._entries: dict[str, _Entry] = {}
+        self._closed = False
+
+    @asynccontextmanager
+    async def lease(self, name: str, *, expired_too: bool = False) -> AsyncIterator[Any]:
+        """The channel to a party, kept open while the block runs. UnknownPeer, DirectoryExpired."""
+        entry = await self._entry(name, expired_too)
+        entry.leases += 1
+        try:
+            yield entry.channel
+        finally:
+            entry.leases -= 1
+            if entry.retired and not entry.leases:
+                await entry.channel.close()
+
+    async def stream(self, name: str, method: str, request: bytes, within: float | None) -> AsyncGenerator[bytes, None]:
+        """``stream`` over the party's channel."""
+        async with self.lease(name) as channel, aclosing(stream(channel, method, request, within, name)) as messages:
+            async for message in messages:
+                yield message
+
+    async def unary(self, name: str, method: str, request: bytes, within: float | None) -> bytes:
+        """``unary`` over the party's channel. A newer directory may be fetched by an expired one: it is signed."""
+        async with self.lease(name, expired_too=method == FETCH) as channel:
+            return await unary(channel, method, request, within, name)
+
+    async def close(self) -> None:
+        """Ends every channel. Readers that still read get NodeUnreachable; end them first."""
+        self._closed = True
+        entries, self._entries = list(self._entries.values()), {}
+        for entry in entries:
+            entry.retired = True
+            await entry.channel.close()
+
+    async def _entry(self, name: str, expired_too: bool) -> _Entry:
+        if self._closed:
+            raise NodeUnreachable("the channels are closed")
+        now = self._now()
+        directory = self._directory.latest(now) if expired_too else self._directory.current(now)
+        address, issuer = directory.address(name), directory.issuer(kind_of(name), name)
+        leaf = self._leaves.current(now)
+        made_of = address, issuer.pem, leaf
+        entry = self._entries.get(name)
+        if entry is not None and entry.made_of == made_of:
+            return entry
+        channel = open_channel(directory.federation, name, address, issuer, leaf, self._options)
+        self._entries[name] = _Entry(channel, made_of)
+        if entry is not None:
+            entry.retired = True
+            if not entry.leases:
+                await entry.channel.close()
+        return self._entries[name]

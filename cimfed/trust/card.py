@@ -1,0 +1,112 @@
+"""A card: the public facts that a new city, gateway or partner hands to the administrator.
+
+A DSSE envelope whose payload is canonical JSON, signed by every key that it lists, so that nobody can list a key that
+another holds (the stewards' keys prove themselves later, by the routing entry and the policy). A card proves who holds
+its keys, not who its bearer is: the administrator compares ``fingerprint`` with the party by another way.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from typing import Any
+
+import rfc8785
+
+from cimfed.errors import BadDirectory, BadSignature, CimfedError
+from cimfed.model.limits import LIMITS
+from cimfed.model.names import Federation, Kind, federation, kind_of
+from cimfed.trust.directory_format import address
+from cimfed.trust.envelope import Envelope, PayloadType, from_json, seal, to_json, verify
+from cimfed.trust.hashing import sha256
+from cimfed.trust.keys import PublicKey, Signer
+from cimfed.trust.tls import Issuer, check_issuer
+
+FORMAT = "cimfed/card/v1"
+
+
+@dataclass(frozen=True)
+class Card:
+    """``address`` is empty for a partner; ``stewards`` are of cities only, ``keys`` are its signing keys."""
+
+    kind: Kind
+    name: str
+    federation: Federation
+    address: str
+    issuer: Issuer
+    keys: tuple[PublicKey, ...]
+    stewards: tuple[PublicKey, ...] = ()
+
+    @property
+    def fingerprint(self) -> str:
+        """Of every public fact here, for people to compare: 8 groups of 4 hex digits."""
+        digits = sha256(_payload(self)).hex()[:32]
+        return " ".join(digits[i : i + 4] for i in range(0, 32, 4))
+
+
+def seal_card(card: Card, *signers: Signer) -> bytes:
+    """The card's file. BadDirectory where a card says what no reader would take, or a listed key does not sign."""
+    return to_json(_checked(card, seal(PayloadType.CARD, _payload(card), *signers)))
+
+
+def parse_card(content: bytes) -> Card:
+    """A card of its file's bytes; BadDirectory for anything else."""
+    try:
+        envelope = from_json(content, LIMITS.envelope)
+        card = _card(json.loads(envelope.payload))
+        canonical = _payload(card)
+    except CimfedError as error:
+        raise BadDirectory(f"not a card: {error.message}") from None
+    except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
+        raise BadDirectory(f"not a card of format {FORMAT}") from None
+    if canonical != envelope.payload:
+        raise BadDirectory("the card has unknown or doubled fields, or is not in canonical form")
+    _checked(card, envelope)
+    return card
+
+
+def _checked(card: Card, envelope: Envelope) -> Envelope:
+    city = card.kind is Kind.CITY
+    if not card.keys or city != bool(card.stewards) or (card.kind is Kind.PARTNER) == bool(card.address):
+        raise BadDirectory(
+            "the card lacks a key or an address, or has one that its kind does not have", place=card.name
+        )
+    try:
+        if card.address:
+            address(card.address)
+        check_issuer(card.issuer, card.federation, card.name)
+        verify(envelope, PayloadType.CARD, card.keys, threshold=len(card.keys))
+    except BadSignature:
+        raise BadDirectory("the card is not signed by every key that it lists", place=card.name) from None
+    except CimfedError as error:
+        raise BadDirectory(error.message, place=card.name) from None
+    return envelope
+
+
+def _payload(card: Card) -> bytes:
+    return rfc8785.dumps(
+        {
+            "format": FORMAT,
+            "kind": str(card.kind),
+            "name": card.name,
+            "federation": card.federation,
+            "address": card.address,
+            "issuer": card.issuer.pem.decode("ascii"),
+            "keys": [key.text for key in card.keys],
+            "stewards": [key.text for key in card.stewards],
+        }
+    )
+
+
+def _card(document: Any) -> Card:
+    if document["format"] != FORMAT or document["kind"] != kind_of(document["name"]):
+        raise BadDirectory(f"not of format {FORMAT}, or of another kind than its name")
+    return Card(
+        kind=Kind(document["kind"]),
+        name=document["name"],
+        federation=federation(document["federation"]),
+        address=document["address"],
+        issuer=Issuer(document["issuer"].encode("ascii")),
+        keys=tuple(PublicKey.parse(text) for text in document["keys"]),
+        stewards=tuple(PublicKey.parse(text) for text in document["stewards"]),
+    )

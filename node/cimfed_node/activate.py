@@ -1,0 +1,222 @@
+"""Bringing a policy or a snapshot into force, crash-safe by the order of its steps.
+
+1. The policy is signed by a pinned steward key (the directory has no say), is this city's, has a version above every
+   one that was in force here, and is not over. A snapshot was written whole before it comes here.
+2. Every view that would answer is built: files first.
+3. The signed policy goes into its file.
+4. All pointers flip in one transaction: queries see before or after, in every serving process from the next query on.
+5. Views that no grant and no running answer needs are forgotten in that transaction, and their files go after it.
+
+What fails on the way leaves the policy and the data in force as they are. One operator at a time: a lock on a file.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+from cimfed.errors import BadPolicy, Conflict, NotFound
+from cimfed.model.instants import instant_text
+from cimfed.policy.decide import shapes
+from cimfed.policy.meet import shape_hash
+from cimfed.trust.files import replace_file
+from cimfed_node.config import Home
+from cimfed_node.ingest.snapshot import Snapshot, read_snapshot
+from cimfed_node.policies import SignedPolicy, read_policy
+from cimfed_node.stores.base import View
+from cimfed_node.tables import Control, Transaction
+from cimfed_node.tables.admissions import views_in_use
+from cimfed_node.tables.publication import (
+    ActiveGrant,
+    ActivePolicy,
+    SnapshotEntry,
+    active_policy,
+    current_snapshots,
+    drop_views,
+    highest_version,
+    put_grants,
+    put_policy,
+    put_snapshot,
+    views,
+)
+from cimfed_node.views import Builder
+
+Building = Callable[[str, int, int], None]
+"""Told of each view before it is built: the grant, how many were built, how many there will be."""
+
+
+@dataclass(frozen=True)
+class GrantReport:
+    """``rows`` None: the collection has no snapshot yet."""
+
+    grant: str
+    collection: str
+    rows: int | None
+
+
+@dataclass(frozen=True)
+class Report:
+    """What is in force now. ``changed``: it was not so before. ``version`` 0: no policy is active."""
+
+    version: int
+    changed: bool
+    grants: tuple[GrantReport, ...]
+    notes: tuple[str, ...] = ()
+
+
+class Publisher:
+    """``builder`` opens the building engine, only when there is something to build. ``clock`` in microseconds."""
+
+    def __init__(self, home: Home, control: Control, builder: Callable[[], Builder], clock: Callable[[], int]) -> None:
+        self._home, self._control, self._builder, self._clock = home, control, builder, clock
+
+    def activate(self, content: bytes, source: str, building: Building = lambda *_: None) -> Report:
+        """Puts a signed policy in force. BadSignature, BadPolicy or Conflict where it may not be."""
+        signed = read_policy(content, self._home.city, self._home.steward_keys, source)
+        policy, now = signed.policy, self._clock()
+        with self._alone():
+            with self._control.reading() as connection:
+                active = active_policy(connection)
+                highest = highest_version(connection)
+                snapshots = current_snapshots(connection)
+            same = active is not None and (active.version, active.hash) == (policy.version, signed.hash)
+            if not same and policy.version <= highest:
+                raise Conflict(
+                    f"version {policy.version} is not above version {highest}, which was in force here",
+                    place=source,
+                    remedy="Sign it with a higher version",
+                )
+            if now >= policy.valid[1]:
+                raise BadPolicy(f"the policy's validity ended at {instant_text(policy.valid[1])}", place=source)
+            notes = [f"nothing is granted before {instant_text(policy.valid[0])}"] if now < policy.valid[0] else []
+            current = {name: read_snapshot(self._home.snapshots / entry.id) for name, entry in snapshots.items()}
+            grants, built = self._build(signed, current, building)
+            if not same:
+                replace_file(self._home.policy_file(policy.version), content, mode=0o640)
+            with self._control.writing() as transaction:
+                if not same:
+                    put_policy(transaction, ActivePolicy(policy.version, signed.hash, now, policy.valid))
+                put_grants(transaction, policy.version, grants, built.values(), self._home.place, now)
+                self._forget(transaction, built)
+            self._sweep()
+        return Report(policy.version, not same, _reports(grants, built), tuple(notes))
+
+    def adopt(self, snapshot: Snapshot, building: Building = lambda *_: None) -> Report:
+        """Makes a snapshot the current one of its collection, the active policy's views on it included."""
+        now = self._clock()
+        with self._alone():
+            with self._control.reading() as connection:
+                active = active_policy(connection)
+                before = current_snapshots(connection)
+            grants: list[ActiveGrant] = []
+            built: dict[str, View] = {}
+            if active is not None:
+                signed = self._active(active)
+                current = {
+                    name: read_snapshot(self._home.snapshots / entry.id)
+                    for name, entry in before.items()
+                    if name != snapshot.collection
+                }
+                grants, built = self._build(signed, {**current, snapshot.collection: snapshot}, building)
+            with self._control.writing() as transaction:
+                put_snapshot(transaction, _entry(snapshot, now))
+                if active is not None:
+                    put_grants(transaction, active.version, grants, built.values(), self._home.place, now)
+                self._forget(transaction, built)
+            self._sweep()
+        known = before.get(snapshot.collection)
+        return Report(
+            active.version if active else 0,
+            known is None or known.id != snapshot.id,
+            _reports(grants, built),
+            () if active else ("no policy is active: nothing of it is given to anyone",),
+        )
+
+    def _build(
+        self, signed: SignedPolicy, snapshots: Mapping[str, Snapshot], building: Building
+    ) -> tuple[list[ActiveGrant], dict[str, View]]:
+        """Every grant with its view, and the views by id; those that stand already are used as they are."""
+        wanted = list(shapes(signed.policy))
+        grants: list[ActiveGrant] = []
+        built: dict[str, View] = {}
+        builder: Builder | None = None
+        try:
+            for done, (grant, shape) in enumerate(wanted):
+                building(grant, done, len(wanted))
+                snapshot = snapshots.get(shape.collection)
+                if snapshot is None:
+                    grants.append(ActiveGrant(grant, shape.collection, shape_hash(shape), ""))
+                    continue
+                builder = builder or self._builder()
+                view = builder.build(snapshot, shape)
+                built[view.id] = view
+                grants.append(ActiveGrant(grant, shape.collection, shape_hash(shape), view.id))
+        finally:
+            if builder is not None:
+                builder.close()
+        return grants, built
+
+    def _active(self, active: ActivePolicy) -> SignedPolicy:
+        path = self._home.policy_file(active.version)
+        try:
+            signed = read_policy(path.read_bytes(), self._home.city, self._home.steward_keys, str(path))
+        except OSError:
+            raise NotFound(
+                "the active policy's file is gone", place=str(path), remedy="Activate a newer version"
+            ) from None
+        if (signed.policy.version, signed.hash) != (active.version, active.hash):
+            raise BadPolicy("the file is not the policy that was activated", place=str(path))
+        return signed
+
+    def _forget(self, transaction: Transaction, needed: Mapping[str, View]) -> None:
+        in_use = views_in_use(transaction, self._clock())
+        drop_views(transaction, set(views(transaction, self._home.place)) - set(needed) - in_use)
+
+    def _sweep(self) -> None:
+        """Removes files of views that the tables do not name: forgotten ones, and those of a build that died."""
+        with self._control.reading() as connection:
+            known = views(connection, self._home.place)
+        for path in self._home.views.iterdir():
+            if path.stem not in known:
+                path.unlink(missing_ok=True)
+
+    @contextmanager
+    def _alone(self) -> Iterator[None]:
+        """Conflict while another import or activation of this node runs. The lock goes with the process."""
+        path = self._home.path / "operator.lock"
+        handle = os.open(path, os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600)
+        try:
+            try:
+                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                raise Conflict(
+                    "another import or activation is running on this node", remedy="Wait for it to end"
+                ) from None
+            yield
+        finally:
+            os.close(handle)
+
+
+def _entry(snapshot: Snapshot, now: int) -> SnapshotEntry:
+    operation = snapshot.inventory.get("operation", {})
+    return SnapshotEntry(
+        id=snapshot.id,
+        collection=snapshot.collection,
+        rows=snapshot.rows,
+        extent=snapshot.extent,
+        operation=str(operation.get("name") or ""),
+        accuracy=operation.get("accuracy_m"),
+        vertical=str(snapshot.inventory.get("vertical") or ""),
+        licence=snapshot.licence,
+        attribution=snapshot.attribution,
+        imported=now,
+    )
+
+
+def _reports(grants: list[ActiveGrant], built: Mapping[str, View]) -> tuple[GrantReport, ...]:
+    return tuple(
+        GrantReport(item.grant, item.collection, built[item.view].rows if item.view else None) for item in grants
+    )

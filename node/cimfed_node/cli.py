@@ -1,0 +1,128 @@
+"""`cimfed-node init | import | activate | collections | serve`. Thin: what it does is in the modules that it calls."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from cimfed import console
+from cimfed.model.names import city_name, federation
+from cimfed.rpc import clock
+from cimfed.rpc.run import run
+from cimfed.trust.directory_file import FileDirectory
+from cimfed.trust.identity_files import load_public_key, read
+from cimfed_node.cli_import import import_
+from cimfed_node.config import Home
+from cimfed_node.operate import opened, publisher
+from cimfed_node.printing import building_progress, show
+from cimfed_node.serve import Keys, Node, drop_to
+from cimfed_node.setup import Plan, make_home
+from cimfed_node.tables.publication import active_grants, active_policy, current_snapshots
+
+app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, help=__doc__)
+HOME = Annotated[Path, typer.Option(help="The node's folder.", envvar="CIMFED_NODE_HOME")]
+
+
+@app.command()
+def init(
+    city: Annotated[str, typer.Argument(help="The member city, such as kz.almaty.")],
+    home: HOME,
+    federation_name: Annotated[str, typer.Option("--federation", help="Such as sco.")],
+    address: Annotated[str, typer.Option(help="host:port that gateways dial.")],
+    registrar_key: Annotated[Path, typer.Option(help="The registrar's public key, a .pub file: pinned from now on.")],
+    steward_key: Annotated[list[Path], typer.Option(help="A steward's public key, a .pub file: pinned from now on.")],
+    directory: Annotated[Path, typer.Option(help="The signed directory file, as it will be kept up to date.")],
+    service_user: Annotated[str, typer.Option(help="The Unix user that serves, of its own: name or number.")] = "",
+    listen: Annotated[str, typer.Option(help="host:port to bind; the address's port where not given.")] = "",
+) -> None:
+    """Makes the node's keys, settings and card."""
+    plan = Plan(
+        city_name(city),
+        federation(federation_name),
+        address,
+        load_public_key(registrar_key),
+        tuple(load_public_key(path) for path in steward_key),
+        directory,
+        service_user,
+        listen,
+    )
+    made, card = make_home(home, plan, clock.now())
+    console.say(f"{city} has its keys in {made.keys}, fingerprint {card.fingerprint}")
+    console.say("Next:")
+    console.say(f"  give {made.path / 'card.json'} to the administrator (cimfed member add)")
+    console.say(f"  cimfed-node import FILE... --collection building --home {home}")
+    console.say(f"  cimfed-node activate POLICY.policy.json --home {home}    (cimfed policy sign makes it)")
+    console.say(f"  cimfed-node serve --home {home}")
+
+
+app.command("import")(import_)
+
+
+@app.command()
+def activate(policy: Annotated[Path, typer.Argument(help="A signed policy, *.policy.json.")], home: HOME) -> None:
+    """Puts a signed policy in force."""
+    with opened(home) as (at, control), building_progress() as building:
+        report = publisher(at, control).activate(read(policy), str(policy), building)
+    verb = "is in force now" if report.changed else "was in force already"
+    console.say(f"policy version {report.version} {verb}")
+    show(report)
+
+
+@app.command()
+def collections(home: HOME) -> None:
+    """Shows what this node holds and what its policy gives."""
+    with opened(home) as (_, control), control.reading() as connection:
+        snapshots, policy, grants = (
+            current_snapshots(connection),
+            active_policy(connection),
+            active_grants(connection),
+        )
+    rows = [
+        (
+            entry.collection,
+            entry.id[:12],
+            entry.rows,
+            ", ".join(f"{corner:.4f}" for corner in entry.extent) if entry.extent else "",
+            entry.operation,
+            "unknown" if entry.accuracy is None else f"{entry.accuracy:g} m",
+            ", ".join(f"{item.grant} {item.view[:12]}" for item in grants if item.collection == entry.collection),
+        )
+        for entry in snapshots.values()
+    ]
+    heads = ("collection", "snapshot", "rows", "extent (CRS84)", "operation", "accuracy", "grant and view")
+    console.out.print(console.table(heads, rows))
+    console.say(f"policy version {policy.version} is in force" if policy else "no policy is active: nothing is given")
+
+
+@app.command()
+def serve(
+    home: HOME,
+    port: Annotated[int | None, typer.Option(min=0, max=65535, help="Not that of the settings; 0: any.")] = None,
+    ready_file: Annotated[Path | None, typer.Option(help="Written with host:port once it serves.")] = None,
+) -> None:
+    """Serves until it is told to end (SIGTERM, Ctrl-C)."""
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s")
+    at = Home.load(home)
+    keys = Keys.load(at)
+    warning = drop_to(at)
+    if warning:
+        logging.getLogger(__name__).warning(warning)
+    asyncio.run(_serve(at, keys, port, ready_file))
+
+
+async def _serve(home: Home, keys: Keys, port: int | None, ready_file: Path | None) -> None:
+    host, _, own = home.settings.listen.rpartition(":")
+    directories = FileDirectory(home.directory, home.registrar_key, home.directory_state)
+    node = Node(home, keys, directories, f"{host}:{own if port is None else port}")
+    try:
+        await run(node.server, host, node.service.self_test, ready_file)
+    finally:
+        await node.close()
+
+
+def main() -> None:
+    console.run(app)

@@ -1,0 +1,142 @@
+"""`cimfed-node import`: files to a snapshot, the snapshot into force, and what was found on the way."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
+
+from cimfed import console
+from cimfed.errors import BadConfig
+from cimfed_node.config import Home
+from cimfed_node.ingest import ImportReport, ImportRequest, OnDuplicate, Preview, import_files, preview, write_mapping
+from cimfed_node.operate import opened, publisher
+from cimfed_node.printing import building_progress, show
+
+SHOWN = 8  # values or names in one cell
+
+
+def import_(
+    files: Annotated[list[Path], typer.Argument(help="CityJSON, CityJSONSeq, GeoJSON or CSV.")],
+    home: Annotated[Path, typer.Option(help="The node's folder.", envvar="CIMFED_NODE_HOME")],
+    collection: Annotated[str, typer.Option(help="Such as building: its snapshot is replaced.")],
+    mapping: Annotated[Path | None, typer.Option(help="A mapping document; else the one that is shipped.")] = None,
+    crs: Annotated[str | None, typer.Option(help="EPSG code, WKT, PROJJSON; prevails over the files'.")] = None,
+    operation: Annotated[str | None, typer.Option(help="A PROJ operation by name or EPSG:code.")] = None,
+    id_column: Annotated[str | None, typer.Option("--id", help="The attribute that holds the id.")] = None,
+    on_duplicate: Annotated[
+        OnDuplicate, typer.Option(help="What becomes of objects with one id.")
+    ] = OnDuplicate.REFUSE,
+    quarantine: Annotated[Path | None, typer.Option(help="Takes bad objects; without it any of them stops.")] = None,
+    where: Annotated[list[str], typer.Option(help="column=value: only these rows; several must all hold.")] = [],  # noqa: B006
+    licence: Annotated[str, typer.Option(help="Of the data, for the catalogue: an SPDX name or a link.")] = "",
+    attribution: Annotated[str, typer.Option(help="Whom users of the data must name.")] = "",
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only shows what would be imported, and how.")] = False,
+    mapping_out: Annotated[
+        Path | None,
+        typer.Option("--write-mapping", help="Writes the mapping in force to a file to edit; imports nothing."),
+    ] = None,
+) -> None:
+    """Imports files as the new snapshot of a collection, and rebuilds the active policy's views on it."""
+    request = ImportRequest(
+        files=tuple(files),
+        city=Home.load(home).city,
+        collection=collection,
+        mapping=mapping,
+        crs=crs,
+        operation=operation,
+        id_column=id_column,
+        on_duplicate=on_duplicate,
+        quarantine=quarantine,
+        where=tuple(_pair(text) for text in where),
+        licence=licence,
+        attribution=attribution,
+    )
+    if dry_run or mapping_out is not None:
+        found = preview(request)
+        _show_preview(found)
+        if mapping_out is not None:
+            mapping_out.write_text(write_mapping(found.mapping), "utf-8")
+            console.say(f"the mapping in force is in {mapping_out}")
+        return
+    with opened(home) as (at, control):
+        columns = (
+            TextColumn("{task.description}"),
+            BarColumn(),
+            TextColumn("{task.completed:,} objects"),
+            TimeElapsedColumn(),
+        )
+        with Progress(*columns, console=console.err, transient=True, disable=not console.err.is_terminal) as progress:
+            task = progress.add_task("reading", total=None)
+            snapshot, report = import_files(request, at.snapshots, lambda done: progress.update(task, completed=done))
+        _show_report(report)
+        with building_progress() as building:
+            published = publisher(at, control).adopt(snapshot, building)
+    console.say(f"snapshot {snapshot.id[:12]} of {collection} is current: {snapshot.rows:,} rows")
+    show(published)
+
+
+def _pair(text: str) -> tuple[str, str]:
+    column, equals, value = text.partition("=")
+    if not column or not equals:
+        raise BadConfig(f"{text[:64]!r} is no condition", place="--where", remedy="Write column=value")
+    return column, value
+
+
+def _show_preview(found: Preview) -> None:
+    console.say(f"format: {', '.join(found.formats)}")
+    _show_report(found.report)
+    for bad in found.bad:
+        console.say(f"bad: {bad}")
+    names = [name for name in dict.fromkeys(name for row in found.rows for name in row)]
+    if found.rows:
+        console.out.print(
+            console.table(
+                ("property", *(f"row {at + 1}" for at in range(len(found.rows)))),
+                [(name, *(_short(row.get(name)) for row in found.rows)) for name in names],
+            )
+        )
+
+
+def _show_report(report: ImportReport) -> None:
+    operation = report.operation
+    accuracy = "accuracy unknown" if operation.accuracy_m is None else f"accurate to {operation.accuracy_m:g} m"
+    declared = ", declared by cimfed and not one of PROJ's" if operation.declared else ""
+    console.say(f"from {operation.crs} by {operation.name} ({accuracy}{declared})")
+    if operation.vertical:
+        console.say(f"heights stay in {operation.vertical}")
+    if report.matched:
+        rows = [(name, _counts(columns), report.derived.get(name)) for name, columns in report.matched.items()]
+        rows += [(name, "", count) for name, count in report.derived.items() if name not in report.matched]
+        console.out.print(console.table(("property", "from (objects)", "derived"), rows))
+    for (name, column), values in report.unmapped.items():
+        console.say(f"no code of {name}: {column} {_counts(values)}; kept in ext")
+    if report.unclaimed:
+        console.say(f"kept in ext: {_counts(report.unclaimed)}")
+    for what, counts in (("left out", report.skipped), ("geometries left out", report.dropped)):
+        if counts:
+            console.say(f"{what}: {_counts({name or 'by --where': count for name, count in counts.items()})}")
+    for what, count in (
+        ("footprints made valid", report.repaired),
+        ("duplicates", report.duplicates),
+        ("bad", report.bad),
+    ):
+        if count:
+            console.say(f"{what}: {count:,}")
+    for note in report.notes:
+        console.say(f"note: {note}")
+
+
+def _counts(counts: object) -> str:
+    """``name (count)``, the most frequent first."""
+    assert hasattr(counts, "items")
+    ordered = sorted(counts.items(), key=lambda item: (-item[1], item[0]))
+    shown = ", ".join(f"{name} ({count:,})" for name, count in ordered[:SHOWN])
+    return shown + (f" and {len(ordered) - SHOWN} more" if len(ordered) > SHOWN else "")
+
+
+def _short(value: object) -> str:
+    text = "" if value is None else str(value)
+    return text if len(text) <= 40 else text[:39] + "…"

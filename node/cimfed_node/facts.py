@@ -1,0 +1,64 @@
+"""What a manifest says of a query, before anything was sent; and how it says no.
+
+Rows, batches and chain are added by the ``Sealer`` of the answer, from what was written.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from cimfed.errors import CimfedError
+from cimfed.model.answer import Manifest, Outcome
+from cimfed.model.limits import LIMITS
+from cimfed.model.names import CityName, Federation
+from cimfed.policy.shape import view_columns
+from cimfed.query.query import Read
+from cimfed_node.admit import Admission, Refusal
+
+
+def facts(verdict: Admission | Refusal, city: CityName, federation: Federation) -> Manifest:
+    """The manifest of an admitted query as it is if all goes well, or of a refused one."""
+    signed, given = verdict.signed, verdict.given
+    policy = given.policy if given else None
+    shape = given.shape if given else None
+    manifest = Manifest(
+        request_hash=signed.request_hash,
+        narrowing_hash=signed.way.narrowing_hash,
+        federation=federation,
+        city=city,
+        collection=signed.query.request.collection or "",
+        outcome=Outcome.ANSWERED,
+        grant=given.grant if given else "",
+        policy_version=policy.policy.version if policy else 0,
+        policy_hash=policy.hash if policy else b"",
+        now=signed.now,
+        decision=verdict.decision,
+    )
+    if isinstance(verdict, Refusal):
+        return refused(manifest, verdict.error)
+    view, request = verdict.view, signed.query.request
+    asked = request.properties if isinstance(request, Read) and request.properties is not None else ()
+    return replace(
+        manifest,
+        view=view.id if view else "",
+        snapshot=view.snapshot if view else "",
+        compiler=view.compiler if view else "",
+        shape_hash=verdict.shape_hash,
+        absent=tuple(name for name in asked if shape and name not in view_columns(shape)),
+        obligations=tuple(sorted(shape.obligations)) if shape else (),
+    )
+
+
+def refused(manifest: Manifest, error: Exception) -> Manifest:
+    """The same as a refusal, in the words of the error tree alone: an engine's or library's never leave."""
+    if not isinstance(error, CimfedError):
+        error = CimfedError("the node failed; its log says why")
+    return replace(manifest, outcome=Outcome.REFUSED, reason=error.reason, message=_sentence(error))
+
+
+def _sentence(error: CimfedError) -> str:
+    """What is wrong, where, and what to do about it."""
+    text = f"{error.message} (at {error.place})" if error.place else error.message
+    if error.remedy:
+        text += f". {error.remedy}"
+    return text.encode()[: LIMITS.error_detail].decode(errors="ignore")

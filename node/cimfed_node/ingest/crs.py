@@ -1,0 +1,111 @@
+"""Coordinate reference systems as sources name them.
+
+``parse_crs`` takes a code (``EPSG:4549``), a URN, an opengis.net URL, WKT, PROJJSON (text or parsed) or ``GCJ-02``, and
+nothing else: PROJ's own strings can name files. Of a compound CRS the horizontal part is kept; heights are never
+touched, but must be in metres. Axis order is not looked at: every format that is read here, and everything inside, puts
+easting or longitude first.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import orjson
+import pyproj
+from pyproj.exceptions import CRSError
+
+from cimfed.errors import BadFile
+from cimfed_node.ingest import gcj02
+
+GCJ02 = "GCJ-02"
+CRS84 = "OGC:CRS84"
+FORMS = "Name it by EPSG code, URN, URL, WKT or PROJJSON, such as --crs EPSG:4549"
+
+Area = tuple[float, float, float, float]  # west, south, east, north in degrees; west > east across the antimeridian
+WORLD: Area = (-180.0, -90.0, 180.0, 90.0)
+
+_CODE = re.compile(r"(EPSG|OGC|ESRI|IGNF|IAU_2015):([A-Za-z0-9_.]+)", re.IGNORECASE)
+_NAMED = re.compile(r"(urn:ogc:def:crs[:,]|https?://(www\.)?opengis\.net/(def/crs/|gml/srs/))[^\s]+", re.IGNORECASE)
+_WKT = re.compile(r"\s*(PROJ|GEOG|GEOD|GEOC|COMP|COMPOUND|BOUND|BASE)[A-Z_]*\s*[\[(]", re.IGNORECASE)
+
+
+@dataclass(frozen=True)
+class SourceCrs:
+    """``name``: how it is recorded. ``horizontal``: two axes; None for GCJ-02. ``vertical``: name of the height system,
+    empty where none is named. ``area``: where it is used, None where it does not say."""
+
+    name: str
+    horizontal: pyproj.CRS | None
+    vertical: str = ""
+    area: Area | None = None
+
+    @property
+    def projected(self) -> bool:
+        return self.horizontal is not None and self.horizontal.is_projected
+
+    @property
+    def unit(self) -> float:
+        """Metres in one unit of the axes of a projected CRS."""
+        assert self.horizontal is not None
+        return float(self.horizontal.axis_info[0].unit_conversion_factor)
+
+
+def _bad(message: str, place: str) -> BadFile:
+    return BadFile(message, place=place, remedy=FORMS)
+
+
+def _pyproj(named: str | Mapping[str, Any], place: str) -> pyproj.CRS:
+    try:
+        if isinstance(named, Mapping):
+            return pyproj.CRS.from_json_dict(dict(named))
+        text = named.strip()
+        if text.isdigit():
+            text = f"EPSG:{text}"
+        if text.startswith("{"):
+            return pyproj.CRS.from_json_dict(orjson.loads(text))
+        if _CODE.fullmatch(text) or _NAMED.fullmatch(text) or _WKT.match(text):
+            return pyproj.CRS.from_user_input(text)
+    except (CRSError, ValueError, TypeError, KeyError):
+        pass
+    raise _bad(f"{str(named)[:80]!r} names no coordinate reference system that PROJ knows", place)
+
+
+def _split(crs: pyproj.CRS, place: str) -> tuple[pyproj.CRS, str]:
+    """The horizontal part, and the name of the vertical one."""
+    vertical = ""
+    if crs.is_compound:
+        parts = crs.sub_crs_list
+        crs, vertical = parts[0], parts[1].name
+        heights = parts[1].axis_info
+    else:
+        heights = crs.axis_info[2:]
+        if heights:
+            vertical = "ellipsoidal height"
+    if any(axis.unit_conversion_factor != 1.0 for axis in heights):
+        raise BadFile(
+            f"heights in {heights[0].unit_name} are not supported",
+            place=place,
+            remedy="Convert them to metres first, for instance with PROJ's cs2cs",
+        )
+    if crs.is_geocentric or not (crs.is_projected or crs.is_geographic):
+        raise _bad(f"{crs.name!r} is neither projected nor geographic", place)
+    return (crs.to_2d() if len(crs.axis_info) > 2 else crs), vertical
+
+
+def parse_crs(named: str | Mapping[str, Any], place: str) -> SourceCrs:
+    """Raises BadFile where the text names nothing usable; ``place`` is the file or option that it stands in."""
+    if isinstance(named, str) and named.strip().upper().replace("_", "-") in (GCJ02, "GCJ02"):
+        return SourceCrs(GCJ02, None, area=gcj02.AREA)
+    crs = _pyproj(named, place)
+    horizontal, vertical = _split(crs, place)
+    authority = crs.to_authority(min_confidence=100)
+    used = horizontal.area_of_use or crs.area_of_use
+    return SourceCrs(
+        name=":".join(authority) if authority else crs.name,
+        horizontal=horizontal,
+        vertical=vertical,
+        area=(used.west, used.south, used.east, used.north) if used else None,
+    )

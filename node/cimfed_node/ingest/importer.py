@@ -1,0 +1,343 @@
+"""One import from files to a snapshot: read, map, place, derive, spill, settle ids, sort, write, seal.
+
+Nothing is visible before the last step, and nothing stays behind when an earlier one fails. The coordinate operation is
+chosen by the first chunk and pinned; if the whole extent, known at the end, asks for another one, everything is read
+again with that one.
+"""
+
+from __future__ import annotations
+
+import gc
+import shutil
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import numpy as np
+import orjson
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from cimfed.errors import BadFile
+from cimfed.model.instants import instant_text
+from cimfed.model.routing import Extent
+from cimfed.model.vocabulary import VOCABULARY
+from cimfed_node.ingest import duplicates
+from cimfed_node.ingest.attributes import AttributeReader
+from cimfed_node.ingest.chunk import Chunk
+from cimfed_node.ingest.crs import FORMS, SourceCrs, parse_crs
+from cimfed_node.ingest.detect import reader_of
+from cimfed_node.ingest.georef import Georeference, facts, georeference
+from cimfed_node.ingest.mapping import Mapping as MappingDocument
+from cimfed_node.ingest.mapping import read_mapping, shipped
+from cimfed_node.ingest.readers.base import Context, Reader
+from cimfed_node.ingest.readers.lines import open_bytes
+from cimfed_node.ingest.report import BadObject, ImportReport, OperationReport
+from cimfed_node.ingest.request import ImportRequest
+from cimfed_node.ingest.snapshot import ORIGINAL, Snapshot, seal_snapshot, sha256_file
+from cimfed_node.ingest.spill import Spill, geo_metadata, write_parquet
+from cimfed_node.ingest.table import TableBuilder
+
+Progress = Callable[[int], None]
+SHOWN = 20  # bad objects that a refusal lists
+BAD = "bad.jsonl"
+
+
+class _Again(Exception):
+    """The whole extent asks for another operation than the first chunk did."""
+
+    def __init__(self, points: np.ndarray[Any, Any]) -> None:
+        self.points = points
+
+
+@dataclass
+class Bad:
+    """Bad objects: the first ones, their number, and all of them in a file beside the chunks."""
+
+    file: BinaryIO
+    first: list[BadObject] = field(default_factory=list)
+    count: int = 0
+
+    def add(self, bad: BadObject) -> None:
+        self.count += 1
+        if len(self.first) < SHOWN:
+            self.first.append(bad)
+        self.file.write(bad.json())
+
+    def refusal(self) -> BadFile:
+        shown = "\n".join(f"  {bad}" for bad in self.first)
+        more = f"\n  and {self.count - len(self.first):,} more" if self.count > len(self.first) else ""
+        return BadFile(
+            f"{self.count:,} bad objects; nothing was imported:\n{shown}{more}\n",
+            place=self.first[0].file,
+            remedy="Mend them, or let the others through with --quarantine FILE",
+        )
+
+
+@dataclass
+class Run:
+    """One pass over the files. ``sample``: rows kept for a preview."""
+
+    request: ImportRequest
+    mapping: MappingDocument
+    folder: Path
+    progress: Progress | None = None
+    reference: Georeference | None = None
+    final: bool = False  # the operation stands, whatever the extent
+    tolerant: bool = False  # bad objects are counted, never refused
+
+    def __post_init__(self) -> None:
+        collection = self.request.vocabulary
+        self.context = Context(self.mapping, AttributeReader(self.mapping), self.request.id_column, self.request.where)
+        self.builder = TableBuilder(self.request.city, collection)
+        self.scratch = self.folder / "scratch"
+        self.scratch.mkdir()
+        self.spill = Spill(self.scratch, self.builder.schema)
+        self.formats: list[str] = []
+        self.dropped: dict[str, int] = {}
+        self.notes: list[str] = []
+        self._read = 0
+        self._box = [np.inf, np.inf, -np.inf, -np.inf]
+        self._times: list[int | None] = [None, None]
+
+    def read(self) -> None:
+        """All files into sorted chunks and the original. Raises BadFile where bad objects have no quarantine."""
+        with (
+            (self.scratch / BAD).open("wb") as bad,
+            pa.OSFile(str(self.folder / ORIGINAL), "wb") as file,
+            pa.CompressedOutputStream(file, "zstd") as self.original,
+        ):
+            self.bad = Bad(bad)
+            for path in self.request.files:
+                self._file(path)
+        if self.bad.count and self.request.quarantine is None and not self.tolerant:
+            raise self.bad.refusal()
+        if not self.spill.rows:
+            raise self._nothing()
+        self._check_operation()
+
+    def _file(self, path: Path) -> None:
+        with open_bytes(path) as stream:
+            self._rows(reader_of(stream, path.name, self.context))
+
+    def _rows(self, reader: Reader) -> None:
+        self.formats.append(reader.format)
+        source = self._crs(reader)
+        self.original.write(orjson.dumps({"file": reader.file, "header": reader.header}) + b"\n")
+        for bad in reader.read():
+            if bad is not None:
+                self.bad.add(bad)
+            self._read += 1
+            if self.progress is not None and self._read % 1000 == 0:
+                self.progress(self._read)
+            if reader.chunk.full:
+                self._flush(reader.chunk, source)
+                reader.chunk = reader.new_chunk()
+        self._flush(reader.chunk, source)
+        if self.progress is not None:
+            self.progress(self._read)
+
+    def _crs(self, reader: Reader) -> SourceCrs:
+        """The CRS of a file: what was asked for, else what it says. All files must have the same."""
+        named = self.request.crs
+        source = parse_crs(named, "--crs") if named else reader.crs
+        if source is None:
+            raise BadFile(f"{reader.format} without a coordinate reference system", place=reader.file, remedy=FORMS)
+        if named and reader.crs is not None and reader.crs.name != source.name:
+            self.notes.append(f"{reader.file} says {reader.crs.name}; {source.name} was used as --crs asks")
+        if self.reference is not None and self.reference.source.name != source.name:
+            raise BadFile(
+                f"{source.name} after {self.reference.source.name}: a snapshot has one coordinate operation",
+                place=reader.file,
+                remedy="Import files of one CRS at a time, or convert them to one",
+            )
+        return source
+
+    def _flush(self, chunk: Chunk, source: SourceCrs) -> None:
+        if not chunk.ids:
+            return
+        if self.reference is None:
+            self.reference = self.pin(source, chunk.shapes.points())
+        shapes = chunk.shapes.finish(len(chunk.ids), self.reference)
+        shapes.bad |= chunk.bad
+        active = self.context.attributes.active | {"building"}
+        table, keys, order = self.builder.build(chunk.ids, chunk.values, chunk.ext, shapes, self.reference, active)
+        for row, reason in sorted(shapes.bad.items()):
+            self.bad.add(BadObject(chunk.file, chunk.ids[row], reason, chunk.lines[row]))
+        for cause, count in chunk.shapes.dropped.items():
+            self.dropped[cause] = self.dropped.get(cause, 0) + count
+        for raw, rows in chunk.originals:
+            ids = [chunk.ids[row] for row in rows if row not in shapes.bad]
+            if ids:
+                self.original.write(b'{"ids":%b,"object":%b}\n' % (orjson.dumps(ids), raw))
+        self._widen(table)
+        self.spill.add(table, keys, order)
+
+    def pin(self, source: SourceCrs, points: np.ndarray[Any, Any]) -> Georeference:
+        country = self.request.city.split(".", 1)[0]
+        return georeference(source, points, country=country, wanted=self.request.operation)
+
+    def _widen(self, table: pa.Table) -> None:
+        box = table.column("bbox").combine_chunks().drop_null()
+        if len(box):
+            corners = [box.field(i).to_numpy() for i in range(4)]
+            low, high = [float(c.min()) for c in corners[:2]], [float(c.max()) for c in corners[2:]]
+            self._box = [*map(min, self._box[:2], low), *map(max, self._box[2:], high)]
+        for place, (name, how) in enumerate((("valid_from", min), ("valid_to", max))):
+            known = [v for v in pc.unique(table.column(name)).cast(pa.int64()).to_pylist() if v is not None]
+            if known:
+                held = self._times[place]
+                self._times[place] = how(known) if held is None else how(held, *known)
+
+    @property
+    def extent(self) -> Extent | None:
+        a, b, c, d = self._box
+        return None if a == np.inf else (a, b, c, d)
+
+    def _check_operation(self) -> None:
+        reference = self.reference
+        if reference is None or self.final or self.extent is None or self.request.operation:
+            return
+        a, b, c, d = self.extent
+        points = reference.backward(np.array([[a, b], [a, d], [c, b], [c, d]]))
+        other, own = self.pin(reference.source, points).operation, reference.operation
+        if (other.name, other.definition) != (own.name, own.definition):
+            raise _Again(points)
+
+    def _nothing(self) -> BadFile:
+        skipped = ", ".join(f"{n:,} {kind or 'rows left out by --where'}" for kind, n in self.context.skipped.items())
+        return BadFile(
+            f"nothing for the collection {self.request.collection}" + (f"; skipped: {skipped}" if skipped else ""),
+            place=self.request.files[0].name,
+            remedy=f"The mapping takes objects of type {', '.join(self.mapping.types) or '(none)'}",
+        )
+
+    def report(self, groups: Mapping[str, duplicates.Places], seconds: float) -> ImportReport:
+        counts, attributes = self.builder.counts, self.context.attributes
+        matched: dict[str, dict[str, int]] = {}
+        for (prop, column), count in attributes.matched.items():
+            matched.setdefault(prop, {})[column] = count
+        assert self.reference is not None
+        operation, source = self.reference.operation, self.reference.source
+        return ImportReport(
+            objects=self.context.objects,
+            rows=self.spill.rows,
+            matched=matched,
+            unmapped={key: dict(c.most_common()) for key, c in attributes.unmapped.items() if c},
+            unclaimed=dict(attributes.unclaimed.most_common()),
+            nulls=dict(counts.nulls),
+            derived={name: n for name, n in counts.derived.items() if n},
+            skipped=dict(self.context.skipped),
+            dropped=dict(self.dropped),
+            repaired=counts.repaired,
+            duplicates=sum(len(places) - 1 for places in groups.values()),
+            bad=self.bad.count,
+            operation=OperationReport(
+                source.name, operation.name, operation.accuracy_m, bool(operation.declared), source.vertical
+            ),
+            notes=(*dict.fromkeys(self.notes), *operation.notes),
+            seconds=seconds,
+        )
+
+    def facts(self) -> dict[str, Any]:
+        """The inventory without its files."""
+        request, reference = self.request, self.reference
+        assert reference is not None
+        return {
+            "city": request.city,
+            "collection": request.collection,
+            "rows": self.spill.rows,
+            "extent": None if self.extent is None else list(self.extent),
+            "times": [None if t is None else instant_text(t) for t in self._times],
+            "vocabulary": VOCABULARY.version,
+            "licence": request.licence,
+            "attribution": request.attribution,
+            "sources": [
+                {"name": path.name, "sha256": sha256_file(path), "format": form}
+                for path, form in zip(request.files, self.formats, strict=True)
+            ],
+            "mapping": self.mapping.document(),
+            "where": [list(pair) for pair in request.where],
+            "id_column": request.id_column,
+            "on_duplicate": str(request.on_duplicate),
+            "bad": self.bad.count,
+            **facts(reference),
+        }
+
+
+def mapping_of(request: ImportRequest) -> MappingDocument:
+    """The mapping in force."""
+    collection = request.vocabulary
+    return read_mapping(request.mapping, collection) if request.mapping else shipped(collection.name, collection)
+
+
+def passes(request: ImportRequest, folder: Path, progress: Progress | None, *, tolerant: bool = False) -> Run:
+    """Read the files, again where the operation has to be another one."""
+    if not request.files:
+        raise BadFile("no file was named")
+    mapping = mapping_of(request)
+    run = Run(request, mapping, folder, progress, tolerant=tolerant)
+    with _without_collector():
+        try:
+            run.read()
+        except _Again as again:
+            assert run.reference is not None
+            reference = run.pin(run.reference.source, again.points)
+            shutil.rmtree(run.scratch)
+            run = Run(request, mapping, folder, progress, reference, final=True, tolerant=tolerant)
+            run.read()
+    return run
+
+
+@contextmanager
+def _without_collector() -> Iterator[None]:
+    """Parsed objects hold no cycles, and looking for some takes a fifth of the time of an import."""
+    enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if enabled:
+            gc.enable()
+
+
+def _put_aside(run: Run) -> None:
+    """Write the quarantine file. Raises BadFile where that cannot be done."""
+    if run.request.quarantine is not None:
+        try:
+            shutil.copyfile(run.scratch / BAD, run.request.quarantine)
+        except OSError as error:
+            raise BadFile(
+                f"the quarantine file cannot be written: {error.strerror}", place=str(run.request.quarantine)
+            ) from None
+
+
+def import_files(
+    request: ImportRequest, snapshots: Path, progress: Progress | None = None
+) -> tuple[Snapshot, ImportReport]:
+    """Import files as one snapshot below ``snapshots``, whole or not at all.
+
+    ``progress`` is called with the number of objects read so far. Raises BadFile, BadMapping, BadConfig.
+    """
+    begun = time.monotonic()
+    snapshots.mkdir(parents=True, exist_ok=True, mode=0o700)
+    folder = Path(tempfile.mkdtemp(prefix=".import-", dir=snapshots))
+    try:
+        run = passes(request, folder, progress)
+        assert run.reference is not None
+        groups = duplicates.find(run.spill)
+        duplicates.settle(run.spill, groups, request.on_duplicate, request.vocabulary, run.reference)
+        schema = run.builder.schema
+        geo = geo_metadata(run.extent, run.builder.counts.kinds, schema.names)
+        write_parquet(run.spill, folder / f"{request.collection}.parquet", schema, geo)
+        facts = run.facts()
+        _put_aside(run)
+        shutil.rmtree(run.scratch)
+        snapshot = seal_snapshot(folder, snapshots, facts)
+        return snapshot, run.report(groups, time.monotonic() - begun)
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)

@@ -1,0 +1,38 @@
+"""Every limit of an import, in one place, with its reason.
+
+A file from elsewhere is not trusted: a few kilobytes of gzip may hold gigabytes, a line may never end, an index
+may point anywhere. What breaks a limit of the file is refused whole (``BadFile``); what breaks a limit of one object
+is a bad object. Nesting needs no limit here: orjson refuses more than 1,024 levels.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+KIB = 1024
+MIB = 1024 * KIB
+GIB = 1024 * MIB
+
+
+@dataclass(frozen=True)
+class IngestLimits:
+    """Sizes in bytes, the rest in counts."""
+
+    document: int = 512 * MIB  # a document is parsed whole and takes about eight times its size as Python values
+    stream: int = 256 * GIB  # what a streamed file may come to after decompression: a bomb, not a city
+    line: int = 64 * MIB  # one object of a streamed file; the largest real ones (terrain, airports) have under 20
+    head: int = 256 * KIB  # what detection looks at
+    mapping: int = 4 * MIB  # a mapping document
+    vertices: int = 1_000_000  # of one object, counted with repetition in its boundaries
+    family: int = 10_000  # an object with its parts, installations, rooms
+    columns: int = 10_000  # attribute names in one file: more is data in the place of names
+    codes: int = 1_000  # distinct unmapped codes kept for the report, per property
+    text: int = MIB  # one text value
+    chunk_objects: int = 20_000  # objects gathered before they become one Arrow table
+    chunk_points: int = 400_000  # ring vertices that end a chunk earlier: about 200 MiB of arrays at work
+    group_rows: int = 61_440  # rows of a row group: a multiple of DuckDB's vector of 2,048
+    group_bytes: int = 8 * MIB  # bytes of a row group, uncompressed
+    merge_bytes: int = 64 * MIB  # rows held while the sorted chunks are merged
+
+
+LIMITS = IngestLimits()

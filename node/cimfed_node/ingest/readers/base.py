@@ -1,0 +1,92 @@
+"""What all readers share: the context of an import, ids, and the filter of rows."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+from cimfed.errors import BadFile
+from cimfed_node.ingest.attributes import AttributeReader
+from cimfed_node.ingest.chunk import Chunk
+from cimfed_node.ingest.crs import SourceCrs
+from cimfed_node.ingest.mapping import Mapping as MappingDocument
+from cimfed_node.ingest.report import BadObject
+from cimfed_node.ingest.values import MISFIT, OutOfRange, to_text
+
+PLACE = "#"
+"""Stands for an object's number in its file where a column of ids is named: ``#1`` is the first one."""
+
+
+@dataclass
+class Context:
+    """One import: its mapping and the counts that readers keep.
+
+    ``objects``: objects of the collection met so far, bad ones included. ``skipped``: see ``ImportReport``.
+    """
+
+    mapping: MappingDocument
+    attributes: AttributeReader
+    id_column: str | None
+    where: tuple[tuple[str, str], ...]
+    objects: int = 0
+    skipped: Counter[str] = field(default_factory=Counter)
+
+    def wanted(self, attributes: Mapping[str, Any]) -> bool:
+        """Whether a row passes ``where``."""
+        for column, value in self.where:
+            if to_text(attributes.get(column)) != value:
+                self.skipped[""] += 1
+                return False
+        return True
+
+    def id_of(self, own: Any, attributes: Mapping[str, Any], place: int) -> str | None:
+        """The id of an object whose format gives it ``own`` (None: none), the ``place``-th in its file."""
+        columns = (self.id_column,) if self.id_column else () if own is not None else self.mapping.id
+        for column in columns:
+            if column == PLACE:
+                self.attributes.skip.add(PLACE)
+                return f"{PLACE}{place}"
+            if column in attributes:
+                found = self.text(attributes[column])
+                if found is not None:
+                    self.attributes.skip.add(column)
+                    return found
+        return self.text(own) if self.id_column is None else None
+
+    @staticmethod
+    def text(raw: Any) -> str | None:
+        try:
+            text = to_text(raw)
+        except OutOfRange:
+            return None
+        return None if text is None or text is MISFIT or len(text) > 1024 else str(text)
+
+    def no_id(self, file: str, columns: Any, line: int, first: bool) -> BadObject:
+        """An object without an id; where the first one has none, the source has none and the import cannot go on."""
+        if not first:
+            return BadObject(file, "", "no id", line)
+        names = ", ".join(sorted(map(str, columns))[:20])
+        what = f"no column {self.id_column!r}" if self.id_column else "no ids"
+        raise BadFile(f"the objects have {what}", place=file, remedy=f"Name a column with --id, out of: {names}")
+
+
+class Reader(Protocol):
+    """A file that was opened. ``crs``: what it says itself, None where neither it nor its format says anything.
+
+    ``header``: what the file says of all its objects, for the snapshot's original. ``chunk``: where ``read`` puts rows;
+    the caller exchanges it (``new_chunk``) whenever it is full.
+    """
+
+    file: str
+    format: str
+    crs: SourceCrs | None
+    header: Mapping[str, Any]
+    chunk: Chunk
+
+    def new_chunk(self) -> Chunk: ...
+
+    def read(self) -> Iterator[BadObject | None]:
+        """One step per object: None when its rows are in the chunk, else why they are not."""
+        ...

@@ -1,0 +1,89 @@
+"""Bytes of files from elsewhere: gzip undone, sizes bounded, lines one by one."""
+
+from __future__ import annotations
+
+import gzip
+import io
+import zlib
+from collections.abc import Iterator
+from pathlib import Path
+from typing import BinaryIO
+
+from cimfed.errors import BadFile
+from cimfed_node.ingest.limits import LIMITS
+
+_GZIP = b"\x1f\x8b"
+
+
+class _Bounded(io.RawIOBase):
+    """A stream that gives at most so many bytes, and says why where it cannot go on."""
+
+    def __init__(self, source: BinaryIO, limit: int, name: str) -> None:
+        self._source, self._left, self._limit, self._name = source, limit, limit, name
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: bytearray | memoryview) -> int:  # type: ignore[override]
+        try:
+            data = self._source.read(len(buffer))
+        except (gzip.BadGzipFile, zlib.error, EOFError):
+            raise BadFile("damaged gzip", place=self._name) from None
+        self._left -= len(data)
+        if self._left < 0:
+            raise BadFile(f"more than {self._limit:,} bytes after decompression", place=self._name)
+        buffer[: len(data)] = data
+        return len(data)
+
+    def close(self) -> None:
+        self._source.close()
+        super().close()
+
+
+def open_bytes(path: Path, limit: int = LIMITS.stream) -> io.BufferedReader:
+    """A file's bytes, decompressed where they are gzip."""
+    try:
+        with path.open("rb") as file:
+            packed = file.read(2) == _GZIP
+        raw: BinaryIO = gzip.open(path) if packed else path.open("rb")  # type: ignore[assignment]
+    except OSError as error:
+        raise BadFile(f"cannot be read: {error.strerror}", place=path.name) from None
+    return io.BufferedReader(_Bounded(raw, limit, path.name), 1024 * 1024)
+
+
+def first_line(stream: io.BufferedReader, name: str) -> bytes:
+    """The first line that is not empty; a whole document may stand on it."""
+    line = stream.readline(LIMITS.document + 1)
+    while line and not line.strip():
+        line = stream.readline(LIMITS.document + 1)
+    if len(line) > LIMITS.document:
+        raise too_large(name)
+    return line.removeprefix(b"\xef\xbb\xbf")
+
+
+def too_large(name: str) -> BadFile:
+    return BadFile(
+        f"a document of more than {LIMITS.document // 1024**2:,} MiB",
+        place=name,
+        remedy="Convert it to a format that is read object by object: CityJSONSeq (cjseq cat) or GeoJSON lines "
+        "(ogr2ogr -f GeoJSONSeq)",
+    )
+
+
+def rest_of(stream: io.BufferedReader, begun: bytes, name: str) -> bytes:
+    """The whole document of which some bytes were read."""
+    data = begun + stream.read(LIMITS.document + 1)
+    if len(data) > LIMITS.document:
+        raise too_large(name)
+    return data
+
+
+def more_lines(stream: io.BufferedReader, name: str, number: int = 1) -> Iterator[tuple[int, bytes]]:
+    """Numbered lines that are not empty, after line ``number``; record separators (RFC 8142) taken off."""
+    while line := stream.readline(LIMITS.line + 1):
+        number += 1
+        if len(line) > LIMITS.line:
+            raise BadFile(f"a line of more than {LIMITS.line // 1024**2} MiB", place=f"{name}:{number}")
+        line = line.strip(b"\x1e \t\r\n")
+        if line:
+            yield number, line

@@ -1,0 +1,60 @@
+"""What an import is asked to do."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import Path
+
+from cimfed.errors import BadConfig
+from cimfed.model.names import CityName
+from cimfed.model.vocabulary import VOCABULARY, Collection
+
+
+class OnDuplicate(StrEnum):
+    """What becomes of several objects with one id.
+
+    MERGE unites their geometries and takes, attribute by attribute, the first that is not null: the rule for
+    objects that were cut at the edges of map tiles.
+    """
+
+    REFUSE = "refuse"
+    FIRST = "first"  # the first in reading order
+    MERGE = "merge"
+    SUFFIX = "suffix"  # the second becomes ``id~2``, the third ``id~3``
+
+
+@dataclass(frozen=True)
+class ImportRequest:
+    """Files of one city for one collection.
+
+    ``mapping``: a mapping document (``cimfed_node.ingest.mapping``); None: the shipped one of the collection.
+    ``crs``: EPSG code, URN, URL, WKT, PROJJSON or ``GCJ-02``; it prevails over what the files say.
+    ``operation``: a coordinate operation by name or ``EPSG:code``, out of those that PROJ has for the CRS.
+    ``id_column``: the attribute that holds the id; it prevails over ids of the format.
+    ``quarantine``: a file that bad objects are written to as JSON lines; None: any bad object stops the import.
+    ``where``: (column, value) pairs that a row of GeoJSON or CSV must all have, compared as text.
+    """
+
+    files: tuple[Path, ...]
+    city: CityName
+    collection: str
+    mapping: Path | None = None
+    crs: str | None = None
+    operation: str | None = None
+    id_column: str | None = None
+    on_duplicate: OnDuplicate = OnDuplicate.REFUSE
+    quarantine: Path | None = None
+    where: tuple[tuple[str, str], ...] = ()
+    licence: str = ""
+    attribution: str = ""
+
+    @property
+    def vocabulary(self) -> Collection:
+        try:
+            return VOCABULARY.collections[self.collection]
+        except KeyError:
+            raise BadConfig(
+                f"there is no collection {self.collection[:64]!r}",
+                remedy=f"Use one of {', '.join(VOCABULARY.collections)}",
+            ) from None

@@ -1,0 +1,137 @@
+"""Snapshots on disk: a folder named by the SHA-256 of its inventory.
+
+``<id>/<collection>.parquet`` holds the rows, ``<id>/original.jsonl.zst`` the untouched objects, ``<id>/inventory.json``
+says what is there: RFC 8785 JSON whose SHA-256 is the snapshot's id. Files are written into a folder with a temporary
+name, flushed to the disk, then renamed: a snapshot is whole or not there.
+Which snapshot is current is not known here; the node's control tables say so.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import rfc8785
+
+from cimfed.errors import BadFile, NotFound
+from cimfed.model.instants import parse_instant
+from cimfed.model.names import CityName
+from cimfed.model.routing import Extent
+
+FORMAT = "cimfed/snapshot/v1"
+INVENTORY = "inventory.json"
+ORIGINAL = "original.jsonl.zst"
+
+
+@dataclass(frozen=True)
+class Snapshot:
+    """One immutable collection of a city.
+
+    ``extent``: xmin, ymin, xmax, ymax in OGC:CRS84, None where no row has a geometry. ``times``: earliest ``valid_from``
+    and latest ``valid_to`` in microseconds since the epoch, None where open. ``inventory``: all that was recorded.
+    """
+
+    id: str
+    city: CityName
+    collection: str
+    folder: Path
+    rows: int
+    extent: Extent | None
+    times: tuple[int | None, int | None]
+    vocabulary: str
+    licence: str
+    attribution: str
+    inventory: Mapping[str, Any]
+
+    @property
+    def path(self) -> Path:
+        """The rows, as GeoParquet."""
+        return self.folder / f"{self.collection}.parquet"
+
+    @property
+    def original(self) -> Path:
+        """The untouched objects, as JSON lines in zstd."""
+        return self.folder / ORIGINAL
+
+
+def sha256_file(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _value(folder: Path, snapshot_id: str, inventory: Mapping[str, Any]) -> Snapshot:
+    extent = inventory["extent"]
+    first, last = (None if text is None else parse_instant(text) for text in inventory["times"])
+    return Snapshot(
+        id=snapshot_id,
+        city=CityName(inventory["city"]),
+        collection=inventory["collection"],
+        folder=folder,
+        rows=inventory["rows"],
+        extent=None if extent is None else (extent[0], extent[1], extent[2], extent[3]),
+        times=(first, last),
+        vocabulary=inventory["vocabulary"],
+        licence=inventory["licence"],
+        attribution=inventory["attribution"],
+        inventory=inventory,
+    )
+
+
+def read_snapshot(folder: Path, *, verify: bool = False) -> Snapshot:
+    """The snapshot in a folder. The inventory is always checked against the folder's name; files only if asked.
+
+    Raises NotFound where there is none, BadFile where it is not what its name says.
+    """
+    try:
+        raw = (folder / INVENTORY).read_bytes()
+    except FileNotFoundError:
+        raise NotFound("there is no such snapshot", place=folder.name) from None
+    if hashlib.sha256(raw).hexdigest() != folder.name:
+        raise BadFile("the inventory does not hash to the snapshot's id", place=folder.name)
+    inventory = json.loads(raw)
+    if inventory.get("format") != FORMAT:
+        raise BadFile("the inventory has another format", place=folder.name, remedy="Import the source again")
+    if verify:
+        for name, entry in inventory["files"].items():
+            if sha256_file(folder / name) != entry["sha256"]:
+                raise BadFile("a file of the snapshot was changed", place=f"{folder.name}/{name}")
+    return _value(folder, folder.name, inventory)
+
+
+def _flush(path: Path) -> None:
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+def seal_snapshot(temporary: Path, snapshots: Path, facts: Mapping[str, Any]) -> Snapshot:
+    """Turn a filled temporary folder beside the snapshots into one; ``facts`` is the inventory without its files.
+
+    The same facts and files give the same id: importing them again finds the snapshot that is there.
+    """
+    files = {
+        path.name: {"sha256": sha256_file(path), "size": path.stat().st_size} for path in sorted(temporary.iterdir())
+    }
+    raw = rfc8785.dumps({"format": FORMAT, "files": files, **facts})
+    snapshot_id = hashlib.sha256(raw).hexdigest()
+    target = snapshots / snapshot_id
+    if target.exists():
+        return read_snapshot(target)
+    (temporary / INVENTORY).write_bytes(raw)
+    for path in temporary.iterdir():
+        _flush(path)
+    _flush(temporary)
+    try:
+        os.rename(temporary, target)
+    except OSError:
+        if not target.exists():  # another import that gave the same was faster
+            raise
+    _flush(snapshots)
+    return read_snapshot(target)

@@ -1,0 +1,45 @@
+"""The operator's way into a home: its control database and the engine that builds views."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from cimfed.errors import BadConfig
+from cimfed.rpc import clock
+from cimfed_node.activate import Publisher
+from cimfed_node.config import Home
+from cimfed_node.tables import Control
+from cimfed_node.views import Builder
+
+
+@contextmanager
+def opened(path: Path) -> Iterator[tuple[Home, Control]]:
+    """The settings and the control database of a home. NotFound where there is none."""
+    home = Home.load(path)
+    control = Control.open(home.database)
+    try:
+        yield home, control
+    finally:
+        control.close()
+
+
+def publisher(home: Home, control: Control, now: Callable[[], int] = clock.now) -> Publisher:
+    """What imports and activations go through."""
+
+    def builder() -> Builder:
+        try:
+            key = home.secret.read_bytes()
+        except OSError as error:
+            raise BadConfig(
+                f"the city's secret cannot be read: {error.strerror}",
+                place=str(home.secret),
+                remedy="Imports and activations are the operator's, not the service's",
+            ) from None
+        return Builder(
+            home.snapshots, home.views, home.scratch, key, memory=2 * home.settings.engine.memory, threads=threads
+        )
+
+    threads = home.settings.engine.threads
+    return Publisher(home, control, builder, now)

@@ -1,0 +1,128 @@
+"""A node that serves: everything put together over one home.
+
+``Node`` is made inside the event loop, after keys were read and privileges dropped; it opens the control database
+and the views, never the snapshots. ``drop_to`` is how a process that root started becomes the service's own user.
+"""
+
+from __future__ import annotations
+
+import os
+import pwd
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from cimfed.errors import BadConfig
+from cimfed.model.names import Kind
+from cimfed.rpc import clock
+from cimfed.rpc.mirror import mirror
+from cimfed.rpc.server import Server
+from cimfed.trust.directory import DirectorySource
+from cimfed.trust.identity_files import load_issuing_key, load_signer
+from cimfed.trust.keys import Signer
+from cimfed.trust.tls import LeafSource, Use
+from cimfed_node.admit import Admitter
+from cimfed_node.config import Home
+from cimfed_node.policies import Policies
+from cimfed_node.service import NodeService
+from cimfed_node.stores.duckdb import DuckDBStore
+from cimfed_node.tables import Control
+
+
+@dataclass(frozen=True)
+class Keys:
+    """The private keys of a serving node."""
+
+    signer: Signer
+    leaves: LeafSource
+
+    @classmethod
+    def load(cls, home: Home) -> Keys:
+        """BadConfig where a key file is missing, or others may read it."""
+        return cls(
+            load_signer(home.path, Kind.CITY),
+            LeafSource(load_issuing_key(home.path), home.federation, home.city, Use.SERVER),
+        )
+
+
+class Node:
+    """``bind`` is ``host:port``; ``server.port`` is the port that was bound."""
+
+    def __init__(
+        self,
+        home: Home,
+        keys: Keys,
+        directories: DirectorySource,
+        bind: str,
+        now: Callable[[], int] = clock.now,
+    ) -> None:
+        self.control = Control.open(home.database)
+        self.store = DuckDBStore(
+            home.views, memory=home.settings.engine.memory, threads=home.settings.engine.threads, limits=home.limits
+        )
+        admitter = Admitter(
+            home.city,
+            home.federation,
+            directories,
+            self.control,
+            Policies(home),
+            home.place,
+            now,
+            home.limits,
+        )
+        self.service = NodeService(
+            home.city,
+            home.federation,
+            keys.signer,
+            admitter,
+            self.store,
+            self.control,
+            now,
+            home.limits,
+            home.settings.engine.workers,
+        )
+        self.server = Server(
+            Kind.CITY, bind, directories, keys.leaves, self.service.streams(), mirror(directories, now), now=now
+        )
+
+    async def close(self) -> None:
+        """After the server has drained."""
+        await self.service.close()
+        self.store.close()
+        self.control.close()
+
+
+def drop_to(home: Home) -> str:
+    """Makes this process the service's user for good; gives a warning where the kernel will not help.
+
+    BadConfig where the process is neither root nor that user, or where that user could read the snapshots.
+    """
+    wanted, uid = home.settings.service_user, os.geteuid()
+    if not wanted:
+        return "" if uid else "served as root: the kernel does not keep the service from the snapshots (service_user)"
+    user = find_user(wanted)
+    if uid == 0 and user.pw_uid != 0:
+        os.initgroups(user.pw_name, user.pw_gid)
+        os.setgid(user.pw_gid)
+        os.setuid(user.pw_uid)
+        os.umask(0o007)
+    elif uid != user.pw_uid:
+        raise BadConfig(
+            f"this node is to be served as {wanted}, not as user {uid}", remedy="Start it as root or as that user"
+        )
+    if not all(os.access(folder, os.R_OK | os.X_OK) for folder in (home.control, home.views, home.policies)):
+        raise BadConfig(
+            f"{wanted} cannot reach the node's folders",
+            place=str(home.path),
+            remedy="Every folder above must let it in",
+        )
+    if user.pw_uid != 0 and os.access(home.snapshots, os.R_OK | os.X_OK):
+        raise BadConfig(f"{wanted} can open the snapshots", place=str(home.snapshots), remedy="chmod 700 it")
+    return ""
+
+
+def find_user(name: str) -> pwd.struct_passwd:
+    """By name or number."""
+    try:
+        return pwd.getpwuid(int(name)) if name.isdigit() else pwd.getpwnam(name)
+    except KeyError:
+        raise BadConfig(f"this host has no user {name[:64]}", remedy="useradd --system cimfed") from None

@@ -1,0 +1,214 @@
+"""The node's handlers: Read, Aggregate and Catalog, from request bytes to frames.
+
+The way of a query: admission in the executor of decisions (``cimfed_node.admit``), the answer from the store in the
+executor of statements (``cimfed_node.stream``), the outcome into the log in all cases, which frees the slot. Refusals
+before check 4 are statuses, counted and not logged; later ones are signed manifests.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections import Counter
+from collections.abc import Awaitable, Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from functools import partial
+from typing import Any, TypeVar
+
+import pyarrow as pa
+
+from cimfed.errors import CimfedError
+from cimfed.model.answer import Manifest
+from cimfed.model.limits import Limits
+from cimfed.model.names import CityName, Federation
+from cimfed.query.query import Aggregate, Catalog, Read, Request
+from cimfed.rpc.authorisation import AGGREGATE, CATALOG, READ
+from cimfed.rpc.identity import current_peer
+from cimfed.trust.keys import Signer
+from cimfed_node.admit import Admission, Admitter, Refusal
+from cimfed_node.catalog import catalogue_rows
+from cimfed_node.facts import facts, refused
+from cimfed_node.seal import Chainer, Sealer
+from cimfed_node.stores.base import Reader, Store
+from cimfed_node.stream import Stream
+from cimfed_node.tables import Control
+from cimfed_node.tables.admissions import Outcome, log_outcome
+
+log = logging.getLogger(__name__)
+
+DECIDERS = 4  # threads; the log's transactions take turns anyway
+CANCELLED = "cancelled"  # the outcome of an answer that nobody waited for
+
+T = TypeVar("T")
+Write = Callable[[bytes], Awaitable[None]]
+Handler = Callable[[bytes, Any], Awaitable[None]]
+METHODS: Mapping[str, type[Request]] = {READ: Read, AGGREGATE: Aggregate, CATALOG: Catalog}
+
+
+class NodeService:
+    """Made inside the event loop. ``clock`` in microseconds since the epoch, ``monotonic`` in seconds."""
+
+    def __init__(
+        self,
+        city: CityName,
+        federation: Federation,
+        signer: Signer,
+        admitter: Admitter,
+        store: Store,
+        control: Control,
+        clock: Callable[[], int],
+        limits: Limits,
+        workers: int,
+        monotonic: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._city, self._federation, self._signer = city, federation, signer
+        self._admitter, self._store, self._control = admitter, store, control
+        self._clock, self._limits, self._monotonic = clock, limits, monotonic
+        self._deciding = ThreadPoolExecutor(DECIDERS, thread_name_prefix="decide")
+        self._working = ThreadPoolExecutor(workers, thread_name_prefix="statement")
+        self._endings: set[asyncio.Task[None]] = set()
+        self.unadmitted: Counter[str] = Counter()  # refusals before check 4, by reason
+
+    def streams(self) -> dict[str, Handler]:
+        """The handlers by full method name."""
+        return {method: partial(self._answer, kind) for method, kind in METHODS.items()}
+
+    async def self_test(self) -> None:
+        """CimfedError unless the engine and the signing key do what they must."""
+        message = b"cimfed-node self-test"
+        if not self._signer.public.verifies(self._signer.sign(message), message):
+            raise CimfedError("the node's key does not sign")
+        await self._in(self._working, self._store.self_test)
+
+    async def close(self) -> None:
+        """After the last call: waits for the log, then lets the threads go."""
+        while self._endings:
+            await asyncio.wait(self._endings)
+        for executor in (self._working, self._deciding):
+            await asyncio.to_thread(executor.shutdown)
+
+    # One query
+
+    async def _answer(self, kind: type[Request], request: bytes, context: Any) -> None:
+        verdict = await self._admit(kind, request)
+        manifest = facts(verdict, self._city, self._federation)
+        sealer = Sealer(self._signer, self._city, manifest.request_hash, self._limits)
+        if isinstance(verdict, Refusal):
+            await context.write(sealer.manifest(manifest)[0])
+            return
+        ended = Outcome(verdict.decision, 0, CANCELLED)
+        try:
+            said = await self._send(verdict, manifest, sealer, context.write)
+            ended = replace(ended, outcome=str(said.outcome), reason=said.reason)
+        except CimfedError as error:
+            ended = replace(ended, reason=error.reason)
+            raise
+        finally:
+            sent = sealer.sent
+            ended = replace(ended, rows=sent.rows, batches=sent.batches, chain=sent.chain)
+            await asyncio.shield(self._log(ended))
+
+    async def _admit(self, kind: type[Request], request: bytes) -> Admission | Refusal:
+        deciding = self._in(self._deciding, self._admitter.admit, kind, request, current_peer())
+        try:
+            return await asyncio.shield(deciding)
+        except asyncio.CancelledError:
+            deciding.add_done_callback(self._abandon)
+            raise
+        except CimfedError as error:
+            self.unadmitted[error.reason] += 1
+            raise
+
+    def _abandon(self, deciding: asyncio.Future[Admission | Refusal]) -> None:
+        """A query was admitted when its caller had gone: its slot must not stay taken."""
+        if not deciding.cancelled() and deciding.exception() is None:
+            verdict = deciding.result()
+            if isinstance(verdict, Admission):
+                self._log(Outcome(verdict.decision, 0, CANCELLED))
+
+    async def _send(self, admission: Admission, manifest: Manifest, sealer: Sealer, write: Write) -> Manifest:
+        """Every frame of an admitted query; gives what its manifest says."""
+        try:
+            reader = await self._in(self._working, self._open, admission)
+        except Exception as error:
+            if not isinstance(error, CimfedError):
+                log.exception("a statement could not be made")
+            reader, manifest = None, refused(manifest, error)
+        if reader is None:
+            frame, manifest = sealer.manifest(manifest)
+            await write(frame)
+            return manifest
+        request = admission.signed.query.request
+        stream = Stream(
+            reader,
+            Chainer(
+                self._city,
+                manifest.request_hash,
+                reader.schema,
+                manifest.view,
+                request.compression if isinstance(request, Read) else "",
+                self._limits,
+            ),
+            sealer,
+            manifest,
+            run=partial(self._in, self._working),
+            check=partial(self._in, self._deciding, self._admitter.check_again, admission),
+            monotonic=self._monotonic,
+            limits=self._limits,
+        )
+        return await stream.send(write)
+
+    def _open(self, admission: Admission) -> Reader | None:
+        """The rows of an answer; None where the city has no data of the collection yet."""
+        signed, request = admission.signed, admission.signed.query.request
+        if isinstance(request, Catalog):
+            policy = admission.given.policy.policy if admission.given.policy else None
+            return OneBatch(
+                catalogue_rows(self._city, policy, signed.subject, signed.now, request.collection, self._control)
+            )
+        if admission.view is None:
+            return None
+        if isinstance(request, Read):
+            return self._store.read(admission.view, request)
+        return self._store.aggregate(admission.view, request)
+
+    def _log(self, ended: Outcome) -> asyncio.Task[None]:
+        task = asyncio.create_task(self._log_now(replace(ended, finished=self._clock())))
+        self._endings.add(task)
+        task.add_done_callback(self._endings.discard)
+        return task
+
+    async def _log_now(self, ended: Outcome) -> None:
+        try:
+            await self._in(self._deciding, self._log_outcome, ended)
+        except CimfedError:
+            log.exception("the outcome of decision %d could not be logged", ended.decision)
+
+    def _log_outcome(self, ended: Outcome) -> None:
+        with self._control.writing() as transaction:
+            log_outcome(transaction, ended)
+
+    def _in(self, executor: ThreadPoolExecutor, function: Callable[..., T], *arguments: Any) -> asyncio.Future[T]:
+        return asyncio.get_running_loop().run_in_executor(executor, function, *arguments)
+
+
+class OneBatch:
+    """A reader over rows that are at hand."""
+
+    absent: tuple[str, ...] = ()
+
+    def __init__(self, rows: pa.RecordBatch) -> None:
+        self.schema = rows.schema
+        self._rows: pa.RecordBatch | None = rows if rows.num_rows else None
+
+    def read_next(self) -> pa.RecordBatch | None:
+        rows, self._rows = self._rows, None
+        return rows
+
+    def interrupt(self) -> None:
+        self._rows = None
+
+    def close(self) -> None:
+        self._rows = None

@@ -1,0 +1,71 @@
+"""A new node's home: folders, keys, settings, control database; made once, never over another.
+
+What the service may read or write belongs to its group where it has a user of its own; keys and snapshots stay the
+operator's alone.
+"""
+
+from __future__ import annotations
+
+import os
+import secrets
+from dataclasses import dataclass
+from pathlib import Path
+
+from cimfed.errors import Conflict
+from cimfed.model.names import CityName, Federation
+from cimfed.trust.card import Card
+from cimfed.trust.files import create_file
+from cimfed.trust.identity_files import make_identity
+from cimfed.trust.keys import PublicKey
+from cimfed_node.config import FILE, Home, Settings, toml
+from cimfed_node.serve import find_user
+from cimfed_node.tables import Control
+
+LOOPBACK = ("localhost", "127.0.0.1", "[::1]")
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What an operator decides. ``listen`` empty: the address's port, on all interfaces unless it is a loopback."""
+
+    city: CityName
+    federation: Federation
+    address: str
+    registrar_key: PublicKey
+    steward_keys: tuple[PublicKey, ...]
+    directory: Path
+    service_user: str = ""
+    listen: str = ""
+
+
+def make_home(path: Path, plan: Plan, now: int) -> tuple[Home, Card]:
+    """Conflict where there is a node already. ``now`` in microseconds."""
+    if (path / FILE).exists():
+        raise Conflict("there is a node here already", place=str(path / FILE))
+    host, _, port = plan.address.rpartition(":")
+    values: dict[str, str | list[str]] = {
+        "city": plan.city,
+        "federation": plan.federation,
+        "address": plan.address,
+        "listen": plan.listen or (plan.address if host in LOOPBACK else f"0.0.0.0:{port}"),
+        "registrar_key": plan.registrar_key.text,
+        "steward_keys": [key.text for key in plan.steward_keys],
+        "directory": str(plan.directory.resolve()),
+        "service_user": plan.service_user,
+    }
+    home = Home(path.resolve(), Settings.model_validate(values))
+    group = find_user(plan.service_user).pw_gid if plan.service_user else -1
+    path.mkdir(parents=True, exist_ok=True)
+    for folder, mode in ((home.keys, 0o700), (home.snapshots, 0o700), (home.scratch, 0o700)):
+        folder.mkdir(exist_ok=True)
+        folder.chmod(mode)
+    # Files made in these folders later take their group.
+    for folder, mode in ((home.path, 0o750), (home.views, 0o2750), (home.policies, 0o2750), (home.control, 0o2770)):
+        folder.mkdir(exist_ok=True)
+        os.chown(folder, -1, group)
+        folder.chmod(mode)
+    card = make_identity(home.path, plan.city, plan.federation, now, plan.address, plan.steward_keys)
+    create_file(home.secret, secrets.token_bytes(32), 0o600)
+    Control.create(home.database).close()
+    create_file(home.path / FILE, toml(values).encode(), 0o644)
+    return home, card

@@ -1,0 +1,131 @@
+"""One answer on its way: from the store's reader to the caller's connection.
+
+- Reading, serialising and hashing happen in the executor, one batch at a time: a slow caller holds no thread.
+- At most ``AHEAD`` frames wait; ``write`` is the back-pressure. Memory does not grow with the answer.
+- A task beside it asks every two seconds whether the answer may go on, and interrupts the engine if not.
+- Whatever ends the answer early, what was written is a signed prefix: the manifest counts just that, with the reason.
+  The engine's own words never leave.
+- Cancelled: the engine is interrupted, everything is given back, and the cancellation goes on.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+import pyarrow as pa
+
+from cimfed.errors import CimfedError, TimedOut
+from cimfed.model.answer import Manifest
+from cimfed.model.limits import Limits
+from cimfed_node.facts import refused
+from cimfed_node.seal import Chainer, Sealed, Sealer
+from cimfed_node.stores.base import Reader
+
+log = logging.getLogger(__name__)
+
+AHEAD = 3  # frames between the executor and the connection
+
+Run = Callable[..., Awaitable[Any]]
+"""Runs a function with its arguments in the executor."""
+
+
+class Stream:
+    """``check`` raises in the executor once the answer may not go on. Times are monotonic seconds."""
+
+    def __init__(
+        self,
+        reader: Reader,
+        chainer: Chainer,
+        sealer: Sealer,
+        facts: Manifest,
+        run: Run,
+        check: Callable[[], Awaitable[None]],
+        monotonic: Callable[[], float],
+        limits: Limits,
+    ) -> None:
+        self._reader, self._chainer, self._sealer, self._facts = reader, chainer, sealer, facts
+        self._run, self._check, self._monotonic, self._limits = run, check, monotonic, limits
+        self._frames: asyncio.Queue[Sealed | None] = asyncio.Queue(AHEAD)
+        self._stopped: Exception | None = None
+
+    async def send(self, write: Callable[[bytes], Awaitable[None]]) -> Manifest:
+        """All frames, the manifest last; gives what the manifest says."""
+        tasks = [asyncio.create_task(self._read_all()), asyncio.create_task(self._keep_checking())]
+        try:
+            try:
+                await self._write(write, self._chainer.start_frame)
+                self._sealer.start(self._chainer.empty)
+                await self._send_all(write)
+            finally:
+                self._reader.interrupt()
+                for task in tasks:
+                    task.cancel()
+                await asyncio.gather(*tasks, return_exceptions=True)
+        finally:
+            await asyncio.shield(asyncio.ensure_future(self._run(self._reader.close)))
+        manifest = self._facts if self._stopped is None else refused(self._facts, self._stopped)
+        return await self._end(write, manifest)
+
+    async def _send_all(self, write: Callable[[bytes], Awaitable[None]]) -> None:
+        while self._stopped is None:
+            try:
+                async with asyncio.timeout(self._sealer.wait(self._monotonic())):
+                    sealed = await self._frames.get()
+            except TimeoutError:
+                head = self._sealer.overdue(self._monotonic())
+            else:
+                if sealed is None or self._stopped is not None:
+                    return
+                await self._write(write, sealed.frame)
+                head = self._sealer.wrote(sealed, self._monotonic())
+            if head is not None:
+                await self._write(write, head)
+
+    async def _end(self, write: Callable[[bytes], Awaitable[None]], manifest: Manifest) -> Manifest:
+        head = self._sealer.last_head()
+        if head is not None:
+            await self._write(write, head)
+        frame, manifest = self._sealer.manifest(manifest)
+        await self._write(write, frame)
+        return manifest
+
+    async def _write(self, write: Callable[[bytes], Awaitable[None]], data: bytes) -> None:
+        try:
+            async with asyncio.timeout(self._limits.statement_time):
+                await write(data)
+        except TimeoutError:
+            raise TimedOut("the caller took no data for too long") from None
+
+    async def _read_all(self) -> None:
+        """Frames, then None. The first thing that goes wrong stops the answer."""
+        try:
+            while batch := await self._run(self._next):
+                for sealed in batch:
+                    await self._frames.put(sealed)
+        except Exception as error:
+            self._stop(error)
+        await self._frames.put(None)
+
+    def _next(self) -> list[Sealed] | None:
+        batch: pa.RecordBatch | None = self._reader.read_next()
+        return None if batch is None else list(self._chainer.add(batch))
+
+    async def _keep_checking(self) -> None:
+        while True:
+            await asyncio.sleep(self._limits.recheck_seconds)
+            try:
+                await self._check()
+            except Exception as error:
+                self._stop(error)
+                self._reader.interrupt()  # wakes the writer where it waits for the engine
+                return
+
+    def _stop(self, error: Exception) -> None:
+        """The first cause counts: what an interrupt brings about is not one."""
+        if self._stopped is None:
+            self._stopped = error
+            if not isinstance(error, CimfedError):
+                log.error("an answer failed", exc_info=error)

@@ -1,0 +1,170 @@
+"""The tables. Times are microseconds since 1970-01-01T00:00Z; hashes are raw bytes; names are text.
+
+Rows of ``decision`` and ``outcome`` are only ever added. They hold digests and names: never data, never a filter
+or its literals.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from sqlalchemy import BigInteger, Integer, LargeBinary
+from sqlmodel import Field, SQLModel
+
+SCHEMA_VERSION = 1
+ONLY = 1  # the key of tables that have one row
+
+# SQLite numbers rows of an INTEGER key by itself, and only of that; elsewhere 64 bits must be asked for.
+_NUMBER: Any = BigInteger().with_variant(Integer(), "sqlite")
+
+
+class SchemaRow(SQLModel, table=True):
+    __tablename__ = "schema_version"
+
+    id: int = Field(primary_key=True)
+    version: int
+
+
+class ClockRow(SQLModel, table=True):
+    """The highest time that a query was decided at: this node never decides at an earlier one."""
+
+    __tablename__ = "clock"
+
+    id: int = Field(primary_key=True)
+    mark: int = Field(sa_type=_NUMBER)
+
+
+class SnapshotRow(SQLModel, table=True):
+    """A snapshot that was imported; ``current`` on at most one of a collection."""
+
+    __tablename__ = "snapshot"
+
+    id: str = Field(primary_key=True)
+    collection: str = Field(index=True)
+    current: bool = False
+    rows: int = Field(sa_type=_NUMBER)
+    xmin: float | None = None
+    ymin: float | None = None
+    xmax: float | None = None
+    ymax: float | None = None
+    operation: str = ""  # the one PROJ operation of the import
+    accuracy: float | None = None  # metres; unknown: none
+    vertical: str = ""
+    licence: str = ""
+    attribution: str = ""
+    imported: int = Field(sa_type=_NUMBER)
+
+
+class ViewRow(SQLModel, table=True):
+    """A view that stands. ``source`` is relative to the views folder, ``schema`` an Arrow schema message."""
+
+    __tablename__ = "view"
+
+    id: str = Field(primary_key=True)
+    source: str
+    collection: str
+    snapshot: str
+    shape_hash: bytes = Field(sa_type=LargeBinary)
+    compiler: str
+    arrow_schema: bytes = Field(sa_type=LargeBinary)
+    rows: int = Field(sa_type=_NUMBER)
+    widths: str  # JSON: Arrow bytes of a row by column
+    size: int = Field(sa_type=_NUMBER)
+    sha256: bytes = Field(sa_type=LargeBinary)
+    built: int = Field(sa_type=_NUMBER)
+
+
+class PolicyRow(SQLModel, table=True):
+    """A policy version that was ever in force here; its signed file is ``policies/<version>.policy.json``."""
+
+    __tablename__ = "policy"
+
+    version: int = Field(sa_type=_NUMBER, primary_key=True)
+    hash: bytes = Field(sa_type=LargeBinary)
+    active: bool = Field(default=False, index=True)
+    activated: int = Field(sa_type=_NUMBER)
+    valid_from: int = Field(sa_type=_NUMBER)
+    valid_to: int = Field(sa_type=_NUMBER)
+
+
+class GrantRow(SQLModel, table=True):
+    """A grant of the active policy and the view that answers it; none while its collection has no snapshot."""
+
+    __tablename__ = "active_grant"
+
+    grant: str = Field(primary_key=True)
+    policy: int = Field(sa_type=_NUMBER)
+    collection: str
+    shape_hash: bytes = Field(sa_type=LargeBinary)
+    view: str | None = None
+
+
+class NonceRow(SQLModel, table=True):
+    __tablename__ = "nonce"
+
+    signer: bytes = Field(sa_type=LargeBinary, primary_key=True)
+    value: bytes = Field(sa_type=LargeBinary, primary_key=True)
+    kept_until: int = Field(sa_type=_NUMBER, index=True)
+
+
+class SlotRow(SQLModel, table=True):
+    """A query that runs. It is renewed while it does; one whose process died ends at ``expires``."""
+
+    __tablename__ = "slot"
+
+    decision: int = Field(sa_type=_NUMBER, primary_key=True)
+    partner: str = Field(index=True)
+    view: str = ""
+    expires: int = Field(sa_type=_NUMBER)
+
+
+class DecisionRow(SQLModel, table=True):
+    """One line of the log, written before any data flows. ``reason`` is empty where the query was granted."""
+
+    __tablename__ = "decision"
+    __table_args__ = {"sqlite_autoincrement": True}
+
+    sequence: int | None = Field(default=None, sa_type=_NUMBER, primary_key=True)
+    time: int = Field(sa_type=_NUMBER)
+    request_hash: bytes = Field(sa_type=LargeBinary, index=True)
+    key_id: bytes = Field(sa_type=LargeBinary)
+    organisation: str = Field(index=True)
+    presenter: str
+    kind: str  # read, aggregate, catalog
+    purpose: str = ""
+    collection: str = ""
+    policy: int = Field(default=0, sa_type=_NUMBER)
+    grant: str = ""
+    view: str = ""
+    reason: str = ""
+
+
+class OutcomeRow(SQLModel, table=True):
+    """What came of a granted query, once it ended in whatever way."""
+
+    __tablename__ = "outcome"
+
+    decision: int = Field(sa_type=_NUMBER, primary_key=True)
+    finished: int = Field(sa_type=_NUMBER)
+    outcome: str  # answered, no_data, refused, cancelled
+    reason: str = ""
+    rows: int = Field(default=0, sa_type=_NUMBER)
+    batches: int = Field(default=0, sa_type=_NUMBER)
+    chain: bytes = Field(default=b"", sa_type=LargeBinary)
+
+
+TABLES: list[Any] = [
+    SQLModel.metadata.tables[str(row.__tablename__)]
+    for row in (
+        SchemaRow,
+        ClockRow,
+        SnapshotRow,
+        ViewRow,
+        PolicyRow,
+        GrantRow,
+        NonceRow,
+        SlotRow,
+        DecisionRow,
+        OutcomeRow,
+    )
+]

@@ -1,0 +1,53 @@
+"""How cases are written down: bytes as hexadecimal, protobuf fields put together by hand where they must be wrong."""
+
+from __future__ import annotations
+
+from typing import Any
+
+Case = dict[str, Any]
+Document = dict[str, Any]
+
+
+def document(section: str, about: str, cases: list[Case], **more: Any) -> Document:
+    """``section`` is the heading of docs/wire.md that the cases belong to."""
+    return {"section": section, "about": about, **more, "cases": cases}
+
+
+def accept(name: str, **facts: Any) -> Case:
+    return {"name": name, "verdict": "accept", **facts}
+
+
+def reject(name: str, reason: str, **facts: Any) -> Case:
+    return {"name": name, "verdict": "reject", "reason": reason, **facts}
+
+
+def varint(value: int) -> bytes:
+    out = bytearray()
+    while value > 0x7F:
+        out.append(value & 0x7F | 0x80)
+        value >>= 7
+    return bytes((*out, value))
+
+
+def number(field: int, value: int) -> bytes:
+    """A varint field."""
+    return varint(field << 3) + varint(value)
+
+
+def block(field: int, content: bytes | str) -> bytes:
+    """A length-delimited field."""
+    content = content.encode() if isinstance(content, str) else content
+    return varint(field << 3 | 2) + varint(len(content)) + content
+
+
+def changed(data: bytes, at: int) -> bytes:
+    """One bit of one byte is another; ``at`` may count from the end."""
+    out = bytearray(data)
+    out[at] ^= 1
+    return bytes(out)
+
+
+def edit(base: bytes, at: int, removed: int, put: bytes = b"") -> list[int | str]:
+    """How a case differs from the bytes of another: so many bytes there are replaced."""
+    assert 0 <= at <= at + removed <= len(base)
+    return [at, removed, put.hex()]

@@ -1,0 +1,305 @@
+"""A whole federation in one folder and one process, for tests: tiny data, real keys, real nodes behind real mTLS.
+
+    world = World(tmp_path)
+    world.add_gateway("gw.alliance")
+    world.add_partner("inst.tsinghua", "CN", "researcher")
+    city = world.add_city("kz.almaty")
+    city.adopt(buildings(rows))
+    city.activate(GRANTS)
+    async with world.node("kz.almaty") as node: ...   # node.port, node.control, node.service
+
+Everything goes the way of the real thing but for the directory: ``world.directories`` gives the last one published at
+once, so that no test waits for a file to be looked at. ``world.clock`` is the one clock of all; it can be moved.
+"""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
+from contextlib import asynccontextmanager, contextmanager
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import shapely
+
+from cimfed.model.limits import MIB
+from cimfed.model.names import CityName, Federation, Kind, city_name
+from cimfed.model.schema import field as arrow_field
+from cimfed.model.vocabulary import VOCABULARY
+from cimfed.policy.document import compose
+from cimfed.policy.payload import from_payload, routing_entry, to_payload
+from cimfed.rpc import clock
+from cimfed.trust.card import Card
+from cimfed.trust.directory import Directory, Listing, expired
+from cimfed.trust.envelope import PayloadType, from_json, seal, to_json
+from cimfed.trust.files import replace_file
+from cimfed.trust.identity_files import load_issuing_key, load_signer, make_identity
+from cimfed.trust.keys import KeySigner, Signer
+from cimfed.trust.publish import DAY, publish, with_gateway, with_member, with_partner, with_routing
+from cimfed.trust.tls import LeafSource, Use
+from cimfed_node.activate import Publisher, Report
+from cimfed_node.config import Engine, Home
+from cimfed_node.ingest.snapshot import Snapshot, seal_snapshot
+from cimfed_node.operate import publisher
+from cimfed_node.serve import Keys, Node
+from cimfed_node.setup import Plan, make_home
+from cimfed_node.tables import Control
+
+FEDERATION = Federation("sco")
+SECOND = 1_000_000  # microseconds
+SALT = bytes(16)
+
+
+@dataclass
+class Clock:
+    """Microseconds; ``offset`` moves it."""
+
+    offset: int = 0
+
+    def __call__(self) -> int:
+        return clock.now() + self.offset
+
+
+@dataclass(frozen=True)
+class Party:
+    """A gateway or a partner: its home, its signing key, its leaves."""
+
+    name: str
+    home: Path
+    signer: Signer
+    leaves: Mapping[Use, LeafSource]
+
+
+@dataclass
+class City:
+    """A city: its home, its steward, and what its operator does. ``limits`` and ``engine`` are of nodes made later."""
+
+    world: World
+    home: Home
+    steward: KeySigner
+    version: int = 0
+    limits: dict[str, float] = field(default_factory=dict)
+
+    @property
+    def name(self) -> CityName:
+        return self.home.city
+
+    @property
+    def signer(self) -> Signer:
+        return load_signer(self.home.path, Kind.CITY)
+
+    def publisher(self, control: Control) -> Publisher:
+        return publisher(self.home, control, self.world.clock)
+
+    @contextmanager
+    def control(self) -> Iterator[Control]:
+        """The control database, as another process opens it."""
+        control = Control.open(self.home.database)
+        try:
+            yield control
+        finally:
+            control.close()
+
+    def adopt(self, rows: pa.Table, collection: str = "building") -> Snapshot:
+        """Makes rows the current snapshot, as an import does."""
+        snapshot = write_snapshot(self.home, rows, collection)
+        with self.control() as control:
+            self.publisher(control).adopt(snapshot)
+        return snapshot
+
+    def sign(self, grants: str, *, version: int | None = None, valid: str = "", more: str = "") -> bytes:
+        """A signed policy file of these grants (YAML list items), the next version unless another is named."""
+        self.version = version or self.version + 1
+        text = (
+            f"format: cimfed/policy/v1\ncity: {self.name}\nversion: {self.version}\n"
+            f"valid: {valid or '[2020-01-01T00:00Z, 2090-01-01T00:00Z]'}\n{more}\ngrants:\n{grants}"
+        )
+        payload = to_payload(compose(text, "policy.yaml", _no_file, SALT))
+        return to_json(seal(PayloadType.POLICY, payload, self.steward))
+
+    def activate(self, grants: str, **how: Any) -> Report:
+        """Signs and activates a policy and publishes its routing entry."""
+        content = self.sign(grants, **how)
+        report = self.put_in_force(content)
+        self.world.publish_routing(self, content)
+        return report
+
+    def put_in_force(self, content: bytes) -> Report:
+        with self.control() as control:
+            return self.publisher(control).activate(content, "test.policy.json")
+
+
+class World:
+    """The registrar and everybody that it lists."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.clock = Clock()
+        self.registrar = KeySigner.generate()
+        self.listing = Listing()
+        self.directory: Directory | None = None
+        self.cities: dict[str, City] = {}
+        self.parties: dict[str, Party] = {}
+        self.registrar_pub = folder / "registrar.pub"
+        self.registrar_pub.write_text(self.registrar.public.text + "\n")
+        self.publish(self.listing)
+
+    # The directory
+
+    @property
+    def file(self) -> Path:
+        """The directory as a file, for whatever wants one."""
+        return self.folder / "directory.json"
+
+    @property
+    def directories(self) -> World:
+        """A ``DirectorySource`` of what was published last."""
+        return self
+
+    def current(self, now: int) -> Directory:
+        assert self.directory is not None
+        if now >= self.directory.expires:
+            raise expired(self.directory)
+        return self.directory
+
+    def latest(self, now: int) -> Directory:
+        assert self.directory is not None
+        return self.directory
+
+    def publish(self, listing: Listing, life: int = 90 * DAY) -> None:
+        self.listing = listing
+        self.directory = publish(FEDERATION, listing, self.directory, self.clock(), self.registrar, life)
+        replace_file(self.file, self.directory.content)
+
+    def publish_routing(self, city: City, content: bytes) -> None:
+        """The routing entry of a signed policy."""
+        payload = from_json(content, 32 * MIB).payload
+        entry = seal(PayloadType.ROUTING, routing_entry(from_payload(payload), payload), city.steward)
+        self.publish(with_routing(self.listing, city.name, entry))
+
+    # Who is in it
+
+    def add_city(self, name: str) -> City:
+        steward = KeySigner.generate()
+        plan = Plan(
+            city=city_name(name),
+            federation=FEDERATION,
+            address="127.0.0.1:1",
+            registrar_key=self.registrar.public,
+            steward_keys=(steward.public,),
+            directory=self.file,
+        )
+        made, card = make_home(self.folder / name, plan, self.clock())
+        self.cities[name] = City(self, made, steward)
+        self.publish(with_member(self.listing, card))
+        return self.cities[name]
+
+    def add_gateway(self, name: str = "gw.alliance") -> Party:
+        party, card = self._party(name, "127.0.0.1:1")
+        self.publish(with_gateway(self.listing, card))
+        return party
+
+    def add_partner(self, name: str = "inst.tsinghua", country: str = "CN", *roles: str, days: int = 30) -> Party:
+        party, card = self._party(name, "")
+        now = self.clock()
+        valid = (now - DAY, now + days * DAY)
+        self.publish(with_partner(self.listing, card, country, roles or ("researcher",), valid))
+        return party
+
+    def remove(self, name: str) -> None:
+        """Takes a party off the directory."""
+        listed = self.listing
+        self.publish(
+            Listing(
+                {key: item for key, item in listed.members.items() if key != name},
+                {key: item for key, item in listed.gateways.items() if key != name},
+                {key: item for key, item in listed.partners.items() if key != name},
+            )
+        )
+
+    def at(self, name: str, port: int) -> None:
+        """Lists a city or gateway under the port that it was given."""
+        address = f"127.0.0.1:{port}"
+        if name in self.listing.members:
+            member = replace(self.listing.members[city_name(name)], address=address)
+            self.publish(replace(self.listing, members={**self.listing.members, member.name: member}))
+        else:
+            gateway = next(item for item in self.listing.gateways.values() if item.name == name)
+            gateway = replace(gateway, address=address)
+            self.publish(replace(self.listing, gateways={**self.listing.gateways, gateway.name: gateway}))
+
+    def _party(self, name: str, address: str) -> tuple[Party, Card]:
+        home = self.folder / name
+        card = make_identity(home, name, FEDERATION, self.clock(), address)
+        issuing = load_issuing_key(home)
+        leaves = {use: LeafSource(issuing, FEDERATION, name, use) for use in Use}
+        party = Party(name, home, load_signer(home, card.kind), leaves)
+        self.parties[name] = party
+        return party, card
+
+    # Nodes
+
+    @asynccontextmanager
+    async def node(self, name: str, now: Callable[[], int] | None = None) -> AsyncIterator[Node]:
+        """A city's node, serving on a port of its own that the directory lists."""
+        city = self.cities[name]
+        settings = city.home.settings.model_copy(
+            update={"limits": city.limits, "engine": Engine(memory=256 * MIB, threads=1, workers=4)}
+        )
+        home = Home(city.home.path, settings)
+        node = Node(home, Keys.load(home), self.directories, "127.0.0.1:0", now or self.clock)
+        await node.server.start()
+        try:
+            await node.service.self_test()
+            await node.server.serve()
+            self.at(name, node.server.port)
+            yield node
+        finally:
+            await node.server.drain(1.0)
+            await node.close()
+
+
+def write_snapshot(home: Home, rows: pa.Table, collection: str = "building") -> Snapshot:
+    """A snapshot of rows that are in the vocabulary already."""
+    temporary = Path(tempfile.mkdtemp(dir=home.snapshots, prefix=".test-"))
+    pq.write_table(rows, temporary / f"{collection}.parquet", compression="zstd", row_group_size=61_440)
+    boxes = [box for box in rows["bbox"].to_pylist() if box] if "bbox" in rows.column_names else []
+    extent = [
+        fold(box[side] for box in boxes) for fold, side in ((min, "xmin"), (min, "ymin"), (max, "xmax"), (max, "ymax"))
+    ] if boxes else None  # fmt: skip
+    facts = {
+        "city": home.city,
+        "collection": collection,
+        "rows": rows.num_rows,
+        "extent": extent,
+        "times": [None, None],
+        "vocabulary": VOCABULARY.version,
+        "licence": "CC-BY-4.0",
+        "attribution": "the city",
+        "vertical": "Baltic 1977 height",
+        "operation": {"name": "a null transform", "accuracy_m": 1.0},
+    }
+    return seal_snapshot(temporary, home.snapshots, facts)
+
+
+def buildings(city: str, rows: Sequence[Mapping[str, Any]]) -> pa.Table:
+    """Buildings as a snapshot holds them. Each row: properties by name, and ``at`` (lon, lat) for a small square."""
+
+    def placed(number: int, row: Mapping[str, Any]) -> dict[str, Any]:
+        made = {"city": city, "id": f"b{number}", **row}
+        if (at := made.pop("at", None)) is not None:
+            square = shapely.box(at[0], at[1], at[0] + 0.001, at[1] + 0.001)
+            made["geometry_lod0"] = shapely.to_wkb(square, flavor="iso")
+            made["bbox"] = dict(zip(("xmin", "ymin", "xmax", "ymax"), square.bounds, strict=True))
+        return made
+
+    schema = pa.schema([arrow_field(prop) for prop in VOCABULARY.collections["building"].properties.values()])
+    made = [placed(number, row) for number, row in enumerate(rows)]
+    return pa.table([pa.array([row.get(at.name) for row in made], type=at.type) for at in schema], schema=schema)
+
+
+def _no_file(name: str) -> bytes:
+    raise FileNotFoundError(name)

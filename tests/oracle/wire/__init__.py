@@ -1,0 +1,6 @@
+"""The wire read by docs/wire.md alone: hashes, envelopes, frames, chains, answers, coverages, receipts.
+
+Plain Python with ``hashlib``, ``json`` and one Ed25519 check; nothing of cimfed, no protobuf, no Arrow. It is what a
+client in another language has to do, and so the second opinion that the vectors and the thin client are held against.
+What it leaves out: the meaning of queries, routing, certificates, and what stands in the rows.
+"""

@@ -1,0 +1,292 @@
+"""The administrator's, steward's and partner's commands, as they are typed: files, exit codes, what is printed."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from cimfed.cli.main import main
+from cimfed.client.profile import read_profile
+from cimfed.errors import BadConfig, NotFound
+from cimfed.model.limits import LIMITS
+from cimfed.model.names import Federation
+from cimfed.rpc import clock
+from cimfed.trust.directory import Directory
+from cimfed.trust.directory_format import parse
+from cimfed.trust.envelope import PayloadType, from_json, verify
+from cimfed.trust.identity_files import load_public_key, load_signing_key, make_identity
+from cimfed.trust.publish import DAY
+
+POLICY = """\
+format: cimfed/policy/v1
+city: kz.almaty
+version: {version}
+valid: [2026-01-01T00:00Z, 2036-01-01T00:00Z]
+declared:
+  building: {{extent: [76.7, 43.1, 77.1, 43.4]}}
+grants:
+  - id: massing
+    subject: {{org: [inst.tsinghua]}}
+    purpose: [research]
+    collection: building
+    columns: {{function: exact, height: {height}}}
+    geometry: {{max_lod: {lod}}}
+"""
+
+
+@dataclass(frozen=True)
+class Result:
+    code: int
+    out: str
+    err: str
+
+
+Cli = Callable[..., Result]
+
+
+@pytest.fixture
+def cimfed(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path) -> Cli:
+    """Runs ``cimfed ARGS`` in an empty folder, with nobody at the terminal."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("CIMFED_HOME", str(tmp_path / "profiles"))
+
+    def run(*arguments: object) -> Result:
+        monkeypatch.setattr(sys, "argv", ["cimfed", *map(str, arguments)])
+        try:
+            main()
+            code = 0
+        except SystemExit as ending:
+            code = int(ending.code or 0)
+        return Result(code, *capsys.readouterr())
+
+    return run
+
+
+@pytest.fixture
+def home(cimfed: Cli) -> Path:
+    assert cimfed("directory", "init", "sco", "--home", "registrar", "--no-passphrase").code == 0
+    return Path("registrar")
+
+
+@pytest.fixture
+def card(cimfed: Cli, home: Path) -> Path:
+    """The card of a city whose steward has a key."""
+    assert cimfed("policy", "new-key", "steward.key", "--no-passphrase").code == 0
+    steward = load_public_key(Path("steward.pub"))
+    make_identity(Path("almaty"), "kz.almaty", Federation("sco"), clock.now(), "127.0.0.1:5001", [steward])
+    return Path("almaty/card.json")
+
+
+def published(home: Path) -> Directory:
+    return parse((home / "directory.json").read_bytes(), load_public_key(home / "registrar.pub"), clock.now())
+
+
+def signed_policy(cimfed: Cli, version: int = 1, height: str = "{band: 5}", lod: int = 0, *options: str) -> Result:
+    Path("p.yaml").write_text(POLICY.format(version=version, height=height, lod=lod))
+    return cimfed("policy", "sign", "p.yaml", "--key", "steward.key", "--out", f"p{version}.policy.json", *options)
+
+
+class TestDirectory:
+    def test_init_makes_a_directory_of_nobody_that_verifies(self, home: Path) -> None:
+        directory = published(home)
+        assert (directory.federation, directory.version, directory.members) == ("sco", 1, {})
+        assert (home / "registrar.key").stat().st_mode & 0o777 == 0o600
+
+    def test_init_never_replaces_a_registrar(self, cimfed: Cli, home: Path) -> None:
+        before = (home / "registrar.key").read_bytes()
+        result = cimfed("directory", "init", "sco", "--home", home, "--no-passphrase")
+        assert (result.code, (home / "registrar.key").read_bytes()) == (5, before)
+        assert result.err.startswith("error conflict: ")
+
+    def test_show_lists_everybody(self, cimfed: Cli, home: Path, card: Path) -> None:
+        cimfed("member", "add", card, "--home", home)
+        shown = cimfed("directory", "show", "--home", home).out
+        assert "kz.almaty" in shown
+        assert "127.0.0.1:5001" in shown
+
+    def test_renew_is_the_same_listing_one_version_on(self, cimfed: Cli, home: Path, card: Path) -> None:
+        cimfed("member", "add", card, "--home", home)
+        before = published(home)
+        assert cimfed("directory", "renew", "--home", home, "--days", "200").code == 0
+        after = published(home)
+        assert (after.version, after.listing) == (before.version + 1, before.listing)
+        assert after.expires - after.issued == 200 * DAY
+
+    def test_an_empty_folder_is_refused(self, cimfed: Cli) -> None:
+        assert cimfed("directory", "show", "--home", ".").code == 2
+
+
+class TestMember:
+    def test_add_lists_a_city_and_shows_its_fingerprint(self, cimfed: Cli, home: Path, card: Path) -> None:
+        result = cimfed("member", "add", card, "--home", home)
+        assert result.code == 0
+        assert "fingerprint" in result.out
+        assert published(home).address("kz.almaty") == "127.0.0.1:5001"
+
+    def test_add_again_changes_nothing(self, cimfed: Cli, home: Path, card: Path) -> None:
+        cimfed("member", "add", card, "--home", home)
+        content = (home / "directory.json").read_bytes()
+        assert cimfed("member", "add", card, "--home", home).code == 0
+        assert (home / "directory.json").read_bytes() == content
+
+    def test_add_takes_a_gateway_too(self, cimfed: Cli, home: Path) -> None:
+        make_identity(Path("gw"), "gw.alliance", Federation("sco"), clock.now(), "127.0.0.1:5000")
+        assert cimfed("member", "add", "gw/card.json", "--home", home).code == 0
+        assert published(home).gateway("gw.alliance").address == "127.0.0.1:5000"
+
+    def test_a_card_for_another_federation_is_refused(self, cimfed: Cli, home: Path) -> None:
+        make_identity(Path("gw"), "gw.alliance", Federation("other"), clock.now(), "127.0.0.1:5000")
+        result = cimfed("member", "add", "gw/card.json", "--home", home)
+        assert (result.code, published(home).version) == (2, 1)
+
+    def test_a_changed_card_is_refused(self, cimfed: Cli, home: Path, card: Path) -> None:
+        document = json.loads(card.read_bytes())
+        document["payload"] = document["payload"][::-1]
+        card.write_text(json.dumps(document))
+        result = cimfed("member", "add", card, "--home", home)
+        assert result.code == 2
+        assert str(card) in result.err
+
+    def test_a_partners_card_is_not_a_members(self, cimfed: Cli, home: Path) -> None:
+        make_identity(Path("p"), "inst.tsinghua", Federation("sco"), clock.now())
+        assert cimfed("member", "add", "p/card.json", "--home", home).code == 2
+
+
+class TestPolicy:
+    def test_sign_writes_what_the_node_and_the_directory_verify(self, cimfed: Cli, home: Path, card: Path) -> None:
+        assert signed_policy(cimfed).code == 0
+        steward = load_public_key(Path("steward.pub"))
+        for path, kind in (("p1.policy.json", PayloadType.POLICY), ("p1.routing.json", PayloadType.ROUTING)):
+            verify(from_json(Path(path).read_bytes(), LIMITS.policy), kind, [steward])
+        assert b"tsinghua" not in from_json(Path("p1.routing.json").read_bytes(), LIMITS.policy).payload
+
+    def test_publish_puts_the_routing_entry_into_the_directory(self, cimfed: Cli, home: Path, card: Path) -> None:
+        signed_policy(cimfed)
+        assert cimfed("member", "add", card, "--home", home, "--routing", "p1.routing.json").code == 0
+        signed_policy(cimfed, 2)
+        assert cimfed("policy", "publish", "p2.routing.json", "--home", home).code == 0
+        entry, _ = published(home).routing("kz.almaty") or (None, None)
+        assert entry is not None
+        assert (entry.version, entry.collections["building"]) == (2, (76.7, 43.1, 77.1, 43.4))
+        assert cimfed("policy", "publish", "p1.routing.json", "--home", home).code == 5
+
+    def test_publish_for_no_member_is_refused(self, cimfed: Cli, home: Path, card: Path) -> None:
+        signed_policy(cimfed)
+        assert cimfed("policy", "publish", "p1.routing.json", "--home", home).code == 2
+
+    def test_a_policy_that_gives_away_what_it_hides_is_signed_only_knowingly(
+        self, cimfed: Cli, home: Path, card: Path
+    ) -> None:
+        result = signed_policy(cimfed, lod=1)
+        assert (result.code, Path("p1.policy.json").exists()) == (2, False)
+        assert "fine-geometry" in result.err
+        assert signed_policy(cimfed, 1, "{band: 5}", 1, "--accept-findings").code == 0
+
+    def test_a_mistake_is_shown_with_its_line(self, cimfed: Cli, home: Path, card: Path) -> None:
+        result = signed_policy(cimfed, height="{rounded: 5}")
+        assert result.code == 2
+        assert "p.yaml:12:" in result.err
+
+    def test_a_signed_policy_is_not_written_over(self, cimfed: Cli, home: Path, card: Path) -> None:
+        signed_policy(cimfed)
+        assert signed_policy(cimfed).code == 5
+
+    def test_show_says_what_is_given(self, cimfed: Cli, home: Path, card: Path) -> None:
+        signed_policy(cimfed)
+        shown = cimfed("policy", "show", "p1.policy.json").out
+        for word in ("kz.almaty, version 1", "inst.tsinghua", "height: band(5)"):
+            assert word in shown
+        assert cimfed("policy", "show", "p1.routing.json").code == 2
+
+
+class TestProfile:
+    @pytest.fixture
+    def new(self, cimfed: Cli, home: Path) -> Callable[..., Result]:
+        def run(*options: str, name: str = "sco", federation: str = "sco") -> Result:
+            return cimfed(
+                *("profile", "new", name, "inst.tsinghua", "--federation", federation),
+                *("--registrar-key", home / "registrar.pub", "--directory", home / "directory.json"),
+                *("--gateway", "gw.alliance", *options),
+            )
+
+        return run
+
+    def test_a_profile_holds_all_that_a_partner_needs(
+        self, cimfed: Cli, home: Path, new: Callable[..., Result]
+    ) -> None:
+        assert new("--no-passphrase").code == 0
+        profile = read_profile("sco")
+        assert (profile.name, profile.federation, profile.gateway) == ("inst.tsinghua", "sco", "gw.alliance")
+        assert profile.registrar == load_public_key(home / "registrar.pub")
+        assert profile.directory.read_bytes() == (home / "directory.json").read_bytes()
+        assert not profile.encrypted
+        added = cimfed("partner", "add", profile.card, "--country", "CN", "--role", "researcher", "--home", home)
+        assert added.code == 0
+        partner = published(home).partner("inst.tsinghua")
+        assert (partner.country, partner.roles) == ("CN", ("researcher",))
+        assert partner.keys[0].key == load_signing_key(profile.access_key).public
+        again = cimfed("partner", "add", profile.card, "--country", "CN", "--role", "researcher", "--home", home)
+        assert "nothing to change" in again.out
+
+    def test_a_passphrase_comes_from_a_file_or_a_terminal_never_from_silence(self, new: Callable[..., Result]) -> None:
+        result = new()
+        assert (result.code, Path("profiles/sco").exists()) == (2, False)
+        Path("secret").write_text("correct horse\n")
+        result = new("--passphrase-file", "secret")
+        assert result.code == 0
+        assert read_profile("sco").encrypted
+        assert "correct horse" not in result.out + result.err
+        assert load_signing_key(read_profile("sco").access_key, b"correct horse")
+
+    def test_a_profile_is_not_written_over(self, new: Callable[..., Result]) -> None:
+        new("--no-passphrase")
+        before = Path("profiles/sco/keys/access.key").read_bytes()
+        assert new("--no-passphrase").code == 5
+        assert Path("profiles/sco/keys/access.key").read_bytes() == before
+
+    def test_a_directory_of_another_federation_is_refused(self, new: Callable[..., Result]) -> None:
+        assert new("--no-passphrase", federation="other").code == 5
+
+    def test_a_directory_that_the_registrar_did_not_sign_is_refused(
+        self, cimfed: Cli, home: Path, new: Callable[..., Result]
+    ) -> None:
+        cimfed("policy", "new-key", "stranger.key", "--no-passphrase")
+        (home / "registrar.pub").write_bytes(Path("stranger.pub").read_bytes())
+        assert new("--no-passphrase").code == 2
+        assert not Path("profiles").exists()
+
+    def test_no_private_key_is_ever_printed(self, new: Callable[..., Result]) -> None:
+        result = new("--no-passphrase")
+        for path in Path("profiles/sco/keys").glob("*.key"):
+            for line in path.read_text().splitlines():
+                assert line not in result.out + result.err
+
+    @pytest.mark.parametrize("text", ["", "format = 1", 'format = "cimfed/profile/v1"', "= ="])
+    def test_a_broken_profile_is_refused_with_its_path(self, cimfed: Cli, text: str) -> None:
+        with pytest.raises(NotFound):
+            read_profile("sco")
+        folder = Path("profiles/sco")
+        folder.mkdir(parents=True)
+        (folder / "profile.toml").write_text(text)
+        with pytest.raises(BadConfig) as caught:
+            read_profile("sco")
+        assert "profile.toml" in str(caught.value)
+
+
+def test_an_encrypted_registrar_key_is_opened_by_its_passphrase_alone(cimfed: Cli) -> None:
+    Path("secret").write_text("correct horse\n")
+    Path("wrong").write_text("battery staple\n")
+    cimfed("directory", "init", "sco", "--home", "r", "--passphrase-file", "secret")
+    assert cimfed("directory", "renew", "--home", "r", "--passphrase-file", "wrong").code == 2
+    assert cimfed("directory", "renew", "--home", "r").code == 2
+    assert cimfed("directory", "renew", "--home", "r", "--passphrase-file", "secret").code == 0
+    assert published(Path("r")).version == 2
+
+
+def test_an_unknown_command_is_a_usage_error(cimfed: Cli) -> None:
+    assert cimfed("frobnicate").code == 2

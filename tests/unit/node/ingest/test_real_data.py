@@ -1,0 +1,248 @@
+"""Imports of real files say what an independent reading of the files says: counts, attributes, coordinates."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow.parquet as pq
+import pytest
+import shapely
+
+from cimfed.errors import BadFile
+from cimfed.model.names import CityName
+from cimfed_node.ingest import ImportReport, ImportRequest, OnDuplicate, import_files
+from tests.oracle import buildings, units
+from tests.oracle.places import Position, real
+
+NEAR = 1e-7  # degrees: about a centimetre
+MAPPINGS = Path(__file__).resolve().parents[4] / "scripts" / "mappings"
+
+Row = dict[str, Any]
+Import = Callable[..., tuple[dict[str, Row], ImportReport]]
+
+
+@pytest.fixture
+def imported(tmp_path: Path) -> Import:
+    """Imports one file and gives its rows by id, and the report."""
+
+    def run(file: Path, city: str, collection: str, **options: Any) -> tuple[dict[str, Row], ImportReport]:
+        request = ImportRequest(files=(file,), city=CityName(city), collection=collection, **options)
+        snapshot, report = import_files(request, tmp_path / "snapshots")
+        rows: list[Row] = pq.read_table(snapshot.path).to_pylist()
+        assert snapshot.rows == report.rows == len(rows)
+        assert {row["city"] for row in rows} == {city}
+        by_id = {row["id"]: row for row in rows}
+        assert len(by_id) == len(rows)
+        return by_id, report
+
+    return run
+
+
+def vertices(wkb: bytes) -> np.ndarray[Any, Any]:
+    return shapely.get_coordinates(shapely.from_wkb(wkb))
+
+
+def farthest(some: Iterable[Position], others: Iterable[Position]) -> float:
+    """The greatest distance, in degrees of either axis, from one of ``some`` to the nearest of ``others``."""
+    left, right = np.unique(np.array(list(some)), axis=0), np.unique(np.array(list(others)), axis=0)
+    return max(float(np.abs(right - point).max(axis=1).min()) for point in left)
+
+
+def bounds(corners: Iterable[Position]) -> tuple[float, float, float, float]:
+    points = np.array(list(corners))
+    return (*points.min(axis=0), *points.max(axis=0))
+
+
+def box(row: Row) -> tuple[float, ...]:
+    return tuple(row["bbox"][corner] for corner in ("xmin", "ymin", "xmax", "ymax"))
+
+
+def names(row: Row) -> dict[str, str]:
+    return dict(row["name"] or ())
+
+
+def solid_agrees(row: Row, building: buildings.Building, level: str) -> None:
+    """Height, extremes, and every vertex of the body: none is missing, none is added."""
+    assert row["height"] == building.height
+    assert row["height_method"] == ("measured" if building.measured else "derived")
+    assert row["zmin"] == building.zmin
+    assert row["zmax"] == building.zmax
+    body = vertices(row[level])
+    assert farthest(body, building.corners) < NEAR
+    assert farthest(building.corners, body) < NEAR
+    footprint = shapely.from_wkb(row["geometry_lod0"])
+    assert footprint.is_valid
+    assert box(row) == pytest.approx(footprint.bounds, abs=0)
+    west, south, east, north = bounds(building.corners)
+    assert west - NEAR < footprint.bounds[0] < footprint.bounds[2] < east + NEAR
+    assert south - NEAR < footprint.bounds[1] < footprint.bounds[3] < north + NEAR
+
+
+# Buildings
+
+
+def test_delft_gives_its_top_level_buildings_with_their_measured_heights(imported: Import) -> None:
+    file = real("delft/delft.city.json")
+    rows, report = imported(file, "nl.delft", "building")
+    expected = buildings.delft(file)
+    assert len(rows) == 160
+    assert set(rows) == set(expected)
+    assert report.operation.crs == "EPSG:7415"
+    assert report.operation.vertical == "NAP height"
+    for identifier, building in expected.items():
+        solid_agrees(rows[identifier], building, "geometry_lod1")
+        assert bounds(building.corners) == pytest.approx(box(rows[identifier]), abs=NEAR)
+
+
+def test_zurichs_parts_belong_to_their_buildings(imported: Import) -> None:
+    file = real("zurich/zurich_subset_lod2.city.json")
+    rows, report = imported(file, "ch.zurich", "building")
+    expected = buildings.zurich(file)
+    assert len(rows) == 49
+    assert set(rows) == set(expected)
+    assert report.derived["height"] == 49
+    for identifier, building in expected.items():
+        solid_agrees(rows[identifier], building, "geometry_lod2")
+
+
+def test_zurichs_parts_are_rows_of_their_own_collection(imported: Import) -> None:
+    file = real("zurich/zurich_subset_lod2.city.json")
+    rows, _ = imported(file, "ch.zurich", "building_part")
+    expected = buildings.zurich_parts(file)
+    assert len(rows) == 161
+    assert set(rows) == set(expected)
+    for identifier, part in expected.items():
+        assert (rows[identifier]["building"],) == part.parts
+        assert rows[identifier]["zmax"] == part.zmax
+        assert farthest(part.corners, vertices(rows[identifier]["geometry_lod2"])) < NEAR
+
+
+@pytest.mark.parametrize("name", ["shanghai_lod1_4549.city.json", "shanghai_lod1_4549.city.jsonl"])
+def test_shanghais_solids_come_alike_from_cityjson_and_its_sequence(name: str, imported: Import) -> None:
+    expected = buildings.shanghai(real("derived/shanghai_lod1_4549.city.json"))
+    rows, report = imported(real(f"derived/{name}"), "cn.shanghai", "building")
+    assert len(rows) == 582
+    assert set(rows) == set(expected)
+    assert report.operation.declared
+    assert report.operation.accuracy_m is not None
+    for identifier, building in expected.items():
+        row = rows[identifier]
+        solid_agrees(row, building, "geometry_lod1")
+        assert names(row) == {key[5:] or "und": value for key, value in building.names.items()}
+
+
+def test_shanghais_pieces_of_tiles_are_merged_by_id(imported: Import) -> None:
+    file = real("shanghai/shanghai_buildings.geojson")
+    rows, report = imported(
+        file, "cn.shanghai", "building", where=(("kind", "building"),), on_duplicate=OnDuplicate.MERGE
+    )
+    expected = buildings.shanghai_tiles(file)
+    assert set(rows) == set(expected)
+    assert len(rows) == 1321
+    assert report.duplicates == 1430 - 1321
+    for identifier, building in expected.items():
+        row = rows[identifier]
+        assert row["height"] == building.height
+        assert row["height_method"] == ("measured" if building.measured else None)
+        assert names(row).get("zh") == building.names.get("name:zh")
+        assert names(row).get("en") == building.names.get("name:en")
+        assert box(row) == pytest.approx(bounds(building.corners), abs=NEAR)
+        assert shapely.from_wkb(row["geometry_lod0"]).is_valid
+    high = sum(building.height is not None and building.height > 5 for building in expected.values())
+    assert sum(row["height"] is not None and row["height"] > 5 for row in rows.values()) == high > 500
+
+
+def test_all_of_shanghais_tiles_have_1450_ids(imported: Import) -> None:
+    file = real("shanghai/shanghai_buildings.geojson")
+    rows, _ = imported(file, "cn.shanghai", "building", on_duplicate=OnDuplicate.MERGE)
+    assert len(rows) == 1450
+
+
+# Districts
+
+
+def area_agrees(row: Row, unit: units.Unit) -> None:
+    assert farthest(vertices(row["geometry_lod0"]), unit.corners) < NEAR
+    assert farthest(unit.corners, vertices(row["geometry_lod0"])) < NEAR
+    assert box(row) == pytest.approx(bounds(unit.corners), abs=NEAR)
+
+
+def test_moscow_has_125_districts_with_russian_names(imported: Import) -> None:
+    file = real("moscow/moscow_districts.geojson")
+    rows, report = imported(file, "ru.moscow", "admin_unit", id_column="cartodb_id")
+    expected = {unit.id: unit for unit in units.moscow(file)}
+    assert len(rows) == 125
+    assert set(rows) == set(expected)
+    assert report.repaired == 0
+    for identifier, unit in expected.items():
+        assert unit.names["name"] in names(rows[identifier]).values()
+        area_agrees(rows[identifier], unit)
+
+
+def test_moscows_names_come_in_two_scripts_by_its_mapping(imported: Import) -> None:
+    file = real("moscow/moscow_districts.geojson")
+    rows, _ = imported(file, "ru.moscow", "admin_unit", mapping=MAPPINGS / "ru.moscow.yaml")
+    told = {unit.id: {"ru": unit.names["name"], "ru-Latn": unit.names["name_lat"]} for unit in units.moscow(file)}
+    assert {identifier: names(row) for identifier, row in rows.items()} == told
+
+
+def test_delhi_has_290_wards_though_one_has_neither_number_nor_name(imported: Import) -> None:
+    file = real("delhi/Delhi_Wards.geojson")
+    rows, report = imported(file, "in.delhi", "admin_unit", mapping=MAPPINGS / "in.delhi.yaml")
+    expected = {unit.id or f"#{place}": unit for place, unit in enumerate(units.delhi(file), 1)}
+    assert len(rows) == 290
+    assert set(rows) == set(expected)
+    assert report.operation.crs == "OGC:CRS84"
+    assert report.repaired == 0
+    for identifier, unit in expected.items():
+        assert rows[identifier]["code"] == unit.id
+        assert names(rows[identifier]) == ({"en": unit.names["Ward_Name"]} if unit.names else {})
+        area_agrees(rows[identifier], unit)
+
+
+def test_a_ward_without_a_number_stops_an_import_that_needs_one(imported: Import, tmp_path: Path) -> None:
+    file = real("delhi/Delhi_Wards.geojson")
+    with pytest.raises(BadFile, match="no id"):
+        imported(file, "in.delhi", "admin_unit", id_column="Ward_No")
+    bad = tmp_path / "bad.jsonl"
+    rows, report = imported(file, "in.delhi", "admin_unit", id_column="Ward_No", quarantine=bad)
+    assert (len(rows), report.bad) == (289, 1)
+    assert len(bad.read_bytes().splitlines()) == 1
+
+
+def test_tashkent_has_12_districts_with_names_in_three_languages(imported: Import) -> None:
+    file = real("tashkent/tashkent_districts.geojson")
+    rows, _ = imported(file, "uz.tashkent", "admin_unit", id_column="ADM2_EN")
+    expected = {unit.id: unit for unit in units.tashkent(file)}
+    assert len(rows) == 12
+    assert set(rows) == set(expected)
+    for identifier, unit in expected.items():
+        told = {language: unit.names[f"ADM2_{language.upper()}"] for language in ("en", "ru", "uz")}
+        assert names(rows[identifier]) == told
+        area_agrees(rows[identifier], unit)
+
+
+# Power plants
+
+
+@pytest.mark.parametrize(("country", "count"), [("RUS", 209), ("IND", 455), ("UZB", 28)])
+def test_power_plants_of_one_state_out_of_the_table_of_the_world(country: str, count: int, imported: Import) -> None:
+    file = real("powerplants/database_GEODB.csv")
+    rows, report = imported(
+        file, "xx.state", "facility", id_column="gppd_idnr", crs="OGC:CRS84", where=(("country", country),)
+    )
+    expected = units.plants(file, country)
+    assert len(rows) == count
+    assert set(rows) == set(expected)
+    assert sum(report.skipped.values()) == 9998 - count
+    for identifier, plant in expected.items():
+        row = rows[identifier]
+        assert row["capacity_mw"] == plant.capacity_mw
+        assert row["fuel"] == plant.fuel
+        assert (row["owner"] or "") == plant.owner
+        assert row["year_built"] == plant.year
+        assert names(row) == {"und": plant.name}
+        assert vertices(row["geometry_lod0"])[0] == pytest.approx(plant.position, abs=NEAR)
