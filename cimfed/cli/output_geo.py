@@ -7,16 +7,22 @@ text. GeoParquet 1.1 (geoparquet.org) holds all columns as they are; its CRS is 
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
+import shapely
 
-from cimfed.cli.output_text import names_json
+from cimfed.cli.output_text import geometries, names_json
 from cimfed.client.geo import PREFIX
 from cimfed.errors import BadConfig
+
+FOOTPRINT = f"{PREFIX}0"
+BOX_COLUMN = "bbox"
+CORNERS = ("xmin", "ymin", "xmax", "ymax")
 
 
 def write_gpkg(source: pa.RecordBatchReader, path: Path, layer: str, geometry: str | None) -> None:
@@ -30,19 +36,30 @@ def write_gpkg(source: pa.RecordBatchReader, path: Path, layer: str, geometry: s
         if item.name == geometry or not (item.name.startswith(PREFIX) or pa.types.is_struct(item.type))
     ]
     schema = pa.schema([pa.field(item.name, _gpkg_type(item.type)) for item in kept])
-    batches = (
-        pa.RecordBatch.from_arrays([_gpkg_column(batch.column(item.name)) for item in kept], schema=schema)
-        for batch in source
-    )
-    pyogrio.write_arrow(
-        pa.RecordBatchReader.from_batches(schema, batches),
-        str(path),
-        layer=layer,
-        driver="GPKG",
-        geometry_name=geometry,
-        geometry_type="Unknown" if geometry else None,
-        crs="EPSG:4326" if geometry else None,  # in a GeoPackage x is the longitude all the same
-    )
+    failed: list[BaseException] = []
+
+    def batches() -> Iterator[pa.RecordBatch]:
+        try:
+            for batch in source:
+                yield pa.RecordBatch.from_arrays(
+                    [_gpkg_column(batch.column(item.name)) for item in kept], schema=schema
+                )
+        except BaseException as error:
+            failed.append(error)
+            raise
+
+    try:
+        pyogrio.write_arrow(
+            pa.RecordBatchReader.from_batches(schema, batches()),
+            str(path),
+            layer=layer,
+            driver="GPKG",
+            geometry_name=geometry,
+            geometry_type="Unknown" if geometry else None,
+            crs="EPSG:4326" if geometry else None,  # in a GeoPackage x is the longitude all the same
+        )
+    except Exception as error:
+        raise failed[0] if failed else error from None  # GDAL's own error only says that its source failed
 
 
 def _gpkg_type(kind: pa.DataType) -> pa.DataType:
@@ -59,18 +76,35 @@ def _gpkg_column(column: pa.Array[Any]) -> pa.Array[Any]:
 
 def write_parquet(source: pa.RecordBatchReader, path: Path, geometry: str | None) -> None:
     schema = source.schema
+    covered = BOX_COLUMN in schema.names and FOOTPRINT in schema.names
     if geometry is not None:
-        schema = schema.with_metadata({**(schema.metadata or {}), b"geo": json.dumps(_geo(schema, geometry)).encode()})
+        geo = json.dumps(_geo(schema, geometry, covered)).encode()
+        schema = schema.with_metadata({**(schema.metadata or {}), b"geo": geo})
     with pq.ParquetWriter(path, schema, compression="zstd") as writer:
         for batch in source:
-            writer.write_batch(batch.replace_schema_metadata(schema.metadata))
+            whole = _with_boxes(batch) if covered else batch
+            writer.write_batch(whole.replace_schema_metadata(schema.metadata))
 
 
-def _geo(schema: pa.Schema, primary: str) -> dict[str, Any]:
+def _geo(schema: pa.Schema, primary: str, covered: bool) -> dict[str, Any]:
     columns: dict[str, dict[str, Any]] = {
         name: {"encoding": "WKB", "geometry_types": []} for name in schema.names if name.startswith(PREFIX)
     }
-    if "bbox" in schema.names and f"{PREFIX}0" in columns:
-        corners = {corner: ["bbox", corner] for corner in ("xmin", "ymin", "xmax", "ymax")}
-        columns[f"{PREFIX}0"]["covering"] = {"bbox": corners}
+    if covered:
+        columns[FOOTPRINT]["covering"] = {BOX_COLUMN: {corner: [BOX_COLUMN, corner] for corner in CORNERS}}
     return {"version": "1.1.0", "primary_column": primary, "columns": columns}
+
+
+def _with_boxes(batch: pa.RecordBatch) -> pa.RecordBatch:
+    """Readers skip rows by the covering box, so a row with a geometry must have one."""
+    at = batch.schema.get_field_index(BOX_COLUMN)
+    if batch.column(at).null_count == 0:
+        return batch
+    shapes = geometries(batch.column(FOOTPRINT))
+    bounds = shapely.bounds(shapes)
+    boxes = pa.StructArray.from_arrays(
+        [pa.array(bounds[:, corner]) for corner in range(4)],
+        fields=list(batch.schema.field(at).type),
+        mask=pa.array(shapely.is_missing(shapes)),
+    )
+    return batch.set_column(at, batch.schema.field(at), boxes)

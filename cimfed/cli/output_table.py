@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 import pyarrow as pa
@@ -10,7 +11,7 @@ from rich.table import Table
 
 from cimfed import console
 from cimfed.cli.output import Rows
-from cimfed.client.coverage import Coverage, plain
+from cimfed.client.coverage import CityCoverage, Coverage, Word, plain
 from cimfed.client.geo import PREFIX
 from cimfed.model.instants import instant_text
 
@@ -119,8 +120,12 @@ def coverage_table(coverage: Coverage) -> Table:
         title_style="bold",
         header_style="bold",
     )
-    for name in ("city", "outcome", "rows", "whose word", "grant", "policy", "coarsened", "not given", "reason"):
-        table.add_column(name, justify="right" if name == "rows" else "left", overflow="fold")
+    table.add_column("city", no_wrap=True)
+    table.add_column("outcome", no_wrap=True)
+    table.add_column("rows", no_wrap=True, justify="right")
+    table.add_column("word of", no_wrap=True)
+    table.add_column("grant", no_wrap=True)
+    table.add_column("notes", overflow="fold", ratio=1)
     for line in coverage:
         if not line.asked:
             continue
@@ -128,15 +133,25 @@ def coverage_table(coverage: Coverage) -> Table:
         table.add_row(
             line.city,
             f"[{colour}]{line.outcome}[/{colour}]",
-            str(line.rows) if str(line.word) == "city" else "",
-            str(line.word),
+            f"{line.rows:,}" if line.word is Word.CITY else "",
+            f"its {line.word}" if line.word is Word.STEWARD else f"the {line.word}",
             _escape(plain(line.grant)),
-            str(line.policy_version or ""),
-            _escape(plain(", ".join(f"{name} {mask}" for name, mask in line.masks.items()))),
-            _escape(plain(", ".join(line.absent))),
-            _escape(plain(": ".join(part for part in (line.reason, line.message) if part))),
+            _escape(plain("; ".join(_notes(line)))),
         )
     return table
+
+
+def _notes(line: CityCoverage) -> Iterator[str]:
+    if line.reason:
+        yield ": ".join(part for part in (line.reason, line.message) if part)
+    if line.masks:
+        yield "coarsened: " + ", ".join(f"{name} {mask}" for name, mask in line.masks.items())
+    if line.absent:
+        yield "not given: " + ", ".join(line.absent)
+    if line.obligations:
+        yield "obligations: " + ", ".join(line.obligations)
+    if line.policy_version:
+        yield f"policy {line.policy_version}"
 
 
 def _escape(text: str) -> str:

@@ -17,7 +17,7 @@ from typing import Any
 
 import pyarrow as pa
 
-from cimfed.errors import BadAnswer
+from cimfed.errors import BadAnswer, ChainBroken
 from cimfed.model.names import CityName
 from cimfed.model.schema import MASK, field
 from cimfed.model.vocabulary import VOCABULARY
@@ -102,7 +102,7 @@ def read_batch(city: str, payload: bytes | memoryview, schema: pa.Schema, rows: 
     except (pa.ArrowException, OSError, ValueError, UnicodeDecodeError):
         raise BadAnswer(f"{city}: a batch is not an Arrow batch of its schema") from None
     if batch.num_rows != rows:
-        raise BadAnswer(f"{city}: a batch has {batch.num_rows} rows, its frame says {rows}")
+        raise ChainBroken(f"{city}: a batch has {batch.num_rows} rows, its frame says {rows}")
     return batch
 
 

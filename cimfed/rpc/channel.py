@@ -145,9 +145,13 @@ class ChannelPool:
         if entry is not None and entry.made_of == made_of:
             return entry
         channel = open_channel(directory.federation, name, address, issuer, leaf, self._options)
-        self._entries[name] = _Entry(channel, made_of)
+        made = self._entries[name] = _Entry(channel, made_of)
         if entry is not None:
             entry.retired = True
             if not entry.leases:
-                await entry.channel.close()
-        return self._entries[name]
+                made.leases += 1  # held over the wait
+                try:
+                    await entry.channel.close()
+                finally:
+                    made.leases -= 1
+        return made

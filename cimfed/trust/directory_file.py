@@ -64,9 +64,15 @@ class FileDirectory:
         """Puts a fetched directory in force and in the file. BadDirectory, and no change, where it may not be."""
         with self._lock:
             directory = parse(content, self._registrar, now)
+            self._check_version(directory)
+            try:
+                replace_file(self._path, content)
+                self._seen = self._stamp()
+            except OSError as error:
+                raise BadDirectory(
+                    f"the new directory cannot be kept: {error.strerror}", place=str(self._path)
+                ) from None
             self._accept(directory)
-            replace_file(self._path, content)
-            self._seen = self._stamp()
             return directory
 
     def _look(self) -> None:
@@ -90,7 +96,19 @@ class FileDirectory:
             log.error("%s: %s%s", self._path, self._error, kept)
 
     def _accept(self, directory: Directory) -> None:
-        """Rule 2."""
+        """Puts it in force, after recording its version (rule 2)."""
+        if self._check_version(directory):
+            state = {"federation": directory.federation, "version": directory.version, "sha256": directory.hash.hex()}
+            try:
+                replace_file(self._state, json.dumps(state).encode())
+            except OSError as error:
+                raise BadDirectory(
+                    f"the directory's version cannot be recorded: {error.strerror}", place=str(self._state)
+                ) from None
+        self._directory = directory
+
+    def _check_version(self, directory: Directory) -> bool:
+        """Whether it is newer than what was seen. BadDirectory where it is older, or another of the same version."""
         version, known = self._floor(directory)
         if directory.version < version:
             raise BadDirectory(
@@ -103,15 +121,7 @@ class FileDirectory:
                 place=str(self._path),
                 remedy="Tell the administrator: the registrar's key signed both",
             )
-        if directory.version > version:
-            state = {"federation": directory.federation, "version": directory.version, "sha256": directory.hash.hex()}
-            try:
-                replace_file(self._state, json.dumps(state).encode())
-            except OSError as error:
-                raise BadDirectory(
-                    f"the directory's version cannot be recorded: {error.strerror}", place=str(self._state)
-                ) from None
-        self._directory = directory
+        return directory.version > version
 
     def _floor(self, directory: Directory) -> tuple[int, str]:
         """The highest version seen and its hash; 0 where none was."""

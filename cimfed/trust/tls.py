@@ -21,7 +21,7 @@ partner's issuer in a city's name. Rule 6 is what binds name to issuer. Here not
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from functools import cached_property
@@ -114,7 +114,7 @@ def check_issuer(issuer: Issuer, federation: Federation, name: str) -> None:
 class Leaf:
     """A key and its certificate. Times in microseconds; ``renew_at`` is its half-life."""
 
-    key_pem: bytes
+    key_pem: bytes = field(repr=False)
     chain_pem: bytes
     renew_at: int
     expires: int

@@ -43,8 +43,8 @@ from vectorgen.streams import BATCHES, SCHEMA_MESSAGE, Stream, batch, hexed, que
 CITIES = (ALMATY, DELHI, MOSCOW, TASHKENT)
 ABOUT = (
     "A gateway's answers: frames by name, and which of them make the stream of each case. Of the read, kz.almaty"
-    " answered, in.delhi refused, ru.moscow could not be reached and uz.tashkent has no such rows; of the aggregate (count by"
-    " function), kz.almaty and uz.tashkent answered. routing: judging it takes the routing rules."
+    " answered, in.delhi refused, ru.moscow could not be reached and uz.tashkent has no such rows; of the aggregate"
+    " (count by function), kz.almaty and uz.tashkent answered. routing: judging it takes the routing rules."
 )
 RECEIPT_ABOUT = (
     "Receipts, and the registrar's key that they are checked with. They hold the directory of their day, so they verify"
@@ -54,11 +54,12 @@ RECEIPT_ABOUT = (
 
 def documents() -> dict[str, Document]:
     read, total = _Read(), _Aggregate()
+    cases = [*read.cases(), *total.cases()]
     frames_by_name = read.frames | total.frames
     coverage = document(
         "A gateway's stream",
         ABOUT,
-        [*read.cases(), *total.cases()],
+        cases,
         keys=keys(PARTNER, GATEWAY, *CITIES),
         directory="four cities",
         source=GATEWAY,

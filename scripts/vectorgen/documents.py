@@ -33,7 +33,7 @@ def documents() -> dict[str, Document]:
     return {
         "directory.json": document(
             "The directory",
-            "The directory's file (DSSE JSON), the key that is pinned as the registrar's, and the reader's clock (now).",
+            "The directory's file (DSSE JSON), the key that is pinned as the registrar's and the reader's clock.",
             _directories(),
             keys=keys("registrar"),
         ),
@@ -70,7 +70,7 @@ def _directories() -> list[Case]:
     expires = directory().expires
     facts = {"registrar": public("registrar"), "now": NOW}
     return [
-        accept("four cities", **facts, json=four.decode(), version=7, members=[ALMATY, DELHI, MOSCOW, TASHKENT]),
+        accept("four cities", **facts, json=four.decode(), version=7, members=[DELHI, ALMATY, MOSCOW, TASHKENT]),
         accept("one city", **facts, json=one.decode(), version=7, members=[ALMATY]),
         accept("nobody", **facts, json=none.decode(), version=7, members=[]),
         accept(

@@ -7,7 +7,7 @@ import json
 
 from cimfed.trust.envelope import Envelope, PayloadType, Signature, pre_authentication, seal, to_json
 from cimfed.wire.envelopes import to_message
-from vectorgen.forms import Case, Document, accept, changed, document, reject
+from vectorgen.forms import Case, Document, accept, block, changed, document, reject
 from vectorgen.parties import keys, public, signer
 
 A, B = "inst.tsinghua", "inst.iitd"
@@ -71,6 +71,7 @@ def _rejected() -> list[Case]:
     def with_signature(changed_signature: Signature) -> Envelope:
         return Envelope(QUERY, b"payload", (changed_signature,))
 
+    one = block(1, plain.signatures[0].key_id) + block(2, signature)
     short = Signature(plain.signatures[0].key_id, signature[:63])
     other_bit = Signature(plain.signatures[0].key_id, changed(signature, 5))
     return [
@@ -91,7 +92,8 @@ def _rejected() -> list[Case]:
         ),
         _case(bad("one key does not count twice"), twice, A, B, threshold=2),
         _case(bad("one key does not count twice under two ids"), two_ids, A, B, threshold=2),
-        _case(bad("more than 16 signatures"), Envelope(QUERY, b"payload", plain.signatures * 17), A),
+        _case(bad("more than 16 signatures"), plain, A)
+        | {"bytes": [[block(1, QUERY).hex() + block(2, b"payload").hex(), 1], [block(3, one).hex(), 17]]},
     ]
 
 

@@ -22,8 +22,8 @@ MEANT = {
 }
 ABOUT = (
     "The payload of a query's envelope, and what it means. Filters are written as in CQL2 JSON, but numbers and times"
-    " are exact text and a box is {op: box, args: [xmin, ymin, xmax, ymax]}. Bytes may be given as a list of [hex, times]"
-    " that are to be joined. A node or gateway says no before it looks at time, addressees or policy."
+    " are exact text and a box is {op: box, args: [xmin, ymin, xmax, ymax]}. Bytes may be a list of [hex, times] that"
+    " are to be joined. A node or gateway says no before it looks at time, addressees or policy."
 )
 
 

@@ -1,7 +1,7 @@
 """Files of a city to a snapshot in the common vocabulary.
 
-``import_files`` is the whole of it; ``preview`` says what it would do. Neither knows of the node's control tables: which
-snapshot is current is decided by the caller. See ``docs/mapping.md`` for mapping documents.
+``import_files`` is the whole of it; ``preview`` says what it would do. Neither knows of the node's control tables:
+which snapshot is current is decided by the caller. See ``docs/mapping.md`` for mapping documents.
 """
 
 from cimfed_node.ingest.importer import import_files

@@ -17,8 +17,8 @@ from cimfed_node.ingest.shapes import ShapeList
 
 @dataclass
 class Chunk:
-    """``lines``: where each row's object stands in its file (0: no lines). ``originals``: untouched objects with the rows
-    that came of them."""
+    """``lines``: where each row's object stands in its file (0: no lines). ``originals``: untouched objects with the
+    rows that came of them."""
 
     file: str
     shapes: ShapeList

@@ -1,7 +1,7 @@
 """What a file is, by its content; its name is never looked at.
 
-Read are CityJSON 1.1 and 2.0, CityJSONSeq, GeoJSON, GeoJSON lines, and CSV, each also in gzip. Everything else is refused
-with the name of what was found and a way to convert it.
+Read are CityJSON 1.1 and 2.0, CityJSONSeq, GeoJSON, GeoJSON lines, and CSV, each also in gzip. Everything else is
+refused with the name of what was found and a way to convert it.
 """
 
 from __future__ import annotations

@@ -18,6 +18,7 @@ import shapely
 
 from cimfed.errors import BadFile
 from cimfed.model.vocabulary import Collection, Type
+from cimfed_node.ingest.arrays import taken
 from cimfed_node.ingest.canonical import canonical
 from cimfed_node.ingest.footprint import areal
 from cimfed_node.ingest.georef import Georeference
@@ -36,13 +37,12 @@ def find(spill: Spill) -> dict[str, Places]:
     """The ids that stand for several rows."""
     columns = [spill.chunk(number).column("id") for number in range(spill.chunks)]
     counts = pc.value_counts(pa.chunked_array([c for column in columns for c in column.chunks], pa.string()))
-    shared = counts.field("values").filter(pc.greater(counts.field("counts"), 1))
-    groups: dict[str, list[tuple[int, int, int]]] = {id: [] for id in shared.to_pylist()}
+    shared = counts.field("values").filter(pc.greater(counts.field("counts"), pa.scalar(1)))
+    groups: dict[Any, list[tuple[int, int, int]]] = {id: [] for id in shared.to_pylist()}
     for number, column in enumerate(columns if groups else ()):
         hits = np.flatnonzero(pc.is_in(column, value_set=shared).to_numpy())
-        names = column.take(pa.array(hits)).to_pylist()
-        for row, id in zip(hits.tolist(), names, strict=True):
-            groups[id].append((number, int(spill.reading(number)[row]), row))
+        for row in hits.tolist():
+            groups[column[row].as_py()].append((number, int(spill.reading(number)[row]), row))
     return {id: [(number, row) for number, _, row in sorted(places)] for id, places in groups.items()}
 
 
@@ -62,7 +62,7 @@ def settle(
             remedy="Name another column with --id, or say what to do with --on-duplicate first, merge or suffix",
         )
     fresh: list[Row] = []
-    taken = _ids(spill) if rule is OnDuplicate.SUFFIX and groups else set()
+    held = _ids(spill) if rule is OnDuplicate.SUFFIX and groups else set()
     for id, places in groups.items():
         if rule is OnDuplicate.FIRST:
             _skip(spill, places[1:])
@@ -75,7 +75,7 @@ def settle(
             _skip(spill, places[1:])
             for number, member in enumerate(members[1:], 2):
                 renamed = f"{id}~{number}"
-                if renamed in taken:
+                if renamed in held:
                     raise BadFile(f"the id {renamed!r} is taken", place="id", remedy="Use another --on-duplicate")
                 fresh.append(member | {"id": renamed})
     if fresh:
@@ -83,7 +83,7 @@ def settle(
         bounds = shapely.bounds(shapely.from_wkb(np.array([row["geometry_lod0"] for row in fresh], object)))
         keys = hilbert_keys(bounds)
         order = np.argsort(keys, kind="stable")
-        spill.add(table.take(pa.array(order)), keys[order], order)
+        spill.add(taken(table, order), keys[order], order)
 
 
 def _skip(spill: Spill, places: Places) -> None:
@@ -91,7 +91,7 @@ def _skip(spill: Spill, places: Places) -> None:
         spill.skip(number, row)
 
 
-def _ids(spill: Spill) -> set[str]:
+def _ids(spill: Spill) -> set[Any]:
     return {id for number in range(spill.chunks) for id in spill.chunk(number).column("id").to_pylist()}
 
 
@@ -138,15 +138,14 @@ def _derived(
     return sum((m[subject] for m in members if m[subject] is not None), Decimal(0))
 
 
-def _united(values: list[bytes]) -> bytes:
+def _united(values: list[bytes]) -> Any:
     pieces = shapely.from_wkb(np.array(values, object))
     kinds = set(shapely.get_dimensions(pieces).tolist())
     if 2 in kinds:
         whole = areal(shapely.union_all(pieces[shapely.get_dimensions(pieces) == 2], grid_size=_GRID))
         whole = shapely.orient_polygons(whole)
     elif len(kinds) == 1:
-        whole = collected(list(shapely.get_parts(pieces)))
+        whole = collected(shapely.get_parts(pieces))
     else:
         whole = pieces[0]
-    found: bytes = shapely.to_wkb(whole, byte_order=1, flavor="iso")
-    return found
+    return shapely.to_wkb(whole, byte_order=1, flavor="iso")

@@ -1,8 +1,9 @@
 """Surfaces of a chunk of objects, gathered as flat lists and turned into arrays once.
 
 ``FaceList.add`` runs once per geometry of CityJSON and does nothing that it could leave to C: nested lists are
-flattened by ``itertools.chain``, types are checked by ``set(map(type, ...))``. ``FaceList.arrays`` gives what every later
-step works on. Which vertices an index means is told by ``base``: the place of the object's first vertex in the chunk.
+flattened by ``itertools.chain``, types are checked by ``set(map(type, ...))``. ``FaceList.arrays`` gives what every
+later step works on. Which vertices an index means is told by ``base``: the place of the object's first vertex in the
+chunk.
 
 Leaves out: points and lines (``readers.cityjson`` keeps those apart), textures, semantics but for ground surfaces.
 """
@@ -14,15 +15,12 @@ from itertools import chain
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
+from cimfed_node.ingest.arrays import Bools, Floats, Ints, starts
 from cimfed_node.ingest.limits import LIMITS
-from cimfed_node.ingest.wkb import Floats, Ints, starts
 
 DEPTH = {"MultiSurface": 0, "CompositeSurface": 0, "Solid": 1, "MultiSolid": 2, "CompositeSolid": 2}
 """How many levels of lists stand above the surfaces (CityJSON 2.0, 3.2)."""
-
-Bools = npt.NDArray[np.bool_]
 
 
 class BadGeometry(ValueError):
@@ -30,8 +28,8 @@ class BadGeometry(ValueError):
 
 
 def joined(lists: Any) -> list[Any]:
-    """The items of lists of lists, one level less deep. Other containers than lists are let pass: what they hold in JSON
-    is text, which the check of the innermost items finds."""
+    """The items of lists of lists, one level less deep. Other containers than lists are let pass: what they hold in
+    JSON is text, which the check of the innermost items finds."""
     try:
         return list(chain.from_iterable(lists))
     except TypeError:
@@ -96,7 +94,7 @@ class FaceList:
         """Take a geometry whose object has so many ``vertices``; gives the number of its ring points."""
         kind = geometry["type"]
         depth = DEPTH[kind]
-        surfaces = geometry.get("boundaries")
+        surfaces: Any = geometry.get("boundaries")
         for _ in range(depth):
             surfaces = joined(surfaces)
         rings = joined(surfaces)
@@ -173,7 +171,7 @@ def measure(faces: Faces, points: Floats) -> Measures:
     face_points = np.add.reduceat(faces.ring_points, face_start)
     point_start = starts(face_points)
     row_points = (point_start[starts(faces.row_faces)[1:]] - point_start[starts(faces.row_faces)[:-1]]).astype(np.int64)
-    # Cross products of coordinates of a million metres would lose what they are to measure: go to each row's own origin.
+    # Cross products of coordinates of a million metres would lose what they are to measure: hence each row's origin.
     origin_at = starts(row_points)[:-1]
     filled = row_points > 0
     origin = np.zeros((len(row_points), 3))

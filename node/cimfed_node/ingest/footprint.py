@@ -2,20 +2,18 @@
 
 The rule, in this order: a given LoD0; the surfaces that semantics call ground; the projection of the finest surfaces.
 Where a boundary is closed, every vertical line that meets the body enters it through a surface that faces down, so the
-projection is that of these surfaces alone (or of those that face up: the fewer are taken). A single one is the footprint
-as it stands; that is every prism and most LoD2 buildings, and needs no overlay. The rest is united on a millimetre grid.
+projection is that of these surfaces alone (or of those that face up: the fewer are taken). A single one is the
+footprint as it stands; that is every prism and most LoD2 buildings, and needs no overlay. The rest is united on a
+millimetre grid.
 """
 
 from __future__ import annotations
 
 import numpy as np
-import numpy.typing as npt
 import shapely
 
-from cimfed_node.ingest.faces import Bools, Faces, Measures, per_row
-from cimfed_node.ingest.wkb import Floats, starts
-
-Geometries = npt.NDArray[np.object_]
+from cimfed_node.ingest.arrays import Bools, Floats, Geometries, Ints, starts
+from cimfed_node.ingest.faces import Faces, Measures, per_row
 
 GIVEN, GROUND, PROJECTION = "given", "ground_surface", "projection"
 _VERTICAL = 1e-5  # a surface whose projection is a smaller part of it stands upright: coordinates are rounded
@@ -57,7 +55,7 @@ def choose(faces: Faces, measures: Measures, points: Floats) -> tuple[Bools, Boo
     return np.where(by_ground[face_row], faces.ground, projected), by_ground
 
 
-def polygons(faces: Faces, points: Floats, chosen: Bools) -> tuple[Geometries, npt.NDArray[np.int64]]:
+def polygons(faces: Faces, points: Floats, chosen: Bools) -> tuple[Geometries, Ints]:
     """The chosen surfaces as polygons in the plane, with their rows. Rings that are no rings are left out."""
     ring_face = faces.ring_face
     ring_start = starts(faces.ring_points)
@@ -78,7 +76,7 @@ def polygons(faces: Faces, points: Floats, chosen: Bools) -> tuple[Geometries, n
     return shapely.polygons(rings, indices=owner), faces.face_row[whole]
 
 
-def united(shapes: Geometries, rows: npt.NDArray[np.int64], count: int, grid: float) -> Geometries:
+def united(shapes: Geometries, rows: Ints, count: int, grid: float) -> Geometries:
     """One geometry per row: a single polygon as it stands, several united; None where there is none."""
     result = np.full(count, None, object)
     number = np.bincount(rows, minlength=count)

@@ -10,9 +10,8 @@ comparisons only: ``ACCURACY_M`` is what we state.
 from __future__ import annotations
 
 import numpy as np
-import numpy.typing as npt
 
-Floats = npt.NDArray[np.float64]
+from cimfed_node.ingest.arrays import Bools, Floats
 
 ACCURACY_M = 5.0
 AREA = (72.004, 0.8293, 137.8347, 55.8271)
@@ -38,7 +37,7 @@ def _offset(lon: Floats, lat: Floats) -> tuple[Floats, Floats]:
     return np.degrees(east / parallel), np.degrees(north / meridian)
 
 
-def _outside(lon: Floats, lat: Floats) -> npt.NDArray[np.bool_]:
+def _outside(lon: Floats, lat: Floats) -> Bools:
     west, south, east, north = AREA
     return (lon < west) | (lon > east) | (lat < south) | (lat > north)
 

@@ -20,19 +20,15 @@ from functools import cache
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import pyproj
-import pyproj.network
 import shapely
-from pyproj.aoi import AreaOfInterest
-from pyproj.transformer import Transformer, TransformerGroup
+from pyproj.network import set_network_enabled  # type: ignore[attr-defined]
+from pyproj.transformer import AreaOfInterest, Transformer, TransformerGroup
 
 from cimfed.errors import BadFile
 from cimfed_node.ingest import gcj02
+from cimfed_node.ingest.arrays import Bools, Floats, Geometries
 from cimfed_node.ingest.crs import CRS84, WORLD, Area, SourceCrs
-
-Floats = npt.NDArray[np.float64]
-Bools = npt.NDArray[np.bool_]
 
 MARGIN = 0.5
 """Degrees by which data may stand outside of a CRS's area of use: neighbouring Gauss-Krüger zones overlap by up to half
@@ -125,7 +121,9 @@ class Georeference:
         if self.source.projected:
             if self.source.unit == 1.0:
                 return points
-            return points * np.array([self.source.unit, self.source.unit, 1.0][: points.shape[1]])
+            factors: Floats = np.array([self.source.unit, self.source.unit, 1.0])
+            metric: Floats = points * factors[: points.shape[1]]
+            return metric
         scaled = points.copy()
         scaled[:, 0] *= 111_320.0 * np.cos(np.radians(np.clip(points[:, 1], -89.0, 89.0)))
         scaled[:, 1] *= 110_574.0
@@ -136,7 +134,7 @@ class Georeference:
         """A millimetre in source units, for overlays that must not leave slivers."""
         return 1e-3 / self.source.unit if self.source.projected else 1e-8
 
-    def areas(self, geometries: npt.NDArray[np.object_]) -> Floats:
+    def areas(self, geometries: Geometries) -> Floats:
         """Areas in square metres of geometries in source coordinates: planar in a projected CRS, else on the ellipsoid
         by an equal-area projection."""
         if self.source.projected:
@@ -219,7 +217,7 @@ def georeference(source: SourceCrs, points: Floats, *, country: str = "", wanted
     ``country``: first label of the city's name. ``wanted``: an operation's name or EPSG code; it prevails.
     Raises BadFile where there is no operation but a ballpark one.
     """
-    pyproj.network.set_network_enabled(active=False)
+    set_network_enabled(active=False)
     if source.horizontal is None:
         name = "GCJ-02 to WGS 84 (inverse of the public formula, by iteration)"
         return Georeference(source, Operation(name, gcj02.ACCURACY_M, "", declared="no official definition"), None)
@@ -251,7 +249,7 @@ def georeference(source: SourceCrs, points: Floats, *, country: str = "", wanted
             remedy=f"{hint}Give the CRS as WKT with a BOUNDCRS, or convert the file first",
         )
     best = _named(found, wanted, source) if wanted else min(found, key=_order(extent, country))
-    notes = ()
+    notes: tuple[str, ...] = ()
     if not group.best_available and wanted is None:
         names = ", ".join(sorted({op.name for op in group.unavailable_operations})[:3])
         notes = (f"a better operation needs a grid that is not installed: {names}",)

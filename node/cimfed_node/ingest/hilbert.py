@@ -10,11 +10,10 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
+from cimfed_node.ingest.arrays import Bools, Floats, Keys
+
 BITS = 31
 LAST = np.uint64(2**63)  # greater than every key: rows without a place come last
-
-Floats = npt.NDArray[np.float64]
-Keys = npt.NDArray[np.uint64]
 
 
 def cells(x: Floats, y: Floats) -> tuple[npt.NDArray[np.uint32], npt.NDArray[np.uint32]]:
@@ -62,7 +61,7 @@ def _spread(value: npt.NDArray[np.uint32]) -> Keys:
 
 def hilbert_keys(bounds: Floats) -> Keys:
     """Keys of the centres of (n, 4) bounding boxes in degrees; ``LAST`` where a box is NaN."""
-    nowhere = np.isnan(bounds).any(axis=1)
+    nowhere: Bools = np.asarray(np.isnan(bounds).any(axis=1))
     centre = np.where(nowhere[:, None], 0.0, (bounds[:, :2] + bounds[:, 2:]) / 2)
     keys = curve(*cells(centre[:, 0], centre[:, 1]))
     keys[nowhere] = LAST

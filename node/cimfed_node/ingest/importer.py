@@ -27,6 +27,7 @@ from cimfed.model.instants import instant_text
 from cimfed.model.routing import Extent
 from cimfed.model.vocabulary import VOCABULARY
 from cimfed_node.ingest import duplicates
+from cimfed_node.ingest.arrays import Column
 from cimfed_node.ingest.attributes import AttributeReader
 from cimfed_node.ingest.chunk import Chunk
 from cimfed_node.ingest.crs import FORMS, SourceCrs, parse_crs
@@ -182,7 +183,7 @@ class Run:
         return georeference(source, points, country=country, wanted=self.request.operation)
 
     def _widen(self, table: pa.Table) -> None:
-        box = table.column("bbox").combine_chunks().drop_null()
+        box: Column = table.column("bbox").combine_chunks().drop_null()
         if len(box):
             corners = [box.field(i).to_numpy() for i in range(4)]
             low, high = [float(c.min()) for c in corners[:2]], [float(c.max()) for c in corners[2:]]

@@ -289,7 +289,9 @@ class _Parser:
                 known = ", ".join(shipped_names())
                 raise self.wrong("there is no such shipped mapping", "extends", remedy=f"Known are {known}")
             base = replace(shipped(document["extends"], self.collection), name=self.name)
-        lists = {key: self.columns(document[key], key) for key in ("types", "id", "x", "y") if key in document}
+        lists: dict[str, Any] = {
+            key: self.columns(document[key], key) for key in ("types", "id", "x", "y") if key in document
+        }
         rules = document.get("properties", {})
         if not isinstance(rules, dict):
             raise self.wrong("expected rules by property", "properties")
@@ -315,7 +317,7 @@ class _Loader(yaml.BaseLoader):
 
 def _load(text: str, name: str) -> Any:
     try:
-        return yaml.load(text, Loader=_Loader)  # noqa: S506 (BaseLoader makes nothing but text, lists and mappings)
+        return yaml.load(text, Loader=_Loader)
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark
         place = f"{name}:{mark.line + 1}:{mark.column + 1}" if mark else name

@@ -53,8 +53,8 @@ def _samples(run: Run) -> list[dict[str, Any]]:
 
 
 def used_mapping(run: Run) -> Mapping:
-    """The mapping in force without what the files have no use for: the columns and codes that were met, and unmapped codes
-    as null, waiting for the operator. Importing with it gives the same rows."""
+    """The mapping in force without what the files have no use for: the columns and codes that were met, and unmapped
+    codes as null, waiting for the operator. Importing with it gives the same rows."""
     mapping, reader = run.mapping, run.context.attributes
     rules: dict[str, Rule] = {}
     for name, rule in mapping.rules.items():

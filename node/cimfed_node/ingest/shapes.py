@@ -1,7 +1,7 @@
 """Geometry of a chunk of objects, gathered row by row and worked out at once.
 
-``CityShapes`` takes CityJSON geometries, ``PlainShapes`` GeoJSON geometries and points. Both come to ``Shapes``: LoD0 as
-shapely geometries in source coordinates, finer levels as WKB in OGC:CRS84, and what was measured.
+``CityShapes`` takes CityJSON geometries, ``PlainShapes`` GeoJSON geometries and points. Both come to ``Shapes``: LoD0
+as shapely geometries in source coordinates, finer levels as WKB in OGC:CRS84, and what was measured.
 """
 
 from __future__ import annotations
@@ -13,17 +13,15 @@ from itertools import chain
 from typing import Any, Protocol
 
 import numpy as np
-import numpy.typing as npt
 import orjson
-import pyarrow as pa
 import shapely
 
+from cimfed_node.ingest.arrays import Bools, Column, Floats, Geometries, missing
 from cimfed_node.ingest.faces import DEPTH, BadGeometry, FaceList, Faces, joined, measure
 from cimfed_node.ingest.footprint import (
     GIVEN,
     GROUND,
     PROJECTION,
-    Geometries,
     areal,
     choose,
     polygons,
@@ -31,7 +29,7 @@ from cimfed_node.ingest.footprint import (
 )
 from cimfed_node.ingest.georef import Georeference
 from cimfed_node.ingest.limits import LIMITS
-from cimfed_node.ingest.wkb import Floats, multipolygons_z
+from cimfed_node.ingest.wkb import multipolygons_z
 
 POINTS, LINES = "MultiPoint", "MultiLineString"
 LEVELS = (1, 2, 3)
@@ -43,8 +41,8 @@ class Shapes:
     ``lods``: level -> WKB of each row. ``zmin``, ``zmax``, ``volume``: NaN where unknown. ``bad``: row -> reason."""
 
     lod0: Geometries
-    method: npt.NDArray[np.object_]
-    lods: dict[int, pa.Array] = field(default_factory=dict)
+    method: Geometries
+    lods: dict[int, Column] = field(default_factory=dict)
     zmin: Floats = field(default_factory=lambda: np.empty(0))
     zmax: Floats = field(default_factory=lambda: np.empty(0))
     volume: Floats = field(default_factory=lambda: np.empty(0))
@@ -130,7 +128,7 @@ class CityShapes:
     def _add_loose(self, row: int, level: int, geometry: dict[str, Any], base: int, vertices: int) -> None:
         if level > 0:
             self.dropped[f"{geometry['type']} of LoD {level}"] += 1
-        boundaries = geometry.get("boundaries")
+        boundaries: Any = geometry.get("boundaries")
         lines = boundaries if geometry["type"] == LINES else [boundaries]
         index = joined(lines)
         if not index or set(map(type, index)) != {int} or min(index) < 0 or max(index) >= vertices:
@@ -143,7 +141,8 @@ class CityShapes:
 
     def _coordinates(self) -> Floats:
         raw = np.array(self._vertices, np.float64).reshape(-1, 3)
-        return raw * self._scale + self._translate
+        scaled: Floats = raw * self._scale + self._translate
+        return scaled
 
     def points(self) -> Floats:
         return self._coordinates()[:, :2]
@@ -170,7 +169,7 @@ class CityShapes:
         self._finish_loose(shapes, source, wrong)
         return shapes
 
-    def _mark(self, shapes: Shapes, faces: Faces, wrong: npt.NDArray[np.bool_]) -> None:
+    def _mark(self, shapes: Shapes, faces: Faces, wrong: Bools) -> None:
         if wrong.any():
             rows = np.repeat(faces.face_row[faces.ring_face], faces.ring_points)
             for row in np.unique(rows[wrong[faces.index]]).tolist():
@@ -181,7 +180,7 @@ class CityShapes:
         shapes: Shapes,
         faces: Faces,
         points: Floats,
-        waiting: npt.NDArray[np.bool_],
+        waiting: Bools,
         level: int,
         reference: Georeference,
     ) -> None:
@@ -200,28 +199,29 @@ class CityShapes:
         chosen &= wanted[faces.face_row]
         found, owner = polygons(faces, points, chosen)
         footprints = united(found, owner, rows, reference.grid)
-        had = wanted & ~shapely.is_missing(footprints)
+        had = wanted & ~missing(footprints)
         shapes.lod0[had] = footprints[had]
         shapes.method[had] = GIVEN if level == 0 else np.where(ground[had], GROUND, PROJECTION)
         waiting[had] = False
 
-    def _finish_loose(self, shapes: Shapes, source: Floats, wrong: npt.NDArray[np.bool_]) -> None:
-        gathered: dict[int, list[shapely.Geometry]] = {}
+    def _finish_loose(self, shapes: Shapes, source: Floats, wrong: Bools) -> None:
+        gathered: dict[int, list[Any]] = {}
         for row, kind, index, lengths in self._loose:
             if wrong[index].any():
                 shapes.bad[row] = "coordinates outside of the area that the CRS is used in"
             elif shapes.lod0[row] is None:
                 flat = source[index, :2]
                 if kind == POINTS:
-                    gathered.setdefault(row, []).extend(shapely.points(flat))
+                    gathered.setdefault(row, []).extend(shapely.get_parts(shapely.multipoints(flat)))
                 else:
                     parts = np.repeat(np.arange(len(lengths)), lengths)
-                    gathered.setdefault(row, []).extend(shapely.linestrings(flat, indices=parts))
+                    lines: Any = shapely.linestrings(flat, indices=parts)
+                    gathered.setdefault(row, []).extend(lines)
         for row, found in gathered.items():
             shapes.lod0[row] = collected(found)
 
 
-def collected(parts: Iterable[shapely.Geometry]) -> shapely.Geometry:
+def collected(parts: Iterable[Any]) -> Any:
     """Parts of one kind as one geometry of that kind."""
     found = list(parts)
     if len(found) == 1:
@@ -261,7 +261,7 @@ class PlainShapes:
             bad: dict[int, str] = {}
             texts = np.array([text.decode() for _, text in self._json], object)
             found = shapely.force_2d(shapely.from_geojson(texts, on_invalid="ignore"))
-            for place in np.flatnonzero(shapely.is_missing(found)).tolist():
+            for place in np.flatnonzero(missing(found)).tolist():
                 bad[self._json[place][0]] = _why_not(orjson.loads(self._json[place][1]))
             for place in np.flatnonzero(shapely.get_type_id(found) == 7).tolist():
                 try:
@@ -284,13 +284,13 @@ class PlainShapes:
         if self._points:
             places, x, y = zip(*self._points, strict=True)
             shapes.lod0[list(places)] = shapely.points(np.array(x), np.array(y))
-        empty = ~shapely.is_missing(shapes.lod0) & shapely.is_empty(shapes.lod0)
+        empty = ~missing(shapes.lod0) & shapely.is_empty(shapes.lod0)
         shapes.lod0[empty] = None
         shapes.method[shapely.get_dimensions(shapes.lod0) == 2] = GIVEN
         return shapes
 
 
-def homogeneous(collection: shapely.Geometry) -> shapely.Geometry:
+def homogeneous(collection: shapely.Geometry) -> Any:
     """A GeometryCollection whose members are of one kind, as the Multi- geometry of that kind."""
     try:
         members = list(_members(collection))

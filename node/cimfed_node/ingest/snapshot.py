@@ -32,8 +32,9 @@ ORIGINAL = "original.jsonl.zst"
 class Snapshot:
     """One immutable collection of a city.
 
-    ``extent``: xmin, ymin, xmax, ymax in OGC:CRS84, None where no row has a geometry. ``times``: earliest ``valid_from``
-    and latest ``valid_to`` in microseconds since the epoch, None where open. ``inventory``: all that was recorded.
+    ``extent``: xmin, ymin, xmax, ymax in OGC:CRS84, None where no row has a geometry. ``times``: earliest
+    ``valid_from`` and latest ``valid_to`` in microseconds since the epoch, None where unknown. ``inventory``: all that
+    was recorded.
     """
 
     id: str
@@ -116,7 +117,7 @@ def seal_snapshot(temporary: Path, snapshots: Path, facts: Mapping[str, Any]) ->
 
     The same facts and files give the same id: importing them again finds the snapshot that is there.
     """
-    files = {
+    files: dict[str, Any] = {
         path.name: {"sha256": sha256_file(path), "size": path.stat().st_size} for path in sorted(temporary.iterdir())
     }
     raw = rfc8785.dumps({"format": FORMAT, "files": files, **facts})

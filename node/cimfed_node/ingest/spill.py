@@ -1,8 +1,7 @@
 """Chunks on disk, and their merge into one sorted GeoParquet file in bounded memory.
 
-Every chunk is sorted by its Hilbert keys and written as an uncompressed Arrow file, which is mapped, not read, later on.
-Of all rows only the keys and ids stay in memory. Whatever range of the curve is wanted next is then one slice of each
-chunk.
+Every chunk is sorted by its Hilbert keys and written as an uncompressed Arrow file, which is mapped, not read, later
+on. Of all rows only the keys stay in memory. Whatever range of the curve is wanted next is one slice of each chunk.
 """
 
 from __future__ import annotations
@@ -10,16 +9,16 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pyproj
 
 from cimfed.model.routing import Extent
+from cimfed_node.ingest.arrays import Bools, Ints, Keys, taken
 from cimfed_node.ingest.crs import CRS84
-from cimfed_node.ingest.hilbert import Keys
 from cimfed_node.ingest.limits import LIMITS
 
 GEOPARQUET = "1.1.0"
@@ -32,12 +31,12 @@ class Spill:
         self._folder = folder
         self.schema = schema
         self._keys: list[Keys] = []
-        self._reading: list[npt.NDArray[np.int64]] = []
-        self._kept: list[npt.NDArray[np.bool_]] = []
+        self._reading: list[Ints] = []
+        self._kept: list[Bools] = []
         self._bytes = 0
         self.rows = 0
 
-    def add(self, table: pa.Table, keys: Keys, reading: npt.NDArray[np.int64]) -> None:
+    def add(self, table: pa.Table, keys: Keys, reading: Ints) -> None:
         """A chunk in the order of its keys; ``reading``: the rows' numbers in the order that they were read in."""
         if not table.num_rows:
             return
@@ -62,7 +61,7 @@ class Spill:
     def chunks(self) -> int:
         return len(self._keys)
 
-    def reading(self, number: int) -> npt.NDArray[np.int64]:
+    def reading(self, number: int) -> Ints:
         return self._reading[number]
 
     def skip(self, number: int, row: int) -> None:
@@ -91,7 +90,7 @@ class Spill:
                 slices.append(tables[number].slice(low, high - low))
                 position[here] = before + places - low
                 before += high - low
-            yield pa.concat_tables(slices).take(pa.array(position)).combine_chunks()
+            yield taken(pa.concat_tables(slices), position).combine_chunks()
 
 
 def _groups(tables: Iterator[pa.Table]) -> Iterator[pa.Table]:
@@ -120,7 +119,7 @@ def geo_metadata(extent: Extent | None, kinds: Mapping[str, set[str]], columns: 
 
 def write_parquet(spill: Spill, path: Path, schema: pa.Schema, geo: bytes) -> None:
     """All rows as one GeoParquet file: zstd, Hilbert order, statistics on all but geometry and text maps."""
-    coded = [f.name for f in schema if f.type == pa.string() and f.name not in ("id", "ext")]
+    coded: Any = [f.name for f in schema if f.type == pa.string() and f.name not in ("id", "ext")]
     counted = [f.name for f in schema if f.type != pa.binary() and not pa.types.is_nested(f.type)]
     boxes = [f"bbox.{corner}" for corner in ("xmin", "ymin", "xmax", "ymax")]
     schema = schema.with_metadata({b"geo": geo})

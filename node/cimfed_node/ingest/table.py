@@ -11,7 +11,6 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 import shapely
@@ -20,13 +19,11 @@ from cimfed.model.names import CityName
 from cimfed.model.schema import BOX, arrow_type
 from cimfed.model.schema import field as arrow_field
 from cimfed.model.vocabulary import Collection, Property, Type
-from cimfed_node.ingest.footprint import GROUND, PROJECTION, Geometries, areal
+from cimfed_node.ingest.arrays import Bools, Column, Floats, Geometries, Ints, Keys, column, missing, nulls, taken
+from cimfed_node.ingest.footprint import GROUND, PROJECTION, areal
 from cimfed_node.ingest.georef import Georeference
-from cimfed_node.ingest.hilbert import Keys, hilbert_keys
+from cimfed_node.ingest.hilbert import hilbert_keys
 from cimfed_node.ingest.shapes import LEVELS, Shapes
-
-Floats = npt.NDArray[np.float64]
-Bools = npt.NDArray[np.bool_]
 
 PLACED_WRONGLY = "coordinates outside of the area that the CRS is used in"
 
@@ -53,7 +50,7 @@ class Placed:
 
 def repair(geometries: Geometries) -> tuple[Geometries, Bools]:
     """Geometries made valid where they are not, and which were; None where nothing of an area is left."""
-    invalid = ~shapely.is_missing(geometries) & ~shapely.is_valid(geometries)
+    invalid: Bools = np.asarray(~missing(geometries) & ~shapely.is_valid(geometries))
     if not invalid.any():
         return geometries, invalid
     mended = geometries.copy()
@@ -68,7 +65,7 @@ def place(shapes: Shapes, reference: Georeference, counts: Derived) -> Placed:
     """Move LoD0 to OGC:CRS84; what cannot be moved or has nothing left becomes a bad row of ``shapes``."""
     geometries = shapes.lod0
     coordinates, owner = shapely.get_coordinates(geometries, return_index=True)
-    finite = np.isfinite(coordinates).all(axis=1)
+    finite: Bools = np.asarray(np.isfinite(coordinates).all(axis=1))
     lonlat = reference.forward(np.where(finite[:, None], coordinates, 0.0))
     wrong = ~finite | reference.misplaced(lonlat)
     for row in np.unique(owner[wrong]).tolist():
@@ -86,7 +83,7 @@ def place(shapes: Shapes, reference: Georeference, counts: Derived) -> Placed:
         lonlat = reference.forward(shapely.get_coordinates(mended))
     moved = shapely.set_coordinates(shapely.force_2d(mended), lonlat)
     moved, second = repair(moved)
-    lost = (first | second) & shapely.is_missing(moved)
+    lost = (first | second) & missing(moved)
     for row in np.flatnonzero(lost).tolist():
         shapes.bad[row] = "a geometry of which nothing is left once it is made valid"
     counts.repaired += int((first | second).sum() - lost.sum())
@@ -94,16 +91,15 @@ def place(shapes: Shapes, reference: Georeference, counts: Derived) -> Placed:
     return Placed(moved, areas, shapely.bounds(moved))
 
 
-def decimals(values: npt.NDArray[np.int64], missing: Bools, prop: Property) -> pa.Array:
+def decimals(values: Ints, absent: Bools, prop: Property) -> Column:
     """Scaled integers as DECIMAL(18, scale): 16 bytes little endian, the upper half being the sign."""
     words = np.empty((len(values), 2), np.int64)
-    words[:, 0] = np.where(missing, 0, values)
+    words[:, 0] = np.where(absent, 0, values)
     words[:, 1] = words[:, 0] >> 63
-    valid = pa.py_buffer(np.packbits(~missing, bitorder="little"))
-    return pa.Array.from_buffers(arrow_type(prop), len(values), [valid, pa.py_buffer(words)])
+    return column(arrow_type(prop), len(values), ~absent, words)
 
 
-def rounded(values: Floats, scale: int) -> npt.NDArray[np.int64]:
+def rounded(values: Floats, scale: int) -> Ints:
     """Half to even at a scale. What is measured comes as sums of rounded decimals: noise below 1e-6 units is taken off
     first, so that a tie is one."""
     with np.errstate(invalid="ignore"):
@@ -128,7 +124,7 @@ class TableBuilder:
         shapes: Shapes,
         reference: Georeference,
         active: set[str],
-    ) -> tuple[pa.Table, Keys, npt.NDArray[np.int64]]:
+    ) -> tuple[pa.Table, Keys, Ints]:
         """The good rows in Hilbert order, with their keys and their numbers in the order given. Bad rows are those that
         ``shapes.bad`` has afterwards. ``active``: properties that ``values`` may hold."""
         rows = len(ids)
@@ -137,28 +133,29 @@ class TableBuilder:
             for row in np.flatnonzero(np.abs(extreme) >= 1e9).tolist():
                 shapes.bad[row] = "heights beyond any planet"
         measured = self._measured(shapes, placed)
-        given = {"id": ids, "ext": ext}
+        given: dict[str, Any] = {"id": ids, "ext": ext}
         columns = []
         for name, prop in self.collection.properties.items():
+            cells: Column
             if name == "city":
-                column = pa.array([self.city] * rows, pa.string())
+                cells = pa.array([self.city] * rows, pa.string())
             elif name in given:
-                column = pa.array(given[name], pa.string())
+                cells = pa.array(given[name], pa.string())
             elif prop.type is Type.BOX:
-                column = _boxes(placed.bounds)
+                cells = _boxes(placed.bounds)
             elif name == "geometry_lod0":
-                column = _wkb(placed.geometries)
+                cells = _wkb(placed.geometries)
             elif prop.type is Type.GEOMETRY:
-                column = shapes.lods.get(int(name[-1]), pa.nulls(rows, pa.binary()))
+                cells = shapes.lods.get(int(name[-1]), nulls(rows, pa.binary()))
             else:
-                column = self._column(prop, values, measured, shapes, active)
-            columns.append(column)
+                cells = self._column(prop, values, measured, shapes, active)
+            columns.append(cells)
         table = pa.Table.from_arrays(columns, schema=self.schema)
         keys = hilbert_keys(placed.bounds)
         good = np.ones(rows, np.bool_)
         good[list(shapes.bad)] = False
         order = np.flatnonzero(good)[np.argsort(keys[good], kind="stable")]
-        table = table.take(pa.array(order))
+        table = taken(table, order)
         self._count(table, placed.geometries[order])
         return table, keys[order], order
 
@@ -183,7 +180,7 @@ class TableBuilder:
         measured: dict[str, Floats],
         shapes: Shapes,
         active: set[str],
-    ) -> pa.Array:
+    ) -> Column:
         name, rows = prop.name, len(values)
         if name == "footprint_method":
             return pa.array(shapes.method, pa.string())
@@ -191,18 +188,18 @@ class TableBuilder:
         if subject != name and subject in self.collection.properties:
             return self._method(prop, subject, values, measured, active)
         if prop.type is Type.DECIMAL:
-            missing, scaled = np.ones(rows, np.bool_), np.zeros(rows, np.int64)
+            absent, scaled = np.ones(rows, np.bool_), np.zeros(rows, np.int64)
             if name in active:
                 found = [row.get(name) for row in values]
-                missing = np.array([value is None for value in found], np.bool_)
-                scaled[~missing] = [value for value in found if value is not None]
+                absent = np.array([value is None for value in found], np.bool_)
+                scaled[~absent] = [value for value in found if value is not None]
             if name in measured:
-                derived = missing & ~np.isnan(measured[name])
+                derived = absent & ~np.isnan(measured[name])
                 scaled = np.where(derived, rounded(measured[name], prop.scale), scaled)
-                missing &= ~derived
-            return decimals(scaled, missing, prop)
+                absent &= ~derived
+            return decimals(scaled, absent, prop)
         if name not in active:
-            return pa.nulls(rows, arrow_type(prop))
+            return nulls(rows, arrow_type(prop))
         if prop.type is Type.NAMES:
             names = [row.get(name) for row in values]
             return pa.array([sorted(n.items()) if n else None for n in names], arrow_type(prop))
@@ -215,7 +212,7 @@ class TableBuilder:
         values: list[dict[str, Any]],
         measured: dict[str, Floats],
         active: set[str],
-    ) -> pa.Array:
+    ) -> Column:
         """``height_method`` and its like: what the mapping says, else given (the first code) or derived."""
         method = np.full(len(values), None, object)
         if subject in measured:
@@ -230,11 +227,11 @@ class TableBuilder:
     def _count(self, table: pa.Table, footprints: Geometries) -> None:
         counts = self.counts
         for name in table.column_names:
-            column = table.column(name)
-            counts.nulls[name] += column.null_count
+            cells = table.column(name)
+            counts.nulls[name] += cells.null_count
             if name.endswith("_method"):
-                made = pc.is_in(column, value_set=pa.array(["derived", GROUND, PROJECTION]))
-                counts.derived[name.removesuffix("_method")] += pc.sum(made).as_py() or 0
+                made: Column = pc.is_in(cells, value_set=pa.array(["derived", GROUND, PROJECTION]))
+                counts.derived[name.removesuffix("_method")] += made.to_numpy().sum()
         kinds = counts.kinds.setdefault("geometry_lod0", set())
         kinds |= {_KINDS[kind] for kind in np.unique(shapely.get_type_id(footprints)).tolist() if kind >= 0}
         for level in LEVELS:
@@ -253,11 +250,11 @@ _KINDS = {
 }
 
 
-def _wkb(geometries: Geometries) -> pa.Array:
+def _wkb(geometries: Geometries) -> Column:
     return pa.array(shapely.to_wkb(geometries, output_dimension=2, byte_order=1, flavor="iso"), pa.binary())
 
 
-def _boxes(bounds: Floats) -> pa.Array:
-    missing = np.isnan(bounds).any(axis=1)
-    corners = [pa.array(np.ascontiguousarray(bounds[:, i]), mask=missing) for i in range(4)]
-    return pa.StructArray.from_arrays(corners, fields=list(BOX), mask=pa.array(missing))
+def _boxes(bounds: Floats) -> Column:
+    absent: Bools = np.asarray(np.isnan(bounds).any(axis=1))
+    corners = [pa.array(np.ascontiguousarray(bounds[:, i]), mask=absent) for i in range(4)]
+    return pa.StructArray.from_arrays(corners, fields=list(BOX), mask=pa.array(absent))

@@ -66,7 +66,7 @@ def to_text(raw: Any) -> Any:
     return MISFIT
 
 
-def number(raw: Any, *, comma: bool = False, unit: str = "") -> Decimal | None | _Misfit:
+def number(raw: Any, *, comma: bool = False, unit: str = "") -> Decimal | _Misfit | None:
     """A number as it is written; ``comma``: the source writes 12,5. A trailing ``unit`` is let pass."""
     raw = plain(raw)
     if type(raw) is int:

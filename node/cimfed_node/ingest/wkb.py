@@ -11,17 +11,11 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-Ints = npt.NDArray[np.int64]
-Floats = npt.NDArray[np.float64]
+from cimfed_node.ingest.arrays import Column, Floats, Ints, column, starts
 
 POLYGON_Z = 1003
 MULTIPOLYGON_Z = 1006
 _HEAD, _COUNT, _POINT = 9, 4, 24
-
-
-def starts(lengths: Ints) -> Ints:
-    """Where each run begins, with the end of the last one behind: n + 1 values."""
-    return np.concatenate((np.zeros(1, np.int64), np.cumsum(lengths)))
 
 
 def _place(out: npt.NDArray[np.uint8], at: Ints, pieces: npt.NDArray[np.uint8]) -> None:
@@ -39,7 +33,7 @@ def _heads(kind: int, counts: Ints) -> npt.NDArray[np.uint8]:
     return heads.view(np.uint8).reshape(-1, _HEAD)
 
 
-def multipolygons_z(points: Floats, ring_points: Ints, face_rings: Ints, row_faces: Ints) -> pa.Array:
+def multipolygons_z(points: Floats, ring_points: Ints, face_rings: Ints, row_faces: Ints) -> Column:
     """MultiPolygon Z of each row, null where it has no face.
 
     ``points``: (n, 3) vertices of all rings, one after another, open. ``ring_points``: vertices of each ring.
@@ -70,5 +64,4 @@ def multipolygons_z(points: Floats, ring_points: Ints, face_rings: Ints, row_fac
 
     if len(out) >= 2**31:
         raise OverflowError("a chunk of geometry is larger than 2 GiB")
-    validity = None if filled.all() else pa.py_buffer(np.packbits(filled, bitorder="little"))
-    return pa.Array.from_buffers(pa.binary(), rows, [validity, pa.py_buffer(row_at.astype("<i4")), pa.py_buffer(out)])
+    return column(pa.binary(), rows, filled, row_at.astype("<i4"), out)

@@ -129,6 +129,8 @@ def read_receipt(data: bytes, registrar: bytes, collection: str) -> Answer:
         receipt = RECEIPT.read(data)
     except Refused:
         raise Refused("bad_answer", "not a receipt") from None
+    if receipt["version"] != 1:
+        raise Refused("bad_answer", "another version")
     try:
         directory = read_directory(receipt["directory"], registrar)
     except Refused:
@@ -150,6 +152,8 @@ def read_receipt(data: bytes, registrar: bytes, collection: str) -> Answer:
         city.rows, city.manifest, city.manifest_hash = manifest["rows"], manifest, hash_of(item["manifest"])
         answer.cities[name] = city
     if receipt["coverage"] is None:
+        if [city.manifest and city.manifest["narrowing_hash"] for city in answer.cities.values()] != [b""]:
+            raise mismatch("not one city, asked directly")
         return answer
     gateway = COVERAGE.read(receipt["coverage"]["payload"])["gateway"]
     answer.coverage = _settle(receipt["coverage"], gateway, directory, request_hash, answer.cities, None)

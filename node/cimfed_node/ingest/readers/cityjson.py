@@ -95,7 +95,9 @@ class CityReader:
             raise BadFile("'CityObjects' is not an object or 'vertices' is not a list", place=file)
         if lines is not None and self._objects:
             raise BadFile("the first line of CityJSONSeq must not hold objects of its own", place=file)
-        self.header = {key: document[key] for key in document if key not in ("CityObjects", "vertices")}
+        self.header: Mapping[str, Any] = {
+            key: document[key] for key in document if key not in ("CityObjects", "vertices")
+        }
         self._templates, self._template_points = self._read_templates(document.get("geometry-templates"))
         self.chunk = self.new_chunk()
 

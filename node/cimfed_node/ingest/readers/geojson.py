@@ -1,7 +1,7 @@
 """GeoJSON (RFC 7946): a FeatureCollection, or one Feature per line with or without record separators (RFC 8142).
 
-Coordinates are in OGC:CRS84 unless a ``crs`` member of the 2008 edition says otherwise. An id is the Feature's own, else
-the attribute that the mapping or ``--id`` names. Heights of positions are left in the original: LoD0 is plane.
+Coordinates are in OGC:CRS84 unless a ``crs`` member of the 2008 edition says otherwise. An id is the Feature's own,
+else the attribute that the mapping or ``--id`` names. Heights of positions are left in the original: LoD0 is plane.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ class GeoJSONReader:
         self._lines = lines
         self.format = "GeoJSON lines" if lines is not None else "GeoJSON"
         self.crs = _crs(document if lines is None else {}, file)
-        self.header = {k: v for k, v in document.items() if k != "features"} if lines is None else {}
+        self.header: Mapping[str, Any] = {k: v for k, v in document.items() if k != "features"} if lines is None else {}
         self._features = document.get("features") if lines is None else []
         if type(self._features) is not list:
             raise BadFile("'features' is not a list", place=file)

@@ -7,7 +7,7 @@ import io
 import zlib
 from collections.abc import Iterator
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 from cimfed.errors import BadFile
 from cimfed_node.ingest.limits import LIMITS
@@ -45,7 +45,7 @@ def open_bytes(path: Path, limit: int = LIMITS.stream) -> io.BufferedReader:
     try:
         with path.open("rb") as file:
             packed = file.read(2) == _GZIP
-        raw: BinaryIO = gzip.open(path) if packed else path.open("rb")  # type: ignore[assignment]
+        raw: Any = gzip.open(path) if packed else path.open("rb")  # noqa: SIM115 (the reader closes it)
     except OSError as error:
         raise BadFile(f"cannot be read: {error.strerror}", place=path.name) from None
     return io.BufferedReader(_Bounded(raw, limit, path.name), 1024 * 1024)

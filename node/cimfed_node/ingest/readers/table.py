@@ -1,8 +1,8 @@
 """CSV with a header and two columns of coordinates.
 
-Separated by comma, semicolon, tab or bar, whichever the header has most of; UTF-8. Which columns hold the coordinates is
-said by the mapping (``x``, ``y``), compared without regard to case. A CSV never says its CRS: it must be named. An empty
-cell is no value; a row with both coordinates empty has no geometry.
+Separated by comma, semicolon, tab or bar, whichever the header has most of; UTF-8. Which columns hold the coordinates
+is said by the mapping (``x``, ``y``), compared without regard to case. A CSV never says its CRS: it must be named. An
+empty cell is no value; a row with both coordinates empty has no geometry.
 """
 
 from __future__ import annotations

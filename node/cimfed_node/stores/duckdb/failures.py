@@ -12,13 +12,6 @@ from cimfed.errors import CimfedError, TooLarge, ViewGone
 _log = logging.getLogger(__name__)
 
 
-def is_interrupt(error: Exception) -> bool:
-    """Whether the statement was interrupted; through an Arrow stream this surfaces as OSError."""
-    return isinstance(error, duckdb.InterruptException) or (
-        isinstance(error, OSError) and "INTERRUPT Error" in str(error)
-    )
-
-
 def translated(error: Exception, source: str) -> CimfedError:
     """``source``: the view's file, looked at to tell a view that went from other trouble."""
     if isinstance(error, duckdb.OutOfMemoryException) or (

@@ -1,4 +1,4 @@
-"""Requests -> statements over one file, run by the serving engine."""
+"""Requests over one file: statements for the serving engine, or the file itself where there is nothing to ask."""
 
 from __future__ import annotations
 
@@ -18,8 +18,11 @@ from cimfed_node.sql.projection import project
 from cimfed_node.sql.statement import Statement
 from cimfed_node.stores.base import Reader, View
 from cimfed_node.stores.duckdb import engine
-from cimfed_node.stores.duckdb.reader import DuckDBReader
+from cimfed_node.stores.duckdb.failures import translated
+from cimfed_node.stores.duckdb.statements import StatementRows
 from cimfed_node.stores.duckdb.watch import Watch
+from cimfed_node.stores.duckdb.whole import WholeRows
+from cimfed_node.stores.reader import BatchReader, Rows
 from cimfed_node.stores.width import row_width
 
 _VECTOR = 2048  # rows that DuckDB works on at a time
@@ -38,6 +41,7 @@ class DuckDBStore:
     """``views``: the one folder that is read. ``memory`` (bytes) and ``threads`` are of all statements together."""
 
     def __init__(self, views: Path, *, memory: int = 512 * MIB, threads: int = 2, limits: Limits = LIMITS) -> None:
+        self._folder = views.resolve()
         self._engine = engine.serving(views, memory=memory, threads=threads)
         self._watch = Watch()
         self._limits = limits
@@ -45,16 +49,24 @@ class DuckDBStore:
     def read(self, view: View, request: Read) -> Reader:
         collection = _collection(view, request.collection)
         projection = project(request, view.schema, collection)
-        columns = Columns(collection, frozenset(view.schema.names))
-        statement = requests.read(projection.selected, request.where, view.source, columns, DUCKDB)
-        return self._reader(view, statement, projection.schema, absent=projection.absent)
+        batch_rows = self._batch_rows(view, projection.schema)
+        rows: Rows
+        if request.where is None and projection.selected:
+            rows = WholeRows(self._inside(view), projection.selected, batch_rows)
+        else:
+            columns = Columns(collection, frozenset(view.schema.names))
+            statement = requests.read(projection.selected, request.where, view.source, columns, DUCKDB)
+            rows = self._rows(statement, batch_rows)
+        return self._reader(rows, view, projection.schema, absent=projection.absent)
 
     def aggregate(self, view: View, request: Aggregate) -> Reader:
         collection = _collection(view, request.collection)
         columns = Columns(collection, frozenset(view.schema.names))
         groups = self._limits.groups
         statement = requests.aggregate(request, view.source, groups + 1, columns, DUCKDB)
-        return self._reader(view, statement, state_schema(request), max_rows=groups)
+        schema = state_schema(request)
+        rows = self._rows(statement, self._batch_rows(view, schema))
+        return self._reader(rows, view, schema, max_rows=groups)
 
     def self_test(self) -> None:
         self._engine.check()
@@ -70,35 +82,41 @@ class DuckDBStore:
         self._watch.close()
         self._engine.close()
 
+    def _inside(self, view: View) -> Path:
+        """What the engine is confined to by its settings holds for files read without it."""
+        path = Path(view.source).resolve()
+        if path.parent != self._folder:
+            raise CimfedError("the view is not in the views folder")
+        return path
+
     def _reader(
         self,
+        rows: Rows,
         view: View,
-        statement: Statement,
         schema: pa.Schema,
         *,
         absent: tuple[str, ...] = (),
         max_rows: int | None = None,
     ) -> Reader:
-        return DuckDBReader(
-            self._engine.cursor,
-            self._watch,
-            statement,
-            view.source,
+        return BatchReader(
+            rows,
             schema,
-            batch_rows=_batch_rows(self._limits.batch_bytes, row_width(schema, view.widths)),
+            lambda error: translated(error, view.source),
             seconds=self._limits.statement_time,
             absent=absent,
             max_rows=max_rows,
         )
+
+    def _rows(self, statement: Statement, batch_rows: int) -> Rows:
+        return StatementRows(self._engine.cursor, self._watch, statement, batch_rows)
+
+    def _batch_rows(self, view: View, schema: pa.Schema) -> int:
+        """Whole vectors where there is room for one."""
+        rows = min(int(self._limits.batch_bytes / row_width(schema, view.widths)), _MOST_ROWS)
+        return rows // _VECTOR * _VECTOR if rows >= _VECTOR else max(rows, 1)
 
 
 def _collection(view: View, name: str) -> Collection:
     if view.collection != name:
         raise BadQuery("the view is of another collection", place="collection")
     return VOCABULARY.collections[name]
-
-
-def _batch_rows(size: int, width: float) -> int:
-    """Whole vectors where there is room for one."""
-    rows = min(int(size / width), _MOST_ROWS)
-    return rows // _VECTOR * _VECTOR if rows >= _VECTOR else max(rows, 1)

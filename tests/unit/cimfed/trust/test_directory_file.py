@@ -156,6 +156,22 @@ def test_a_fetched_directory_is_put_in_force_and_in_the_file(path: Path, world: 
     assert path.read_bytes() == newer.content
 
 
+def test_a_fetched_directory_that_cannot_be_kept_changes_nothing(tmp_path: Path, world: World, clock: Clock) -> None:
+    older, newer = older_and_newer(world)
+    folder = tmp_path / "files"
+    folder.mkdir()
+    put(folder / "directory.json", older.content)
+    directories = FileDirectory(folder / "directory.json", world.registrar.public, tmp_path / "state", clock)
+    directories.current(NOW)
+    (folder / "directory.json").unlink()
+    folder.rmdir()
+    with pytest.raises(BadDirectory, match="kept"):
+        directories.update(newer.content, NOW)
+    folder.mkdir()
+    put(folder / "directory.json", older.content)
+    assert FileDirectory(folder / "directory.json", world.registrar.public, tmp_path / "state", clock).current(NOW)
+
+
 def test_a_damaged_record_of_versions_is_not_passed_over(path: Path, world: World, clock: Clock) -> None:
     put(path, world.current(NOW).content)
     path.with_name("state").write_text("garbage")

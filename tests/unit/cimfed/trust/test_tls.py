@@ -200,6 +200,10 @@ def test_a_leaf_is_renewed_at_half_life_and_not_before() -> None:
     assert check(second.chain_pem, NOW + 10 * DAY) == Peer(Kind.PARTNER, PARTNER)
 
 
+def test_a_leaf_does_not_show_its_private_key() -> None:
+    assert "PRIVATE" not in repr(OWNER.leaves(Use.CLIENT).current(NOW))
+
+
 def test_a_leaf_holds_for_a_peer_whose_clock_is_behind() -> None:
     assert check(OWNER.leaves(Use.CLIENT).current(NOW).chain_pem, NOW - 29_000_000)
 

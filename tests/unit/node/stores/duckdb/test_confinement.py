@@ -164,7 +164,7 @@ def test_a_python_variable_is_no_table(serving: Engine) -> None:
 
 def test_nothing_spills_to_disk(serving: Engine, home: Path) -> None:
     with pytest.raises(duckdb.OutOfMemoryException):
-        serving.cursor().execute("SELECT i, count(*) FROM range(100_000_000) t(i) GROUP BY i").fetchall()
+        serving.cursor().execute("SELECT i, count(*) FROM range(30_000_000) t(i) GROUP BY i").fetchall()
 
 
 def test_a_folder_that_would_be_a_pattern_is_refused(tmp_path: Path) -> None:

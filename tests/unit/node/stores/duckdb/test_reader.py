@@ -18,8 +18,9 @@ from cimfed_node.sql.statement import Statement
 from cimfed_node.stores.duckdb import engine
 from cimfed_node.stores.duckdb.engine import Engine
 from cimfed_node.stores.duckdb.failures import translated
-from cimfed_node.stores.duckdb.reader import DuckDBReader
+from cimfed_node.stores.duckdb.statements import StatementRows
 from cimfed_node.stores.duckdb.watch import Watch
+from cimfed_node.stores.reader import BatchReader
 
 ENDLESS = Statement("SELECT count(*) AS n FROM range(1_000_000_000_000)")
 ENDLESS_ROWS = Statement("SELECT i AS n FROM range(1_000_000_000_000) t(i)")
@@ -42,11 +43,12 @@ def watch() -> Iterator[Watch]:
 
 def reader(
     cursor: Callable[[], Any], watch: Watch, statement: Statement, *, seconds: float = 60, **more: Any
-) -> DuckDBReader:
-    return DuckDBReader(cursor, watch, statement, "/", SCHEMA, batch_rows=2048, seconds=seconds, **more)
+) -> BatchReader:
+    rows = StatementRows(cursor, watch, statement, 2048)
+    return BatchReader(rows, SCHEMA, lambda error: translated(error, "/"), seconds=seconds, **more)
 
 
-def drained(at: DuckDBReader) -> int:
+def drained(at: BatchReader) -> int:
     rows = 0
     while (batch := at.read_next()) is not None:
         rows += batch.num_rows
@@ -159,7 +161,7 @@ def test_the_time_limit_does_not_count_a_slow_consumer(
             return time.monotonic() + self.ahead
 
     clock = Clock()
-    monkeypatch.setattr("cimfed_node.stores.duckdb.reader.time", clock)
+    monkeypatch.setattr("cimfed_node.stores.reader.time", clock)
     monkeypatch.setattr("cimfed_node.stores.duckdb.watch.time", clock)
     at = reader(serving.cursor, watch, Statement("SELECT i AS n FROM range(10_000) t(i)"), seconds=10)
     assert at.read_next() is not None
@@ -181,8 +183,8 @@ def test_too_many_rows_are_refused_and_as_many_as_the_limit_are_not(serving: Eng
 
 def test_more_memory_than_there_is_is_too_large(serving: Engine, watch: Watch) -> None:
     for text in (
-        "SELECT count(*) AS n FROM (SELECT i, count(*) FROM range(100_000_000) t(i) GROUP BY i)",
-        "SELECT i AS n FROM range(100_000_000) t(i) ORDER BY hash(i)",
+        "SELECT count(*) AS n FROM (SELECT i, count(*) FROM range(30_000_000) t(i) GROUP BY i)",
+        "SELECT i AS n FROM range(30_000_000) t(i) ORDER BY hash(i)",
     ):
         at = reader(serving.cursor, watch, Statement(text))
         with pytest.raises(TooLarge):

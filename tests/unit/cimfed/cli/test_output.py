@@ -1,0 +1,248 @@
+"""Files and text, read again by readers that are not ours."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import os
+import sys
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import geopandas
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pyogrio
+import pytest
+import shapely
+
+from cimfed.cli import output, output_table
+from cimfed.cli.output import Format, Target
+from cimfed.cli.output_text import json_text, names_json, quoted
+from cimfed.client.answer import Answer
+from cimfed.errors import BadAnswer, BadConfig, Truncated
+from cimfed.model.answer import Outcome
+from tests.unit.cimfed.client.test_answer import went_down
+from tests.unit.cimfed.client.world import ALMATY, EXTENTS, QINGDAO, TASHKENT, World, connect
+
+ROWS = 62
+
+
+@pytest.fixture(params=["small", "large"])
+def size(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
+    """Whether the answer is verified before it is written, or written as it comes."""
+    if request.param == "large":
+        monkeypatch.setattr(output, "SMALL", 0)
+    return str(request.param)
+
+
+def save(path: Path, *, lod: int | None = None, geometry: bool = True, **options: Any) -> Answer:
+    with connect(World()) as fed:
+        answer = fed.read("building", purpose="research", **options)
+        output.write(answer.spool(output.SMALL), Target.of(str(path), None, lod, geometry), "building")
+    return answer
+
+
+def footprint(city: str, number: int) -> shapely.Geometry:
+    xmin, ymin, *_ = EXTENTS[city]  # type: ignore[index]
+    return shapely.box(xmin + number / 1000, ymin, xmin + number / 1000 + 0.0005, ymin + 0.0005)
+
+
+def test_geojson_is_read_by_json(tmp_path: Path, size: str) -> None:
+    save(tmp_path / "b.geojson")
+    document = json.loads((tmp_path / "b.geojson").read_text("utf-8"), parse_float=Decimal)
+    features = {feature["properties"]["id"]: feature for feature in document["features"]}
+    assert document["type"] == "FeatureCollection"
+    assert len(features) == len(document["features"]) == ROWS
+    found = features["cn.qingdao/3"]
+    assert found["properties"]["height"] == Decimal("3.25")
+    assert found["properties"]["name"] == {"en": "House 3", "zh": "楼3"}
+    assert found["properties"]["function"] == "residential"
+    assert features["kz.almaty/5"]["properties"]["height"] is None
+    ring = found["geometry"]["coordinates"][0]
+    assert shapely.Polygon(ring).equals(footprint(QINGDAO, 3))
+    assert shapely.LinearRing(ring).is_ccw
+    assert all("bbox" not in feature["properties"] for feature in features.values())
+    assert geopandas.read_file(tmp_path / "b.geojson").shape[0] == ROWS
+
+
+def test_geojson_of_a_finer_level_has_its_geometry(tmp_path: Path) -> None:
+    save(tmp_path / "b.geojson", lod=1)
+    features = json.loads((tmp_path / "b.geojson").read_text("utf-8"))["features"]
+    solid = [feature for feature in features if feature["geometry"]]
+    assert {len(feature["geometry"]["coordinates"][0][0]) for feature in solid} == {3}
+    assert {feature["properties"]["city"] for feature in solid} == {TASHKENT}
+
+
+def test_geopackage_is_read_by_gdal(tmp_path: Path, size: str) -> None:
+    save(tmp_path / "b.gpkg")
+    info = pyogrio.read_info(tmp_path / "b.gpkg", layer="building")
+    assert info["features"] == ROWS
+    assert info["crs"] == "EPSG:4326"
+    frame = geopandas.read_file(tmp_path / "b.gpkg").set_index("id")
+    assert frame.loc["kz.almaty/7", "height"] == 7.25
+    assert json.loads(frame.loc["cn.qingdao/3", "name"]) == {"en": "House 3", "zh": "楼3"}
+    assert frame.geometry["uz.tashkent/4"].equals(footprint(TASHKENT, 4))
+
+
+def test_geoparquet_is_read_by_geopandas_with_exact_columns(tmp_path: Path, size: str) -> None:
+    save(tmp_path / "b.parquet")
+    frame = geopandas.read_parquet(tmp_path / "b.parquet")
+    assert len(frame) == ROWS
+    assert frame.crs.to_authority() == ("OGC", "CRS84")
+    assert frame.set_index("id").geometry["cn.qingdao/3"].equals(footprint(QINGDAO, 3))
+    inside = geopandas.read_parquet(tmp_path / "b.parquet", bbox=(119, 35, 122, 38))
+    assert set(inside["city"]) == {QINGDAO}
+    assert len(geopandas.read_parquet(tmp_path / "b.parquet", bbox=(60, 30, 130, 50))) == ROWS  # boxes for all
+    table = pq.read_table(tmp_path / "b.parquet")
+    assert table.schema.field("height").type == pa.decimal128(18, 2)
+    geo = json.loads(table.schema.metadata[b"geo"])
+    assert geo["version"] == "1.1.0"
+    assert geo["primary_column"] == "geometry_lod0"
+
+
+def test_csv_is_read_by_csv(tmp_path: Path, size: str) -> None:
+    save(tmp_path / "b.csv")
+    with open(tmp_path / "b.csv", encoding="utf-8", newline="") as file:
+        rows = {row["id"]: row for row in csv.DictReader(file)}
+    assert len(rows) == ROWS
+    assert rows["kz.almaty/7"]["height"] == "7.25"
+    assert json.loads(rows["cn.qingdao/3"]["name"]) == {"en": "House 3", "zh": "楼3"}
+    assert shapely.from_wkt(rows["uz.tashkent/4"]["geometry_lod0"]).equals(footprint(TASHKENT, 4))
+    assert ("volume" in rows["kz.almaty/7"]) == (size == "large")
+
+
+def test_geometries_can_be_left_out(tmp_path: Path) -> None:
+    save(tmp_path / "b.csv", geometry=False)
+    with open(tmp_path / "b.csv", encoding="utf-8") as file:
+        assert csv.DictReader(file).fieldnames == ["city", "id", "name", "function", "height"]
+
+
+@pytest.mark.parametrize(
+    ("name", "read"), [("b.arrow", pa.ipc.open_file), ("b.feather", pa.ipc.open_file), ("b.arrows", pa.ipc.open_stream)]
+)
+def test_arrow_is_read_by_arrow(tmp_path: Path, size: str, name: str, read: Any) -> None:
+    save(tmp_path / name)
+    with read(tmp_path / name) as reader:
+        table = reader.read_all()
+    assert table.num_rows == ROWS
+    assert table.schema.field("name").type == pa.map_(pa.string(), pa.string())
+
+
+@pytest.mark.parametrize("name", ["b.csv", "b.geojson", "b.gpkg", "b.parquet", "b.arrow", "b.arrows"])
+def test_a_file_that_was_not_verified_to_its_end_does_not_get_its_name(
+    tmp_path: Path, name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The stream breaks off after rows were written; the file that was there stays as it was."""
+    monkeypatch.setattr(output, "SMALL", 0)
+    (tmp_path / name).write_bytes(b"old")
+    with connect(World(), went_down(ALMATY, Outcome.BROKEN, after=3)) as fed:  # type: ignore[arg-type]
+        answer = fed.read("building", purpose="research")
+        with pytest.raises(Truncated, match=ALMATY):
+            output.write(answer.spool(0), Target.of(str(tmp_path / name), None, None, True), "building")
+    assert (tmp_path / name).read_bytes() == b"old"
+    assert os.listdir(tmp_path) == [name]
+
+
+def test_names_of_files_choose_the_format(tmp_path: Path) -> None:
+    assert Target.of(str(tmp_path / "x.GPKG"), None, None, True).format is Format.GPKG
+    assert Target.of(str(tmp_path / "x.txt"), Format.CSV, None, True).format is Format.CSV
+    with pytest.raises(BadConfig, match="no format"):
+        Target.of(str(tmp_path / "x.shp"), None, None, True)
+    with pytest.raises(BadConfig, match="no folder"):
+        Target.of(str(tmp_path / "no" / "x.csv"), None, None, True)
+    with pytest.raises(BadConfig, match="standard output"):
+        Target.of("-", Format.GPKG, None, True)
+
+
+NASTY = [
+    "plain",
+    'quo"te',
+    "back\\slash",
+    "line\nbreak\ttab",
+    "\x00\x1f\x7f",
+    "",
+    "楼 — ё",
+    "\u2028",
+    "</script>",
+    "\\u0041",
+    '\\\\"',
+]
+
+
+def test_any_text_is_json() -> None:
+    column = pa.array([*NASTY, None])
+    assert [json.loads(text) for text in json_text(column).to_pylist()] == [*NASTY, None]
+    names = pa.array(
+        [[(key, value) for key, value in zip(NASTY, reversed(NASTY), strict=True)], [], None],
+        pa.map_(pa.string(), pa.string()),
+    )
+    assert json.loads(names_json(names)[0].as_py()) == dict(zip(NASTY, reversed(NASTY), strict=True))
+    assert names_json(names).to_pylist()[1:] == ["{}", None]
+    assert names_json(names.slice(1)).to_pylist() == ["{}", None]
+    assert quoted(pa.array([None], pa.string())).to_pylist() == [None]
+
+
+def test_numbers_and_times_are_json() -> None:
+    decimals = pa.array([Decimal("0.00"), Decimal("-12.50"), Decimal("1E-9"), None], pa.decimal128(38, 9))
+    found = [json.loads(text, parse_float=Decimal, parse_int=Decimal) for text in json_text(decimals).to_pylist()]
+    assert found == [Decimal(0), Decimal("-12.5"), Decimal("1E-9"), None]
+    floats = pa.array([0.1 + 0.2, float("nan"), float("inf"), None])
+    assert [json.loads(text) for text in json_text(floats).to_pylist()] == [0.1 + 0.2, None, None, None]
+    times = pa.array([0, 1_000_001], pa.timestamp("us", tz="UTC"))
+    assert json.loads(json_text(times)[1].as_py()) == "1970-01-01T00:00:01.000001Z"
+    assert json_text(pa.array([True, None])).to_pylist() == ["true", "null"]
+
+
+@pytest.mark.parametrize("wkb", [b"\x01", shapely.to_wkb(shapely.Point(float("nan"), 1))])
+def test_what_is_no_geometry_is_not_written(wkb: bytes, tmp_path: Path) -> None:
+    table = pa.table({"geometry_lod0": pa.array([wkb], pa.binary())})
+    with pytest.raises(BadAnswer):
+        output.write(table, Target.of(str(tmp_path / "x.geojson"), None, None, True), "x")
+
+
+def test_an_empty_answer_is_an_empty_file(tmp_path: Path) -> None:
+    for name in ("x.geojson", "x.csv", "x.gpkg", "x.parquet", "x.arrow"):
+        save(tmp_path / name, bbox=(0, 0, 1, 1), properties=["id", "height", "geometry_lod0"])
+    assert json.loads((tmp_path / "x.geojson").read_text())["features"] == []
+    assert (tmp_path / "x.csv").read_text().splitlines() == ['"city","id","geometry_lod0","height"']
+    assert pyogrio.read_info(tmp_path / "x.gpkg")["features"] == 0
+    assert geopandas.read_parquet(tmp_path / "x.parquet").empty
+
+
+def test_a_pipe_gets_csv(capfdbinary: pytest.CaptureFixture[bytes], monkeypatch: pytest.MonkeyPatch) -> None:
+    with connect(World()) as fed:
+        answer = fed.read("building", properties=["id", "height"], purpose="research")
+        output.write(answer.spool(output.SMALL), Target.of("-", None, None, True), "building")
+    sys.stdout.flush()
+    text = capfdbinary.readouterr().out.decode()
+    assert len(list(csv.DictReader(io.StringIO(text)))) == ROWS
+
+
+@pytest.mark.parametrize("spool", [0, 1 << 30])
+def test_a_terminal_shows_rows_of_every_city(spool: int) -> None:
+    with connect(World()) as fed:
+        shown, total = output_table.first_rows(fed.read("building", purpose="research").spool(spool), 9)
+    assert total == ROWS
+    assert sorted(shown["city"].to_pylist()) == sorted([ALMATY, QINGDAO, TASHKENT] * 3)
+    assert "volume" not in shown.column_names
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "text"),
+    [
+        ("height", Decimal("12.50"), "12.50"),
+        ("height", None, ""),
+        ("name", {"en": "House", "zh": "楼"}, "en: House, zh: 楼"),
+        ("id", "a\x1b[31mred\nline", "a [31mred line"),
+        ("id", "x" * 50, "x" * 39 + "…"),
+        ("mean_height", 12.345678, "12.3457"),
+        ("geometry_lod0", shapely.to_wkb(shapely.Point(69.25, 41.3)), "Point 69.25000 41.30000"),
+        ("geometry_lod1", shapely.to_wkb(shapely.force_3d(shapely.box(0, 0, 1, 1))), "Polygon Z, 5 points"),
+        ("geometry_lod0", b"junk", "not a geometry"),
+    ],
+)
+def test_cells_are_readable_and_harmless(name: str, value: object, text: str) -> None:
+    assert output_table.cell(name, value) == text
