@@ -19,10 +19,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-import duckdb
 import pyarrow.flight as flight
 
 from alliance import GATEWAY, Alliance, City, running
+from flight_server import plain_engine
 from scenarios import EXTENTS, policy
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -122,7 +122,7 @@ def run(alliance: Alliance, rounds: int) -> int:
     os.environ.update(alliance.environment(PARTNER))
     views = [str(path) for name in EXTENTS for path in sorted((alliance.home(name) / "views").glob("*.parquet"))]
     sources = "read_parquet([" + ", ".join(f"'{view}'" for view in views) + "])"
-    engine = duckdb.connect(config={"enable_geoparquet_conversion": False})
+    engine = plain_engine()
     server = subprocess.Popen(
         [sys.executable, str(ROOT / "benchmarks/flight_server.py")], stdin=subprocess.PIPE, stdout=subprocess.PIPE
     )

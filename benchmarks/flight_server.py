@@ -13,10 +13,17 @@ import pyarrow.flight as flight
 ROWS_PER_BATCH = 20_000
 
 
+def plain_engine() -> duckdb.DuckDBPyConnection:
+    """DuckDB as it comes, but for geometry: WKB columns stay bytes, as they do on a node."""
+    engine = duckdb.connect()
+    engine.execute("SET GLOBAL enable_geoparquet_conversion = false")
+    return engine
+
+
 class Server(flight.FlightServerBase):
     def __init__(self) -> None:
         super().__init__("grpc://127.0.0.1:0")
-        self._engine = duckdb.connect(config={"enable_geoparquet_conversion": False})
+        self._engine = plain_engine()
 
     def do_get(self, context: object, ticket: flight.Ticket) -> flight.RecordBatchStream:
         reader = self._engine.cursor().execute(ticket.ticket.decode()).to_arrow_reader(ROWS_PER_BATCH)

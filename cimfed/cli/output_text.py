@@ -20,20 +20,22 @@ from cimfed.client.geo import PREFIX
 from cimfed.errors import BadAnswer
 
 pc: Any = pyarrow.compute  # its stubs do not know that scalars may stand beside arrays
+_PLAIN = (pa.types.is_integer, pa.types.is_floating, pa.types.is_decimal, pa.types.is_boolean)
 _CONTROL = [chr(code) for code in range(0x20)]
 _SHORT = {"\b": r"\b", "\f": r"\f", "\n": r"\n", "\r": r"\r", "\t": r"\t"}
 
 
 def write_csv(source: pa.RecordBatchReader, file: BinaryIO) -> None:
     schema = pa.schema([(item.name, _csv_type(item)) for item in source.schema if not pa.types.is_struct(item.type)])
-    with pyarrow.csv.CSVWriter(file, schema) as writer:
+    options = pyarrow.csv.WriteOptions(quoting_style="needed")
+    with pyarrow.csv.CSVWriter(file, schema, write_options=options) as writer:
         for batch in source:
             columns = [_csv_column(batch.column(item.name), item.name) for item in schema]
             writer.write_batch(pa.RecordBatch.from_arrays(columns, schema=schema))
 
 
 def _csv_type(item: pa.Field[Any]) -> pa.DataType:
-    if pa.types.is_integer(item.type) or pa.types.is_boolean(item.type) or pa.types.is_floating(item.type):
+    if any(known(item.type) for known in _PLAIN):
         return item.type
     return pa.string()
 
@@ -44,8 +46,6 @@ def _csv_column(column: pa.Array[Any], name: str) -> pa.Array[Any]:
         return pa.array(shapely.to_wkt(geometries(column), rounding_precision=-1), pa.string())
     if pa.types.is_map(kind):
         return names_json(column)
-    if pa.types.is_decimal(kind):
-        return column.cast(pa.string())
     if pa.types.is_timestamp(kind):
         return instants(column)
     return column

@@ -92,7 +92,8 @@ def masks_of(schema: pa.Schema) -> dict[str, str]:
 
 
 def read_batch(city: str, payload: bytes | memoryview, schema: pa.Schema, rows: int) -> pa.RecordBatch:
-    """A batch over the payload's own bytes, checked whole: nothing in it points out of it. Else BadAnswer."""
+    """A batch over the payload's own bytes, checked whole: nothing in it points out of it. Else BadAnswer; ChainBroken
+    where it has other rows than its frame says, which nobody signed."""
     buffer = pa.py_buffer(payload)
     if buffer.address % _ALIGNMENT:
         buffer = pa.py_buffer(bytes(payload))

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncGenerator
 
-from cimfed.errors import CimfedError
+from cimfed.errors import CimfedError, NodeUnreachable
 from cimfed.model.limits import MIB
 from cimfed.wire import frames
 
@@ -60,6 +60,9 @@ class Feed:
                     await self._room.wait()
         except CimfedError as error:
             self._error = error
+        except asyncio.CancelledError:
+            self._error = NodeUnreachable("the answer was closed here before its end")
+            raise
         finally:
             self._ended = True
             self._ready.set()

@@ -93,11 +93,12 @@ class Chainer:
             return memoryview(batch.serialize())
         sink = pa.BufferOutputStream()
         writer = pa.ipc.new_stream(sink, self._schema, options=self._options)
-        schema_end = sink.tell()
         writer.write_batch(batch)
         end = sink.tell()
         writer.close()
-        return memoryview(sink.getvalue())[schema_end:end]
+        stream = memoryview(sink.getvalue())
+        # Before it stands the schema's message: a marker, the length of its metadata (both 4 bytes), no body.
+        return stream[8 + int.from_bytes(stream[4:8], "little") : end]
 
     def _seal(self, payload: memoryview, rows: int) -> Sealed:
         self._chain.add(payload)

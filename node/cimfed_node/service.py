@@ -68,8 +68,9 @@ class NodeService:
         self._clock, self._limits, self._monotonic = clock, limits, monotonic
         self._deciding = ThreadPoolExecutor(DECIDERS, thread_name_prefix="decide")
         self._working = ThreadPoolExecutor(workers, thread_name_prefix="statement")
-        self._endings: set[asyncio.Task[None]] = set()
+        self._leftover: set[asyncio.Future[Any]] = set()  # what goes on when its caller has gone
         self.unadmitted: Counter[str] = Counter()  # refusals before check 4, by reason
+        self.running: dict[int, Stream] = {}  # answers under way, by decision
 
     def streams(self) -> dict[str, Handler]:
         """The handlers by full method name."""
@@ -82,10 +83,14 @@ class NodeService:
             raise CimfedError("the node's key does not sign")
         await self._in(self._working, self._store.self_test)
 
+    async def settled(self) -> None:
+        """Waits for queries that were being decided when their callers went, and for the log."""
+        while self._leftover:
+            await asyncio.wait(self._leftover)
+
     async def close(self) -> None:
-        """After the last call: waits for the log, then lets the threads go."""
-        while self._endings:
-            await asyncio.wait(self._endings)
+        """After the last call."""
+        await self.settled()
         for executor in (self._working, self._deciding):
             await asyncio.to_thread(executor.shutdown)
 
@@ -112,6 +117,8 @@ class NodeService:
 
     async def _admit(self, kind: type[Request], request: bytes) -> Admission | Refusal:
         deciding = self._in(self._deciding, self._admitter.admit, kind, request, current_peer())
+        self._leftover.add(deciding)
+        deciding.add_done_callback(self._leftover.discard)
         try:
             return await asyncio.shield(deciding)
         except asyncio.CancelledError:
@@ -158,7 +165,11 @@ class NodeService:
             monotonic=self._monotonic,
             limits=self._limits,
         )
-        return await stream.send(write)
+        self.running[admission.decision] = stream
+        try:
+            return await stream.send(write)
+        finally:
+            del self.running[admission.decision]
 
     def _open(self, admission: Admission) -> Reader | None:
         """The rows of an answer; None where the city has no data of the collection yet."""
@@ -176,8 +187,8 @@ class NodeService:
 
     def _log(self, ended: Outcome) -> asyncio.Task[None]:
         task = asyncio.create_task(self._log_now(replace(ended, finished=self._clock())))
-        self._endings.add(task)
-        task.add_done_callback(self._endings.discard)
+        self._leftover.add(task)
+        task.add_done_callback(self._leftover.discard)
         return task
 
     async def _log_now(self, ended: Outcome) -> None:

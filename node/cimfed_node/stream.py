@@ -49,11 +49,13 @@ class Stream:
         self._reader, self._chainer, self._sealer, self._facts = reader, chainer, sealer, facts
         self._run, self._check, self._monotonic, self._limits = run, check, monotonic, limits
         self._frames: asyncio.Queue[Sealed | None] = asyncio.Queue(AHEAD)
-        self._stopped: Exception | None = None
+        self.stopped: Exception | None = None  # why the answer ends early
+        self.checking: asyncio.Task[None] | None = None  # ends once the answer may not go on
 
     async def send(self, write: Callable[[bytes], Awaitable[None]]) -> Manifest:
         """All frames, the manifest last; gives what the manifest says."""
-        tasks = [asyncio.create_task(self._read_all()), asyncio.create_task(self._keep_checking())]
+        self.checking = asyncio.create_task(self._keep_checking())
+        tasks = [asyncio.create_task(self._read_all()), self.checking]
         try:
             try:
                 await self._write(write, self._chainer.start_frame)
@@ -66,18 +68,18 @@ class Stream:
                 await asyncio.gather(*tasks, return_exceptions=True)
         finally:
             await asyncio.shield(asyncio.ensure_future(self._run(self._reader.close)))
-        manifest = self._facts if self._stopped is None else refused(self._facts, self._stopped)
+        manifest = self._facts if self.stopped is None else refused(self._facts, self.stopped)
         return await self._end(write, manifest)
 
     async def _send_all(self, write: Callable[[bytes], Awaitable[None]]) -> None:
-        while self._stopped is None:
+        while self.stopped is None:
             try:
                 async with asyncio.timeout(self._sealer.wait(self._monotonic())):
                     sealed = await self._frames.get()
             except TimeoutError:
                 head = self._sealer.overdue(self._monotonic())
             else:
-                if sealed is None or self._stopped is not None:
+                if sealed is None or self.stopped is not None:
                     return
                 await self._write(write, sealed.frame)
                 head = self._sealer.wrote(sealed, self._monotonic())
@@ -125,7 +127,7 @@ class Stream:
 
     def _stop(self, error: Exception) -> None:
         """The first cause counts: what an interrupt brings about is not one."""
-        if self._stopped is None:
-            self._stopped = error
+        if self.stopped is None:
+            self.stopped = error
             if not isinstance(error, CimfedError):
                 log.error("an answer failed", exc_info=error)

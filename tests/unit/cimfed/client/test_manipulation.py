@@ -9,7 +9,7 @@ from dataclasses import replace
 import pytest
 
 from cimfed.client.federation import Federation
-from cimfed.errors import BadAnswer, ChainBroken, CimfedError, CoverageMismatch, Forged, Truncated
+from cimfed.errors import ChainBroken, CimfedError, CoverageMismatch, Forged, Truncated
 from cimfed.model.answer import CityOutcome, Outcome
 from cimfed.trust.keys import KeySigner
 from cimfed.wire import answers, frames
@@ -245,7 +245,7 @@ CAUGHT: list[tuple[Change, type[CimfedError], str]] = [
     (manifest_twice, ChainBroken, r"kz\.almaty: more came after its manifest \(rule 8\)"),
     (head_of_another_city, Forged, r"kz\.almaty: a head is not signed by a key of that city \(rule 3\)"),
     (head_by_the_gateway, Forged, r"kz\.almaty: a head is not signed by a key of that city \(rule 3\)"),
-    (rows_miscounted, BadAnswer, r"kz\.almaty: a batch has 10 rows, its frame says 11"),
+    (rows_miscounted, ChainBroken, r"kz\.almaty: a batch has 10 rows, its frame says 11"),
     (city_renamed, ChainBroken, r"uz\.tashkent: it started twice \(rule 1\)"),
     (no_such_city, ChainBroken, r"kz\.astana: the directory does not list it, but it answers \(rule 10\)"),
     (cut_off, Truncated, r"gw\.alliance: the stream ended without its coverage \(rule 12\)"),

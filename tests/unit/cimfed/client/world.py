@@ -16,7 +16,7 @@ import shapely
 from cimfed.client.federation import Asker, AsyncFederation, Federation
 from cimfed.errors import CimfedError
 from cimfed.model.answer import CityOutcome, Coverage, Head, Manifest, Narrowing, Outcome
-from cimfed.model.names import CityName, GatewayName
+from cimfed.model.names import CityName, GatewayName, PartnerName
 from cimfed.model.names import Federation as FederationName
 from cimfed.model.routing import RoutingEntry, routing_payload
 from cimfed.model.schema import field as column
@@ -39,6 +39,7 @@ DAY = 86_400_000_000
 SCO = FederationName("sco")
 ALMATY, QINGDAO, TASHKENT = (CityName(name) for name in ("kz.almaty", "cn.qingdao", "uz.tashkent"))
 GATEWAY = GatewayName("gw.alliance")
+PARTNER = PartnerName("inst.tsinghua")
 EXTENTS = {ALMATY: (76.0, 43.0, 78.0, 44.0), QINGDAO: (119.0, 35.0, 122.0, 38.0), TASHKENT: (69.0, 41.0, 70.0, 42.0)}
 
 
@@ -162,7 +163,8 @@ class Stream:
 class World:
     """Three cities, a gateway, a partner, a registrar."""
 
-    def __init__(self) -> None:
+    def __init__(self, now: int = NOW) -> None:
+        self.now = now
         base = ("city", "id", "height", "geometry_lod0")
         self.registrar = KeySigner.generate()
         self.gateway = KeySigner.generate()
@@ -178,19 +180,20 @@ class World:
                 TASHKENT, [building_batch(TASHKENT, at, 5, (*base, "geometry_lod1", "function")) for at in (0, 5, 10)]
             ),
         }
-        self._issuers = {
-            name: IssuingKey.make(SCO, name, NOW).issuer for name in (*self.cities, GATEWAY, "inst.tsinghua")
-        }
+        self.issuing = {name: IssuingKey.make(SCO, name, now) for name in (*self.cities, GATEWAY, PARTNER)}
+        self.address = "127.0.0.1:2"  # of the gateway
         self.version = 1
         self.directory = self.publish()
 
     def routing(self, city: City) -> Envelope:
-        entry = RoutingEntry(city.name, 1, bytes(32), {"building": EXTENTS[city.name]}, (NOW - DAY, NOW + 30 * DAY))
+        entry = RoutingEntry(
+            city.name, 1, bytes(32), {"building": EXTENTS[city.name]}, (self.now - DAY, self.now + 30 * DAY)
+        )
         return seal(PayloadType.ROUTING, routing_payload(entry), city.steward)
 
     def publish(self, without: str = "") -> Directory:
         """The next version of the directory, with the cities as they are now."""
-        of = self._issuers
+        of = {name: key.issuer for name, key in self.issuing.items()}
         listing = Listing(
             members={
                 name: Member(
@@ -199,15 +202,15 @@ class World:
                 for name, city in self.cities.items()
                 if name != without
             },
-            gateways={GATEWAY: Gateway(GATEWAY, "127.0.0.1:2", of[GATEWAY], (self.gateway.public,))},
+            gateways={GATEWAY: Gateway(GATEWAY, self.address, of[GATEWAY], (self.gateway.public,))},
             partners={
-                "inst.tsinghua": Partner(
-                    "inst.tsinghua", "CN", (), of["inst.tsinghua"],
-                    (AccessKey(self.access.public, "inst.tsinghua", (NOW - DAY, NOW + DAY)),),
+                PARTNER: Partner(
+                    PARTNER, "CN", (), of[PARTNER],
+                    (AccessKey(self.access.public, PARTNER, (self.now - DAY, self.now + DAY)),),
                 )
             },
         )  # fmt: skip
-        content = payload(SCO, self.version, NOW - DAY, NOW + DAY, listing)
+        content = payload(SCO, self.version, self.now - DAY, self.now + DAY, listing)
         self.version += 1
         self.directory = parse_however_old(
             to_json(seal(PayloadType.DIRECTORY, content, self.registrar)), self.registrar.public
@@ -250,7 +253,7 @@ class World:
                 SCO,
                 GATEWAY,
                 self.directory.version,
-                NOW + 2000,
+                self.now + 2000,
                 tuple(lines),
                 total_hash,
                 narrowing,
@@ -332,7 +335,7 @@ def line_of(world: World, change: Callable[[Stream], object] = lambda stream: No
 
 def asker(world: World, line: Line, known: Directory | None = None, source: str = GATEWAY) -> Asker:
     directories = Memory(known or world.directory, world.registrar)
-    return Asker(source, directories, KeySigner.from_seed(seed_of(world.access)), line, lambda: NOW)
+    return Asker(source, directories, KeySigner.from_seed(seed_of(world.access)), line, lambda: world.now)
 
 
 def seed_of(signer: KeySigner) -> bytes:

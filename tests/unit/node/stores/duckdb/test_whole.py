@@ -70,6 +70,14 @@ def test_rows_order_and_schema_are_the_engines(
     assert whole.num_rows == 40_000
 
 
+def test_a_large_row_group_is_decoded_batch_by_batch_to_the_same_rows(
+    store: DuckDBStore, view: View, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = everything(store.read(view, Read("building")))
+    monkeypatch.setattr("cimfed_node.stores.duckdb.whole._AT_ONCE", 0)
+    assert everything(store.read(view, Read("building"))).equals(before)
+
+
 def test_batches_are_cut_evenly_and_near_their_size(store: DuckDBStore, view: View) -> None:
     reader = store.read(view, Read("building"))
     sizes: list[int] = []

@@ -1,0 +1,244 @@
+"""The control database: one writer at a time, nothing lost, no schema guessed at."""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import pyarrow as pa
+import pytest
+
+from cimfed.errors import BadConfig, LogUnavailable, NotFound, Overloaded, Replayed
+from cimfed.model.names import CityName
+from cimfed.model.schema import field
+from cimfed.model.vocabulary import VOCABULARY
+from cimfed_node.stores.base import View
+from cimfed_node.tables import Control
+from cimfed_node.tables.admissions import (
+    Decision,
+    Outcome,
+    advance_clock,
+    check_slots,
+    clock_mark,
+    decisions,
+    log_decision,
+    log_outcome,
+    spend_nonce,
+    take_slot,
+    views_in_use,
+)
+from cimfed_node.tables.publication import (
+    ActiveGrant,
+    ActivePolicy,
+    Place,
+    SnapshotEntry,
+    active_grants,
+    active_policy,
+    current_snapshots,
+    drop_views,
+    granted_view,
+    highest_version,
+    put_grants,
+    put_policy,
+    put_snapshot,
+    rows_by_grant,
+    views,
+)
+
+LINE = Decision(1, b"r" * 32, b"k" * 32, "inst.x", "gw.alliance", "read", "research", "building")
+
+
+@pytest.fixture
+def control(tmp_path: Path) -> Iterator[Control]:
+    made = Control.create(tmp_path / "control.sqlite")
+    yield made
+    made.close()
+
+
+def test_a_commit_is_on_the_disk_before_it_returns(control: Control) -> None:
+    with control.reading() as connection:
+        assert connection.exec_driver_sql("PRAGMA journal_mode").scalar() == "wal"
+        assert connection.exec_driver_sql("PRAGMA synchronous").scalar() == 2  # FULL
+
+
+def test_a_database_of_another_schema_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "control.sqlite"
+    with pytest.raises(NotFound):
+        Control.open(path)
+    Control.create(path).close()
+    for version, remedy in ((2, "Upgrade"), (0, "Make a new home")):
+        with sqlite3.connect(path) as raw:
+            raw.execute("UPDATE schema_version SET version = ?", (version,))
+        with pytest.raises(BadConfig, match=remedy):
+            Control.open(path)
+    empty = tmp_path / "empty.sqlite"
+    empty.touch()
+    with pytest.raises(BadConfig):
+        Control.open(empty)
+
+
+def test_others_cannot_read_it(tmp_path: Path) -> None:
+    before = os.umask(0)
+    try:
+        Control.create(tmp_path / "control.sqlite").close()
+    finally:
+        os.umask(before)
+    assert (tmp_path / "control.sqlite").stat().st_mode & 0o007 == 0
+
+
+def test_lines_are_numbered_without_a_gap_and_outcomes_join_them(control: Control) -> None:
+    with control.writing() as connection:
+        assert [log_decision(connection, LINE) for _ in range(2)] == [1, 2]
+    with pytest.raises(ZeroDivisionError), control.writing() as connection:
+        print(1 // (log_decision(connection, LINE) - 3))
+    with control.writing() as connection:
+        assert log_decision(connection, LINE) == 3
+        log_outcome(connection, Outcome(2, 9, "answered", rows=5, batches=1, chain=b"c"))
+    with control.reading() as connection:
+        assert decisions(connection) == [
+            (1, LINE, None),
+            (2, LINE, Outcome(2, 9, "answered", rows=5, batches=1, chain=b"c")),
+            (3, LINE, None),
+        ]
+
+
+def test_one_nonce_is_spent_once_by_however_many_at_a_time(control: Control) -> None:
+    spent, refused = [], []
+
+    def spend() -> None:
+        try:
+            with control.writing() as connection:
+                spend_nonce(connection, b"signer", b"nonce", 100, 1)
+            spent.append(1)
+        except Replayed:
+            refused.append(1)
+
+    threads = [threading.Thread(target=spend) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert (len(spent), len(refused)) == (1, 7)
+
+
+def test_nonces_go_once_the_clock_has_passed_them(control: Control) -> None:
+    with control.writing() as connection:
+        spend_nonce(connection, b"s", b"one", 100, 1)
+        spend_nonce(connection, b"s", b"two", 200, 100)
+        with pytest.raises(Replayed):
+            spend_nonce(connection, b"s", b"one", 100, 100)
+        spend_nonce(connection, b"s", b"one", 100, 101)
+
+
+def test_the_mark_only_rises_and_outlives_the_process(tmp_path: Path) -> None:
+    control = Control.create(tmp_path / "control.sqlite")
+    with control.writing() as connection:
+        assert [advance_clock(connection, now) for now in (5, 9, 7)] == [5, 9, 9]
+    control.close()
+    control = Control.open(tmp_path / "control.sqlite")
+    with control.reading() as connection:
+        assert clock_mark(connection) == 9
+    control.close()
+
+
+def test_slots_are_taken_freed_and_expire(control: Control) -> None:
+    with control.writing() as connection:
+        take_slot(connection, 1, "inst.x", "v1", 100)
+        take_slot(connection, 2, "inst.y", "v2", 50)
+        assert views_in_use(connection, 40) == {"v1", "v2"}
+        with pytest.raises(Overloaded) as error:
+            check_slots(connection, "inst.x", 40, 1, 9)
+        assert error.value.retry_after
+        with pytest.raises(Overloaded):
+            check_slots(connection, "inst.z", 40, 1, 2)
+        check_slots(connection, "inst.y", 60, 1, 2)  # its other one expired
+        log_outcome(connection, Outcome(1, 60, "cancelled"))
+        assert views_in_use(connection, 60) == frozenset()
+
+
+def test_a_database_that_cannot_be_written_says_so(control: Control) -> None:
+    with control.writing() as connection:
+        connection.exec_driver_sql("DROP TABLE decision")
+    with pytest.raises(LogUnavailable) as error, control.writing() as connection:
+        log_decision(connection, LINE)
+    assert "decision" not in str(error.value).replace("the decision could not be logged", "")
+
+
+# Pointers
+
+
+def entry(id: str, collection: str = "building") -> SnapshotEntry:
+    return SnapshotEntry(id, collection, 3, (1.0, 2.0, 3.0, 4.0), "null", 1.5, "Baltic", "CC0", "us", 7)
+
+
+def view(folder: Path, id: str) -> View:
+    properties = VOCABULARY.collections["building"].properties
+    return View(
+        id=id,
+        city=CityName("kz.almaty"),
+        collection="building",
+        snapshot="s",
+        shape_hash=b"h",
+        compiler="1",
+        source=str(folder / f"{id}.parquet"),
+        schema=pa.schema([field(properties["id"]), field(properties["height"], "band(5)")]),
+        rows=3,
+        widths={"id": 12.5},
+        size=99,
+        sha256=b"x",
+    )
+
+
+def test_a_collection_has_one_current_snapshot(control: Control) -> None:
+    with control.writing() as connection:
+        put_snapshot(connection, entry("one"))
+        put_snapshot(connection, entry("two"))
+        put_snapshot(connection, entry("plants", "facility"))
+    with control.reading() as connection:
+        assert current_snapshots(connection) == {"building": entry("two"), "facility": entry("plants", "facility")}
+    with control.writing() as connection:
+        put_snapshot(connection, entry("one"))  # a way back
+    with control.reading() as connection:
+        assert current_snapshots(connection)["building"].id == "one"
+
+
+def test_grants_point_at_views_of_the_policy_in_force(control: Control, tmp_path: Path) -> None:
+    at = Place(CityName("kz.almaty"), tmp_path)
+    one, two = view(tmp_path, "one"), view(tmp_path, "two")
+    first = [ActiveGrant("a", "building", b"h", "one"), ActiveGrant("b", "facility", b"h", "")]
+    with control.writing() as connection:
+        put_policy(connection, ActivePolicy(3, b"p3", 1, (0, 9)))
+        put_grants(connection, 3, first, [one], at, 1)
+    with control.reading() as connection:
+        assert active_policy(connection) == ActivePolicy(3, b"p3", 1, (0, 9))
+        assert active_grants(connection) == first
+        assert granted_view(connection, 3, "a", at) == (first[0], one)
+        assert granted_view(connection, 3, "b", at) == (first[1], None)
+        assert granted_view(connection, 2, "a", at) is None
+        assert rows_by_grant(connection) == {"a": 3}
+        found = granted_view(connection, 3, "a", at)
+        assert found is not None
+        assert found[1] is not None
+        assert found[1].schema.equals(one.schema, check_metadata=True)
+    with control.writing() as connection:
+        put_policy(connection, ActivePolicy(5, b"p5", 2, (0, 9)))
+        put_grants(connection, 5, [ActiveGrant("a", "building", b"h", "two")], [two], at, 2)
+        drop_views(connection, ["one"])
+    with control.reading() as connection:
+        assert set(views(connection, at)) == {"two"}
+        assert (highest_version(connection), active_policy(connection)) == (5, ActivePolicy(5, b"p5", 2, (0, 9)))
+        assert granted_view(connection, 3, "a", at) is None
+        assert granted_view(connection, 5, "b", at) is None
+
+
+def test_readers_see_before_or_after(control: Control) -> None:
+    with control.reading() as reader:
+        assert current_snapshots(reader) == {}
+        with control.writing() as writer:
+            put_snapshot(writer, entry("one"))
+        assert current_snapshots(reader) == {}
+    with control.reading() as reader:
+        assert set(current_snapshots(reader)) == {"building"}
