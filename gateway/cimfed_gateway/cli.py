@@ -95,6 +95,7 @@ async def _serve(home: Home, ready_file: Path | None) -> None:
     try:
         await run(server, home.settings.listen.rpartition(":")[0], ready_file=ready_file)
     finally:
+        await gateway.close()
         await channels.close()
         journal.close()
 

@@ -1,7 +1,8 @@
 """Asking cities side by side: each within its own deadline, none able to hold up or spoil another's answer.
 
 Frames go to the caller one after the other as they come (``emit`` waits while the caller is slow, and so the cities
-wait too). A city that cannot be reached, is late or breaks off costs its own answer only.
+wait too). A city that cannot be reached, is late or breaks off costs its own answer only. A city's manifest ends its
+answer: nothing behind it is waited for or passed on.
 """
 
 from __future__ import annotations
@@ -55,11 +56,11 @@ async def _follow(relay: Relay, open_stream: Open, emit: Emit, patience: Patienc
     started = False
     try:
         async with aclosing(open_stream(patience.whole)) as stream:
-            while True:
+            while relay.outcome is None:
                 async with asyncio.timeout(patience.silence):
                     data = await anext(stream, None)
                 if data is None:
-                    break
+                    return CityOutcome(relay.city, Outcome.BROKEN, "truncated", "the stream ended without a manifest")
                 relay.look(data)
                 started = True
                 await emit(data)
@@ -73,6 +74,4 @@ async def _follow(relay: Relay, open_stream: Open, emit: Emit, patience: Patienc
         return CityOutcome(
             relay.city, Outcome.BROKEN if answering else Outcome.UNREACHABLE, error.reason, error.message
         )
-    if relay.outcome is None:
-        return CityOutcome(relay.city, Outcome.BROKEN, "truncated", "the stream ended without a manifest")
     return relay.outcome

@@ -16,7 +16,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import AsyncGenerator, Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from cimfed.errors import BadQuery, CimfedError, ExpiredQuery, NotAddressed, NotAllowed, NotVia
@@ -67,6 +67,7 @@ class Gateway:
     registry: Registry
     patience: Patience
     now: Callable[[], int]  # microseconds since the epoch
+    _notes: set[asyncio.Task[None]] = field(default_factory=set)
 
     def handlers(self) -> Mapping[str, Callable[[bytes, Any], Any]]:
         """Stream handlers by full method name."""
@@ -94,8 +95,24 @@ class Gateway:
             coverage = await self._finish(asked, relays, outcomes, narrowing, context)
             await context.write(frames.encode(frames.Frame(self.name, frames.Coverage(coverage))))
         finally:
-            record = " ".join(f"{city}={item.outcome}" for city, item in sorted(outcomes.items()))
-            await asyncio.shield(asyncio.to_thread(self.journal.end, sequence, record or "nothing"))
+            self._note(sequence, outcomes)
+
+    def _note(self, sequence: int, outcomes: Mapping[CityName, CityOutcome]) -> None:
+        """Writes down what came of it, without holding up the answer that has been given."""
+        record = " ".join(f"{city}={item.outcome}" for city, item in sorted(outcomes.items())) or "cancelled"
+        task = asyncio.create_task(asyncio.to_thread(self.journal.end, sequence, record))
+        self._notes.add(task)
+        task.add_done_callback(self._noted)
+
+    def _noted(self, task: asyncio.Task[None]) -> None:
+        self._notes.discard(task)
+        if not task.cancelled() and task.exception() is not None:
+            log.error("an outcome could not be logged", exc_info=task.exception())
+
+    async def close(self) -> None:
+        """After the last call: waits for what is still being written down."""
+        while self._notes:
+            await asyncio.wait(self._notes)
 
     def check(self, method: str, request: bytes, caller: str, now: int) -> Asked:
         """Checks 1 to 3 of the module's docstring."""

@@ -35,8 +35,8 @@ class Served:
 
     world: World
     pause: int | None = None
+    paused: threading.Event = field(default_factory=threading.Event)
     ended: threading.Event = field(default_factory=threading.Event)
-    sent: int = 0
 
     def current(self, now: int) -> Directory:
         return self.world.directory
@@ -58,9 +58,9 @@ class Served:
         try:
             for number, data in enumerate(self.world.answer(request).encode()):
                 if number == self.pause:
+                    self.paused.set()
                     await asyncio.Event().wait()
                 await context.write(data)
-                self.sent += 1
         finally:
             self.ended.set()
 
@@ -142,8 +142,7 @@ def test_closing_while_another_thread_waits_ends_its_answer(served: Served, tmp_
 
     thread = threading.Thread(target=wait)
     thread.start()
-    while served.sent < 3:
-        threading.Event().wait(0.001)
+    assert served.paused.wait(10)
     fed.close()
     thread.join(10)
     assert [type(error) for error in caught] == [NodeUnreachable]
@@ -178,8 +177,7 @@ def test_an_interrupt_ends_the_answer_and_the_call(served: Served, tmp_path: Pat
     )
     pipe = subprocess.PIPE
     with subprocess.Popen([sys.executable, "-c", program, str(tmp_path)], stdout=pipe, stderr=pipe) as process:
-        while served.sent < 3:
-            threading.Event().wait(0.001)
+        assert served.paused.wait(10)
         process.send_signal(signal.SIGINT)
         out, err = process.communicate(timeout=60)
     assert (process.returncode, out.strip(), err) == (0, b"interrupted", b"")
