@@ -1,17 +1,22 @@
 """What a gateway must remember: which queries it passed on, to whom, and what came of each.
 
-Names, hashes and outcomes, never filters or data. A query goes out only after its line has been written.
+Names, hashes and outcomes, never filters or data. A query goes out only after its line is on the disk (WAL,
+synchronous=FULL). Plain SQL through SQLAlchemy, so that PostgreSQL can take SQLite's place.
 """
 
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
-from sqlalchemy import event
+from sqlalchemy import bindparam, event, insert, select, update
 from sqlalchemy.engine import Engine
-from sqlmodel import Field, Session, SQLModel, create_engine, select
+from sqlalchemy.exc import SQLAlchemyError
+from sqlmodel import Field, SQLModel, create_engine
 
 from cimfed.errors import LogUnavailable
+
+BUSY = 10.0  # seconds that one process waits for another's transaction
 
 
 class Decision(SQLModel, table=True):
@@ -26,45 +31,47 @@ class Decision(SQLModel, table=True):
     outcome: str = ""  # city=outcome, joined by spaces; empty while running
 
 
+_TABLE = Decision.__table__  # type: ignore[attr-defined]
+# Made once: building a statement costs more than running it.
+_BEGIN = insert(_TABLE).returning(_TABLE.c.sequence)
+_END = update(_TABLE).where(_TABLE.c.sequence == bindparam("number")).values(outcome=bindparam("what"))
+
+
 class Journal:
-    """The decision log over a SQLAlchemy URL or a SQLite file."""
+    """The decision log."""
 
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
-        SQLModel.metadata.create_all(engine, tables=[Decision.__table__])  # type: ignore[attr-defined]
+        SQLModel.metadata.create_all(engine, tables=[_TABLE])
 
     @classmethod
     def open(cls, path: Path) -> Journal:
-        engine = create_engine(f"sqlite:///{path}", connect_args={"timeout": 10})
+        engine = create_engine(f"sqlite:///{path}", connect_args={"timeout": BUSY})
 
         @event.listens_for(engine, "connect")
-        def _settings(connection, _record) -> None:  # type: ignore[no-untyped-def]
-            for pragma in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON"):
+        def settings(connection: Any, _record: Any) -> None:
+            for pragma in ("journal_mode=WAL", "synchronous=FULL"):
                 connection.execute(f"PRAGMA {pragma}")
 
         return cls(engine)
 
     def begin(self, decision: Decision) -> int:
-        """Writes the line of a query that is about to go out; its sequence number."""
+        """Writes the line of a query that is about to go out; its sequence number. LogUnavailable: it must not."""
         try:
-            with Session(self._engine) as session:
-                session.add(decision)
-                session.commit()
-                assert decision.sequence is not None
-                return decision.sequence
-        except Exception as error:
-            raise LogUnavailable("the decision could not be logged, so nothing was asked") from error
+            with self._engine.begin() as connection:
+                return int(connection.execute(_BEGIN, decision.model_dump(exclude={"sequence"})).scalar_one())
+        except SQLAlchemyError as error:
+            raise LogUnavailable("the decision could not be logged, so nothing was asked", retry_after=1.0) from error
 
     def end(self, sequence: int, outcome: str) -> None:
-        with Session(self._engine) as session:
-            decision = session.get_one(Decision, sequence)
-            decision.outcome = outcome
-            session.add(decision)
-            session.commit()
+        with self._engine.begin() as connection:
+            connection.execute(_END, {"number": sequence, "what": outcome})
 
     def all(self) -> list[Decision]:
-        with Session(self._engine) as session:
-            return list(session.exec(select(Decision).order_by(Decision.sequence)))  # type: ignore[arg-type]
+        """The whole log, for its readers."""
+        with self._engine.connect() as connection:
+            rows = connection.execute(select(_TABLE).order_by(_TABLE.c.sequence)).mappings()
+            return [Decision(**row) for row in rows]
 
     def close(self) -> None:
         self._engine.dispose()
