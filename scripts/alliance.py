@@ -2,22 +2,32 @@
 
 For the demo, the benchmarks and the tests of the README. Everything is done by the commands that a real alliance
 uses; this module only types them, picks free ports, and ends every process that it started.
+
+Cities join side by side, each in a folder of its own; edits of the one directory stay one after another.
 """
 
 from __future__ import annotations
 
 import contextlib
+import os
+import random
 import shlex
 import socket
 import subprocess
 import sys
+import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
+from typing import Any, TypeVar
 
 BIN = Path(sys.executable).parent
 GATEWAY = "gw.alliance"
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -34,9 +44,12 @@ class CommandFailed(Exception):
 
 
 def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+    """A port that nobody has now, out of the range from which the kernel takes those of clients."""
+    while True:
+        port = random.randrange(10_000, 30_000)
+        with socket.socket() as probe, contextlib.suppress(OSError):
+            probe.bind(("127.0.0.1", port))
+            return port
 
 
 @dataclass
@@ -47,6 +60,10 @@ class Alliance:
     show: Callable[[str], None] = lambda line: None
     federation: str = "sco"
     servers: dict[str, subprocess.Popen[bytes]] = field(default_factory=dict)
+    _commands: set[subprocess.Popen[str]] = field(default_factory=set, init=False, repr=False)
+    _starting: threading.Lock = field(default_factory=threading.Lock, init=False, repr=False)
+    _publishing: threading.Lock = field(default_factory=threading.Lock, init=False, repr=False)
+    _given_up: bool = field(default=False, init=False, repr=False)
 
     @property
     def registrar(self) -> Path:
@@ -67,23 +84,57 @@ class Alliance:
         """What a partner's commands need beside PATH."""
         return {"CIMFED_HOME": str(self.profiles / partner)}
 
+    def exports(self, partner: str) -> str:
+        """Lines for a shell in which the README's tours run: the partner's keys, the registrar's, a free address."""
+        variables = {
+            **self.environment(partner),
+            "CIMFED_REGISTRAR_HOME": str(self.registrar),
+            "NODE_ADDRESS": f"127.0.0.1:{free_port()}",
+        }
+        lines = [f"export PATH={shlex.quote(str(BIN))}:$PATH"]
+        return "\n".join(lines + [f"export {name}={shlex.quote(value)}" for name, value in variables.items()])
+
     def run(self, *argv: str, expect: tuple[int, ...] = (0,), partner: str = "", quiet: bool = False) -> str:
         """Runs a command to its end; gives what it printed, raises CommandFailed on another exit code."""
         if not quiet:
             self.show(shlex.join(argv))
-        done = subprocess.run(
-            [str(BIN / argv[0]), *argv[1:]],
-            capture_output=True,
-            text=True,
-            check=False,
-            env=_environment(self.environment(partner) if partner else {}),
-            cwd=self.folder,
-        )
-        if done.returncode not in expect:
-            raise CommandFailed(
-                f"{shlex.join(argv)} ended with {done.returncode}, not {expect}:\n{done.stdout}{done.stderr}"
+        with self._starting:
+            if self._given_up:
+                raise CommandFailed("given up")
+            process = subprocess.Popen(
+                [str(BIN / argv[0]), *argv[1:]],
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.STDOUT,
+                text=True,
+                env=_environment(self.environment(partner) if partner else {}),
+                cwd=self.folder,
             )
-        return done.stdout + done.stderr
+            self._commands.add(process)
+        try:
+            printed, _ = process.communicate()
+        finally:
+            _end(process)
+            self._commands.discard(process)
+        if process.returncode not in expect:
+            raise CommandFailed(f"{shlex.join(argv)} ended with {process.returncode}, not {expect}:\n{printed}")
+        return printed
+
+    def side_by_side(self, calls: Sequence[Callable[[], T]]) -> list[T]:
+        """Makes all calls, as many at a time as there are processors. When one fails, or Ctrl-C comes, none goes on."""
+        with ThreadPoolExecutor(max(2, os.cpu_count() or 1)) as pool:
+            try:
+                futures = [pool.submit(call) for call in calls]
+                for future in as_completed(futures):
+                    future.result()
+                return [future.result() for future in futures]
+            except BaseException:
+                with self._starting:
+                    self._given_up = True
+                    commands = list(self._commands)
+                for process in commands:
+                    process.terminate()
+                raise
 
     def found(self) -> None:
         """Makes the directory and the gateway's identity, and lists the gateway."""
@@ -100,14 +151,22 @@ class Alliance:
         self._list(self.home(GATEWAY) / "card.json")
 
     def _list(self, card: Path, *more: str) -> None:
-        self.run("cimfed", "member", "add", str(card), "--home", str(self.registrar), *more)
+        self._publish("member", "add", str(card), *more)
 
-    def join(self, city: City) -> None:
-        """A city's way in: keys, admission, data, policy."""
+    def _publish(self, *edit: str) -> None:
+        """An edit of the directory by its registrar."""
+        with self._publishing:
+            self.run("cimfed", *edit, "--home", str(self.registrar))
+
+    def join_all(self, cities: Sequence[City]) -> dict[str, list[str]]:
+        """Gives what the imports of each city printed."""
+        printed = self.side_by_side([partial(self.join, city) for city in cities])
+        return {city.name: lines for city, lines in zip(cities, printed, strict=True)}
+
+    def join(self, city: City) -> list[str]:
+        """A city's way in: keys, data, policy, admission. Gives what the imports printed."""
         home = self.home(city.name)
-        steward = self.folder / "stewards" / city.name
-        steward.mkdir(parents=True, exist_ok=True)
-        key = steward / "steward.key"
+        key = self._steward(city.name) / "steward.key"
         self.run("cimfed", "policy", "new-key", str(key), "--no-passphrase")
         self.run(
             "cimfed-node", "init", city.name,
@@ -115,23 +174,29 @@ class Alliance:
             "--registrar-key", str(self.registrar / "registrar.pub"),
             "--steward-key", str(key.with_suffix(".pub")), "--directory", str(self.directory),
         )  # fmt: skip
-        self._list(home / "card.json")
-        for arguments in city.imports:
-            self.run("cimfed-node", "import", *arguments, "--home", str(home))
-        self.give(city)
+        printed = [self.run("cimfed-node", "import", *arguments, "--home", str(home)) for arguments in city.imports]
+        self._list(home / "card.json", "--routing", str(self._put_in_force(city)))
+        return printed
 
     def give(self, city: City) -> None:
-        """The steward signs a policy, the operator activates it, the registrar publishes its routing entry."""
-        steward = self.folder / "stewards" / city.name
-        source = steward / "policy.yaml"
+        """Another policy of a city that has joined."""
+        self._publish("policy", "publish", str(self._put_in_force(city)))
+
+    def _put_in_force(self, city: City) -> Path:
+        """The steward signs the policy, the operator activates it; gives the routing entry to publish."""
+        steward = self._steward(city.name)
+        source, signed = steward / "policy.yaml", steward / "policy.policy.json"
         source.write_text(city.policy, "utf-8")
-        signed = steward / "policy.policy.json"
         self.run(
             "cimfed", "policy", "sign", str(source), "--key", str(steward / "steward.key"), "--out", str(signed)
         )  # fmt: skip
         self.run("cimfed-node", "activate", str(signed), "--home", str(self.home(city.name)))
-        routing = signed.with_name("policy.routing.json")
-        self.run("cimfed", "policy", "publish", str(routing), "--home", str(self.registrar))
+        return steward / "policy.routing.json"
+
+    def _steward(self, city: str) -> Path:
+        folder = self.folder / "stewards" / city
+        folder.mkdir(parents=True, exist_ok=True)
+        return folder
 
     def admit(self, partner: str, country: str, role: str) -> None:
         self.run(
@@ -141,9 +206,10 @@ class Alliance:
             partner=partner,
         )  # fmt: skip
         card = self.profiles / partner / "sco" / "card.json"
-        self.run(
-            "cimfed", "partner", "add", str(card), "--country", country, "--role", role, "--home", str(self.registrar)
-        )  # fmt: skip
+        self._publish("partner", "add", str(card), "--country", country, "--role", role)
+
+    def start_all(self, *names: str) -> None:
+        self.side_by_side([partial(self.start, name) for name in names])
 
     def start(self, name: str) -> None:
         """Starts a city's node or the gateway and waits until it serves."""
@@ -152,26 +218,23 @@ class Alliance:
         ready.unlink(missing_ok=True)
         program = "cimfed-gateway" if name == GATEWAY else "cimfed-node"
         self.show(f"{program} serve --home {home} &")
-        with open(home / "serve.log", "ab") as log:
+        with self._starting, open(home / "serve.log", "ab") as log:
+            if self._given_up:
+                raise CommandFailed("given up")
             process = subprocess.Popen(
                 [str(BIN / program), "serve", "--home", str(home), "--ready-file", str(ready)],
                 stdin=subprocess.DEVNULL, stdout=log, stderr=log, env=_environment({}),
             )  # fmt: skip
-        self.servers[name] = process
+            self.servers[name] = process
         deadline = time.monotonic() + 60
         while not ready.exists():
-            if process.poll() is not None or time.monotonic() > deadline:
+            if process.poll() is not None or time.monotonic() > deadline or self._given_up:
                 raise CommandFailed(f"{name} did not start:\n{(home / 'serve.log').read_text('utf-8')[-4000:]}")
             time.sleep(0.02)
 
     def stop(self, name: str) -> None:
-        process = self.servers.pop(name)
-        process.terminate()
-        try:
-            process.wait(15)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait()
+        _end(self.servers[name])
+        del self.servers[name]
 
     def close(self) -> None:
         for process in self.servers.values():
@@ -180,16 +243,25 @@ class Alliance:
             self.stop(name)
 
 
+def _end(process: subprocess.Popen[Any]) -> None:
+    """Asks a process to end and makes sure that it did."""
+    process.terminate()
+    try:
+        process.wait(15)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()
+
+
 def _environment(more: dict[str, str]) -> dict[str, str]:
-    return {"PATH": f"{BIN}:/usr/bin:/bin", "LANG": "C.UTF-8", "HOME": str(Path.home()), **more}
+    return {"PATH": f"{BIN}:/usr/bin:/bin", "LANG": "C.UTF-8", "HOME": str(Path.home()), "COLUMNS": "120", **more}
 
 
 @contextlib.contextmanager
 def running(alliance: Alliance, names: list[str]) -> Iterator[Alliance]:
     """Starts the named servers; ends all of them, whatever happens."""
     try:
-        for name in names:
-            alliance.start(name)
+        alliance.start_all(*names)
         yield alliance
     finally:
         alliance.close()

@@ -1,4 +1,7 @@
-"""What `scripts/demo` shows; see the README."""
+"""What `scripts/demo` shows; see the README.
+
+Keeps one rule: however it ends (well, with an error, by Ctrl-C), no process and no file of it is left.
+"""
 
 from __future__ import annotations
 
@@ -11,10 +14,12 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
+from types import FrameType
 
 from rich.console import Console
-from rich.rule import Rule
 
 from alliance import BIN, GATEWAY, Alliance, City, CommandFailed, running
 from scenarios import BUILDINGS, generated, real
@@ -22,16 +27,34 @@ from scenarios import BUILDINGS, generated, real
 SCRIPTS = Path(__file__).resolve().parent
 PARTNER = "inst.tsinghua"
 STRANGER = "inst.elsewhere"
-console = Console(highlight=False)
+ENDINGS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+WIDTH = 120  # where the output is no terminal
+TRY = """\
+cimfed catalog --purpose research
+cimfed aggregate building --measure count --measure mean:height --by city --purpose research
+cimfed read building --where "function = 'school'" --purpose research -o schools.gpkg
+"""
+TRY_REAL = """\
+cimfed catalog --purpose research
+cimfed aggregate facility --measure count --measure sum:capacity_mw --by city --by fuel --purpose research
+cimfed read admin_unit --city ru.moscow --purpose research -o districts.gpkg
+"""
+on_terminal = sys.stdout.isatty()
+console = Console(highlight=False, markup=False, soft_wrap=True, width=None if on_terminal else WIDTH)
 
 
 def say(text: str) -> None:
     console.print()
-    console.print(Rule(text, align="left", style="bold"))
+    console.print(f"── {text}", style="bold")
 
 
-def typed(line: str) -> None:
-    console.print(f"[dim]$ {line}[/dim]", soft_wrap=True)
+def typed(argv: Sequence[str]) -> None:
+    console.print(f"$ {' '.join(map(_quoted, argv))}", style="dim")
+
+
+def _quoted(word: str) -> str:
+    """As a person would type it: double quotes around single ones."""
+    return f'"{word}"' if "'" in word and not set('"$`\\!') & set(word) else shlex.quote(word)
 
 
 class Demo:
@@ -44,63 +67,79 @@ class Demo:
     def set_up(self) -> None:
         """Directory, gateway, cities with their data and policies, two partners."""
         started = time.monotonic()
-        with console.status("Founding the alliance ...") as status:
+        with console.status("Founding the alliance ..."):
             self.alliance.found()
-            for city in self.cities:
-                status.update(f"{city.name}: keys, admission, import, policy ...")
-                self.alliance.join(city)
-            status.update("Admitting partners ...")
+        with console.status(f"{len(self.cities)} cities join: keys, admission, import, policy ..."):
+            imports = self.alliance.join_all(self.cities)
+        with console.status("Admitting partners ..."):
             self.alliance.admit(PARTNER, "CN", "researcher")
             self.alliance.admit(STRANGER, "KZ", "visitor")
-        console.print(
-            f"{len(self.cities)} cities, two partners, one gateway, set up in {time.monotonic() - started:.0f} s"
-        )
+        took = time.monotonic() - started
+        console.print(f"{len(self.cities)} cities, two partners, one gateway, set up in {took:.0f} s")
+        say("A city's data comes in: its own words become the common vocabulary")
+        city = self.cities[1]
+        typed(("cimfed-node", "import", *map(_short, city.imports[0])))
+        console.print(imports[city.name][0].strip())
 
     def ask(self, *argv: str, expect: tuple[int, ...] = (0,), partner: str = PARTNER) -> None:
         """Runs a partner's command in the open, and insists on its exit code."""
-        typed(shlex.join(argv))
+        typed(argv)
         sys.stdout.flush()
+        shown = argv if on_terminal or argv[1] == "receipt" else (*argv, "--format", "table")
         done = subprocess.run(
-            [str(BIN / argv[0]), *argv[1:]],
-            env={**os.environ, **self.alliance.environment(partner)},
+            [str(BIN / argv[0]), *shown[1:]],
+            stderr=subprocess.STDOUT,
+            env={
+                **os.environ,
+                **self.alliance.environment(partner),
+                **({} if on_terminal else {"COLUMNS": str(WIDTH)}),
+            },
             cwd=self.alliance.folder,
             check=False,
         )
         if done.returncode not in expect:
             raise CommandFailed(f"{shlex.join(argv)} ended with {done.returncode}, not {expect}")
         if done.returncode:
-            console.print(f"[dim]exit code {done.returncode}[/dim]")
+            console.print(f"exit code {done.returncode}", style="dim")
 
 
-def make_cities(folder: Path) -> None:
+def _short(argument: str) -> str:
+    """Without the folders, for people to read."""
+    return Path(argument).name if argument.startswith("/") else argument
+
+
+def make_cities(alliance: Alliance) -> None:
     with console.status("Making three cities ..."):
-        for city, count in BUILDINGS.items():
-            subprocess.run(
-                [
-                    sys.executable, str(SCRIPTS / "make_city"), city, "--buildings", str(count),
-                    "--out", str(folder / f"{city}.city.jsonl"), "--format", "cityjsonseq",
-                ],
-                check=True,
-                stdout=subprocess.DEVNULL,
-            )  # fmt: skip
+        alliance.side_by_side(
+            [
+                partial(
+                    alliance.run, sys.executable, str(SCRIPTS / "make_city"), city, "--buildings", str(count),
+                    "--out", str(alliance.folder / f"{city}.city.jsonl"), "--format", "cityjsonseq",
+                )
+                for city, count in BUILDINGS.items()
+            ]
+        )  # fmt: skip
 
 
 def show_generated(demo: Demo) -> None:
-    say("What may I ask? The catalogue, from all cities")
+    say("What may I ask? The catalogue of all cities")
     demo.ask("cimfed", "catalog", "--purpose", "research")
 
-    say("One read across three countries: high buildings, each city within its own policy")
+    say("One read in three countries: high buildings, each city within its own policy")
     demo.ask(
-        "cimfed", "read", "building", "--where", "height > 60", "--purpose", "research",
-        "-p", "id", "-p", "function", "-p", "height", "-p", "year_built",
+        "cimfed", "read", "building", "--where", "height > 100", "--purpose", "research",
+        "-p", "id", "-p", "function", "-p", "height", "-p", "year_built", "--rows", "9",
     )  # fmt: skip
     console.print("Almaty's policy gives heights in steps of 5 m and no years: its cells stay empty.")
 
     say("One aggregate over all of them, added up from signed parts")
     demo.ask(
-        "cimfed", "aggregate", "building", "--measure", "count", "--measure", "mean:height", "--measure", "max:height",
-        "--by", "city", "--by", "function", "--purpose", "research", "--receipt", "answer.receipt",
+        "cimfed", "aggregate", "building", "--where", "function IN ('hospital', 'office', 'residential', 'school')",
+        "--measure", "count", "--measure", "mean:height", "--measure", "max:height",
+        "--by", "function", "--by", "city", "--purpose", "research", "--receipt", "answer.receipt",
     )  # fmt: skip
+
+    say("The receipt proves it, without network and without the rows")
     demo.ask("cimfed", "receipt", "verify", "answer.receipt")
 
     say("A refusal: nobody granted this partner anything")
@@ -109,9 +148,11 @@ def show_generated(demo: Demo) -> None:
     say("One city goes down: the others answer, and the coverage says who did not")
     demo.alliance.stop("uz.tashkent")
     demo.ask(
-        "cimfed", "read", "building", "--where", "height > 60", "--purpose", "research",
-        "-p", "id", "-p", "height", expect=(6,),
+        "cimfed", "read", "building", "--where", "height > 100", "--purpose", "research",
+        "-p", "id", "-p", "height", "--rows", "4", expect=(6,),
     )  # fmt: skip
+
+    say("Who needs all cities says so, and gets an error")
     demo.ask(
         "cimfed", "aggregate", "building", "--measure", "count", "--purpose", "research", "--require", "all",
         expect=(7,),
@@ -125,11 +166,15 @@ def show_real(demo: Demo) -> None:
 
     say("Buildings higher than 5 m in three cities that name and code height differently")
     demo.ask(
+        "cimfed", "aggregate", "building", "--where", "height > 5", "--purpose", "research",
+        "--measure", "count", "--measure", "max:height", "--by", "city", "--by", "height_method",
+    )  # fmt: skip
+    demo.ask(
         "cimfed", "read", "building", "--where", "height > 5", "--purpose", "research",
-        "-p", "id", "-p", "height", "-p", "height_method",
+        "-p", "id", "-p", "height", "-p", "height_method", "--rows", "9",
     )  # fmt: skip
 
-    say("The largest fuels among the power plants of three states")
+    say("The fuels of the power plants of three states")
     demo.ask(
         "cimfed", "aggregate", "facility", "--measure", "count", "--measure", "sum:capacity_mw", "--by", "fuel",
         "--purpose", "research",
@@ -146,20 +191,40 @@ def show_real(demo: Demo) -> None:
     )  # fmt: skip
 
 
-def keep(demo: Demo) -> None:
+def keep(demo: Demo, lines: str) -> None:
     """Prints what to try and waits for Ctrl-C."""
-    say("It runs. Try, in another terminal:")
-    console.print(f"export CIMFED_HOME={demo.alliance.profiles / PARTNER} PATH={BIN}:$PATH", soft_wrap=True)
-    for line in (
-        "cimfed catalog",
-        "cimfed aggregate building --measure count --measure mean:height --by city --purpose research",
-        "cimfed read building --where \"function = 'school'\" --purpose research -o schools.gpkg",
-    ):
-        console.print(line, soft_wrap=True)
+    for city in demo.cities:
+        if city.name not in demo.alliance.servers:
+            demo.alliance.start(city.name)
+    say("It runs. Paste this into another terminal:")
+    console.print(demo.alliance.exports(PARTNER))
+    say("Then try these, or the tours of the README:")
+    console.print(lines)
+    signal.pthread_sigmask(signal.SIG_BLOCK, ENDINGS)
     console.print("Ctrl-C here ends it and removes its folder.")
-    ending = {signal.SIGINT, signal.SIGTERM}
-    signal.pthread_sigmask(signal.SIG_BLOCK, ending)
-    signal.sigwait(ending)
+    signal.sigwait(ENDINGS)
+
+
+def show(folder: Path, arguments: argparse.Namespace) -> None:
+    alliance = Alliance(folder)
+    if arguments.data is None:
+        make_cities(alliance)
+        cities = generated(folder, SCRIPTS / "mappings")
+    else:
+        cities = real(arguments.data.resolve(), SCRIPTS / "mappings")
+    demo = Demo(alliance, cities)
+    demo.set_up()
+    with running(alliance, [*(city.name for city in cities), GATEWAY]):
+        (show_generated if arguments.data is None else show_real)(demo)
+        if arguments.keep:
+            keep(demo, TRY if arguments.data is None else TRY_REAL)
+
+
+def interrupt(number: int, frame: FrameType | None) -> None:
+    """The first time ends the demo; while it cleans up, nothing does."""
+    for ending in ENDINGS:
+        signal.signal(ending, signal.SIG_IGN)
+    raise KeyboardInterrupt
 
 
 def main() -> int:
@@ -170,30 +235,26 @@ def main() -> int:
     if arguments.data is not None and not (arguments.data / "moscow").is_dir():
         parser.error(f"{arguments.data} holds no data sets such as moscow/moscow_districts.geojson")
 
+    for ending in ENDINGS:
+        signal.signal(ending, interrupt)
     folder = Path(tempfile.mkdtemp(prefix="cimfed-demo-"))
     try:
-        if arguments.data is None:
-            make_cities(folder)
-            cities = generated(folder, SCRIPTS / "mappings")
-        else:
-            cities = real(arguments.data.resolve(), SCRIPTS / "mappings")
-        demo = Demo(Alliance(folder), cities)
-        demo.set_up()
-        with running(demo.alliance, [*(city.name for city in cities), GATEWAY]):
-            (show_generated if arguments.data is None else show_real)(demo)
-            if arguments.keep:
-                for city in cities:
-                    if city.name not in demo.alliance.servers:
-                        demo.alliance.start(city.name)
-                keep(demo)
-        console.print("\nAll servers ended. [green]The demo succeeded.[/green]")
+        show(folder, arguments)
+        console.print("\nAll servers ended. The demo succeeded.")
         return 0
     except CommandFailed as error:
-        console.print(f"\n[red]The demo failed.[/red] {error}", markup=True, soft_wrap=True)
+        console.print(f"\nThe demo failed. {error}")
         return 1
+    except KeyboardInterrupt:
+        console.print("\nInterrupted. All servers ended.")
+        return 130
     finally:
         shutil.rmtree(folder, ignore_errors=True)
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    try:
+        sys.exit(main())
+    except BrokenPipeError:  # nobody reads on
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(1)

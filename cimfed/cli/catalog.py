@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Any
 
 import pyarrow as pa
 import typer
+from rich.markup import escape
+from rich.table import Table
 
 from cimfed import console
 from cimfed.cli import asking, passphrase
 from cimfed.cli.output import Rows, Target
 from cimfed.client.coverage import plain
 
-LISTED = "listed, not granted"
+LISTED = "(listed only)"
+IMPLIED = ("city", "bbox")
+"""Properties that every grant, or every grant with geometry, gives."""
 
 
 def catalog(
@@ -55,30 +59,35 @@ def of_purpose(rows: pa.Table, purpose: str | None) -> pa.Table:
 def print_grants(rows: Rows) -> None:
     """One line for each grant: for which purposes, which properties, how many rows, until when."""
     assert isinstance(rows, pa.Table)
-    grants: dict[tuple[str, str, str], list[dict[str, object]]] = {}
+    grants: dict[tuple[str, str, str], list[dict[str, Any]]] = {}
     for row in rows.to_pylist():
         grants.setdefault((row["city"], row["collection"], row["grant"] or LISTED), []).append(row)
-    lines = [(*key, *_line(found)) for key, found in sorted(grants.items())]
-    if lines:
-        head = ("city", "collection", "grant", "purposes", "properties", "rows", "until", "obligations", "licence")
-        console.out.print(console.table(head, [tuple(plain(cell) for cell in line) for line in lines]))
-    else:
+    if not grants:
         console.err.print("nothing is granted to you or listed")
+        return
+    table = Table(header_style="bold")
+    for name in ("city", "collection", "grant"):
+        table.add_column(name, no_wrap=True)
+    table.add_column("purposes")
+    table.add_column("properties", ratio=1, min_width=20)
+    for name in ("rows", "until"):
+        table.add_column(name, no_wrap=True, justify="right")
+    for key, found in sorted(grants.items()):
+        table.add_row(*(escape(plain(cell)) for cell in (*key, *_line(found))))
+    console.out.print(table)
 
 
-def _line(rows: list[dict[str, object]]) -> tuple[str, ...]:
+def _line(rows: list[dict[str, Any]]) -> tuple[str, ...]:
     first = rows[0]
     until = first["valid_to"]
     return (
         str(first["purposes"] or ""),
-        ", ".join(_property(row) for row in rows),
+        ", ".join(_property(row) for row in rows if row["property"] not in IMPLIED),
         "" if first["rows"] is None else f"{first['rows']:,}",
         f"{until:%Y-%m-%d}" if until is not None else "",
-        str(first["obligations"] or ""),
-        str(first["licence"] or ""),
     )
 
 
-def _property(row: dict[str, object]) -> str:
+def _property(row: dict[str, Any]) -> str:
     mask = row["mask"]
     return f"{row['property']}" + (f" {mask}" if mask and mask != "exact" else "")

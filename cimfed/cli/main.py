@@ -1,26 +1,38 @@
-"""`cimfed`: the commands of administrators, stewards and partners, each group in its own module."""
+"""`cimfed`: the commands of administrators, stewards and partners, each group in its own module.
+
+Only the module of the command that was typed is imported: an administrator's command need not wait for the client.
+"""
 
 from __future__ import annotations
+
+import sys
+from importlib import import_module
 
 import typer
 
 from cimfed import console
-from cimfed.cli import directory, member, partner, policy, profile, receipt
-from cimfed.cli.aggregate import aggregate
-from cimfed.cli.catalog import catalog
-from cimfed.cli.read import read
 
-app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
-app.command()(read)
-app.command()(aggregate)
-app.command()(catalog)
-app.add_typer(receipt.app, name="receipt")
-app.add_typer(directory.app, name="directory")
-app.add_typer(member.app, name="member")
-app.add_typer(partner.app, name="partner")
-app.add_typer(policy.app, name="policy")
-app.add_typer(profile.app, name="profile")
+COMMANDS = ("read", "aggregate", "catalog")
+GROUPS = ("receipt", "profile", "directory", "member", "partner", "policy")
+
+
+def app(*names: str) -> typer.Typer:
+    """The program with these commands and groups; with all of them where none is named."""
+    made = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
+    made.callback()(_cimfed)
+    for name in names or COMMANDS + GROUPS:
+        module = import_module(f"cimfed.cli.{name}")
+        if name in COMMANDS:
+            made.command()(getattr(module, name))
+        else:
+            made.add_typer(module.app, name=name)
+    return made
 
 
 def main() -> None:
-    console.run(app)
+    typed = sys.argv[1] if len(sys.argv) > 1 else ""
+    console.run(app(typed) if typed in COMMANDS + GROUPS else app())
+
+
+def _cimfed() -> None:
+    """Asks a federation of cities, and administers it."""

@@ -57,6 +57,7 @@ def write_gpkg(source: pa.RecordBatchReader, path: Path, layer: str, geometry: s
             geometry_name=geometry,
             geometry_type="Unknown" if geometry else None,
             crs="EPSG:4326" if geometry else None,  # in a GeoPackage x is the longitude all the same
+            VERSION="1.2",  # what GDAL of older systems opens without a warning
         )
     except Exception as error:
         raise failed[0] if failed else error from None  # GDAL's own error only says that its source failed

@@ -7,6 +7,7 @@ from typing import Any
 
 import pyarrow as pa
 import shapely
+from rich.markup import escape
 from rich.table import Table
 
 from cimfed import console
@@ -71,13 +72,15 @@ def _fair(table: pa.Table, count: int) -> pa.Table:
 
 def rows_table(rows: pa.Table) -> Table:
     table = Table(header_style="bold")
-    names = [name for name in rows.column_names if name != "bbox"]
+    names = [name for name in rows.column_names if name != "bbox" and not name.startswith(PREFIX)]
+    names += [name for name in rows.column_names if name.startswith(PREFIX)]
     for name in names:
         kind = rows.schema.field(name).type
         number = pa.types.is_integer(kind) or pa.types.is_decimal(kind) or pa.types.is_floating(kind)
-        table.add_column(name, justify="right" if number else "left", overflow="fold")
+        whole = number or name == "city"
+        table.add_column(name, justify="right" if number else "left", overflow="fold", no_wrap=whole)
     for row in rows.select(names).to_pylist(maps_as_pydicts="lossy"):
-        table.add_row(*(_escape(cell(name, value)) for name, value in row.items()))
+        table.add_row(*(escape(cell(name, value)) for name, value in row.items()))
     return table
 
 
@@ -135,8 +138,8 @@ def coverage_table(coverage: Coverage) -> Table:
             f"[{colour}]{line.outcome}[/{colour}]",
             f"{line.rows:,}" if line.word is Word.CITY else "",
             f"its {line.word}" if line.word is Word.STEWARD else f"the {line.word}",
-            _escape(plain(line.grant)),
-            _escape(plain("; ".join(_notes(line)))),
+            escape(plain(line.grant)),
+            escape(plain("; ".join(_notes(line)))),
         )
     return table
 
@@ -152,7 +155,3 @@ def _notes(line: CityCoverage) -> Iterator[str]:
         yield "obligations: " + ", ".join(line.obligations)
     if line.policy_version:
         yield f"policy {line.policy_version}"
-
-
-def _escape(text: str) -> str:
-    return text.replace("[", r"\[")

@@ -35,9 +35,8 @@ def write_csv(source: pa.RecordBatchReader, file: BinaryIO) -> None:
 
 
 def _csv_type(item: pa.Field[Any]) -> pa.DataType:
-    if any(known(item.type) for known in _PLAIN):
-        return item.type
-    return pa.string()
+    kind: pa.DataType = item.type
+    return kind if any(known(kind) for known in _PLAIN) else pa.string()
 
 
 def _csv_column(column: pa.Array[Any], name: str) -> pa.Array[Any]:

@@ -17,6 +17,7 @@ import asyncio
 from collections import deque
 from collections.abc import AsyncGenerator, AsyncIterator, Iterator, Mapping
 from contextlib import aclosing
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
@@ -58,8 +59,11 @@ class _Answer:
         self._feed: Feed | None = None
         self._table: pa.Table | None = None
         self._used = False
-        self.schema: pa.Schema = schema_of(question.request)
+
+    @cached_property
+    def schema(self) -> pa.Schema:
         """The columns of every batch: those of the query, or all of the collection; ``city`` always."""
+        return schema_of(self._question.request)
 
     @property
     def ended(self) -> bool:
@@ -91,13 +95,10 @@ class _Answer:
             raise Conflict("this answer was read already", remedy="Ask again, or keep its table")
         self._used = True
 
-    async def _open(self) -> None:
-        self._intake, self._feed = await self._asker.open(self._question)
-
     async def _next(self) -> bool:
-        """Takes in more frames; False at the end."""
-        assert self._feed is not None
-        assert self._intake is not None
+        """Takes in more frames, at first it asks for them; False at the end."""
+        if self._intake is None or self._feed is None:
+            self._intake, self._feed = await self._asker.open(self._question)
         frames = await self._feed.next()
         self._intake.put(frames)
         return bool(frames)
@@ -178,7 +179,7 @@ class Answer(_Answer):
 
     def close(self) -> None:
         self._used = True
-        if self._feed is not None:
+        if self._feed is not None and not self._feed.ended:
             self._loop.settle(self._close())
 
     def __enter__(self) -> Answer:
@@ -190,7 +191,6 @@ class Answer(_Answer):
     def _pieces(self) -> Iterator[Piece]:
         self._use()
         try:
-            self._loop.run(self._open())
             while self._loop.run(self._next()):
                 while (pieces := self._taken()) is None:
                     pass
@@ -250,7 +250,6 @@ class AsyncAnswer(_Answer):
     async def _pieces(self) -> AsyncGenerator[Piece, None]:
         self._use()
         try:
-            await self._open()
             while await self._next():
                 while (pieces := await self._taken()) is None:
                     pass

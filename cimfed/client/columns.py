@@ -12,7 +12,8 @@ signature is on the batch, whatever the batch says.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import json
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import pyarrow as pa
@@ -24,6 +25,7 @@ from cimfed.model.vocabulary import VOCABULARY
 from cimfed.query.query import Read
 
 CITY = "city"
+MASKS = b"cimfed:masks"
 _ALIGNMENT = 8  # of Arrow's buffers, in bytes
 
 
@@ -39,18 +41,17 @@ def read_schema(request: Read) -> pa.Schema:
 class Shaper:
     """Turns one city's payloads into batches of ``target``.
 
-    ``given``: columns that the city really has; ``masks``: those that it has coarsened, by name.
+    ``given``: columns that the city really has.
     Columns that are not in ``target`` are left out: a city may know a newer vocabulary.
     """
 
-    def __init__(self, city: CityName, schema: bytes, target: pa.Schema) -> None:
+    def __init__(self, city: CityName, source: pa.Schema, target: pa.Schema) -> None:
         self.city = city
-        self.source = read_schema_message(city, schema)
+        self.source = source
         self._target = target
         self._at = [self._place(wanted) for wanted in target]
         self._constants: dict[int, pa.Array[Any]] = {}
         self.given = frozenset(wanted.name for wanted, at in zip(target, self._at, strict=True) if at is not None)
-        self.masks = {name: mask for name, mask in masks_of(self.source).items() if name in self.given}
 
     def shape(self, payload: bytes | memoryview, rows: int) -> pa.RecordBatch:
         batch = read_batch(self.city, payload, self.source, rows)
@@ -80,6 +81,18 @@ class Shaper:
             found = pa.repeat(str(self.city), rows) if wanted.name == CITY else pa.nulls(rows, wanted.type)
             self._constants[number] = found
         return found if len(found) == rows else found.slice(0, rows)
+
+
+def with_masks(table: pa.Table, masks: Mapping[CityName, Mapping[str, str]]) -> pa.Table:
+    """The table whose coarsened columns say so: ``cimfed:masks`` is a JSON object of cities and their masks."""
+    schema = table.schema
+    for at, item in enumerate(schema):
+        coarse = {city: of[item.name] for city, of in sorted(masks.items()) if item.name in of}
+        if coarse:
+            metadata: dict[Any, Any] = {MASKS: json.dumps(coarse).encode()}
+            metadata.update(item.metadata or {})
+            schema = schema.set(at, item.with_metadata(metadata))
+    return pa.Table.from_arrays(table.columns, schema=schema)
 
 
 def masks_of(schema: pa.Schema) -> dict[str, str]:

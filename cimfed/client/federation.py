@@ -74,7 +74,8 @@ class Asker:
         query = ask.make_query(question, directory.federation, self.source, now, secrets.token_bytes(16))
         envelope = ask.sign(query, self._signer)
         intake = Intake(query, envelope, self.source, directory)
-        feed = Feed(self._transport.stream(METHODS[type(question.request)], encode_ask(envelope), question.timeout))
+        messages = self._transport.stream(METHODS[type(question.request)], encode_ask(envelope), question.timeout)
+        feed = Feed(messages, rows=not isinstance(question.request, Aggregate))
         self._feeds.add(feed)
         return intake, feed
 

@@ -1,7 +1,8 @@
 """A call read ahead: frames in their order, a bounded number of bytes before the one who uses them.
 
-Frames are handed over in bunches, a bunch when something was signed in it (nothing can be released before) or when it
-is large, so that a thread of its own can check them with few changes of hand. The network waits while the reader does.
+Frames are handed over in bunches, so that a thread of its own can check them with few changes of hand: when the stream
+has ended, when a bunch is large, and where rows are waited for when a head has released some (nothing can be used
+before). The network waits while the reader does.
 """
 
 from __future__ import annotations
@@ -18,10 +19,11 @@ AHEAD = 8 * MIB
 
 
 class Feed:
-    """Must be made, used and closed in one event loop."""
+    """Must be made, used and closed in one event loop. ``rows``: whether they are waited for one by one."""
 
-    def __init__(self, messages: AsyncGenerator[bytes, None]) -> None:
+    def __init__(self, messages: AsyncGenerator[bytes, None], *, rows: bool) -> None:
         self._messages = messages
+        self._rows = rows
         self._frames: list[frames.Frame] = []
         self._bytes = 0
         self._ended = False
@@ -29,6 +31,10 @@ class Feed:
         self._ready = asyncio.Event()
         self._room = asyncio.Event()
         self._task = asyncio.create_task(self._read())
+
+    @property
+    def ended(self) -> bool:
+        return self._task.done()
 
     async def next(self) -> list[frames.Frame]:
         """The next frames; none at the end. Raises what ended the call, after the frames before it."""
@@ -53,7 +59,7 @@ class Feed:
                 frame = frames.decode(message)
                 self._frames.append(frame)
                 self._bytes += len(message)
-                if isinstance(frame.part, frames.Head | frames.Manifest | frames.Coverage) or self._bytes >= BUNCH:
+                if (self._rows and isinstance(frame.part, frames.Head)) or self._bytes >= BUNCH:
                     self._ready.set()
                 while self._bytes >= AHEAD:
                     self._room.clear()

@@ -14,7 +14,7 @@ from typing import NoReturn
 import pyarrow as pa
 
 from cimfed.client import totals
-from cimfed.client.columns import Shaper, masks_of, read_schema, read_schema_message, without_empty
+from cimfed.client.columns import Shaper, masks_of, read_schema, read_schema_message, with_masks, without_empty
 from cimfed.client.coverage import Coverage, of_outcomes
 from cimfed.client.receipts import make_receipt
 from cimfed.client.verify import Released, Stale, Verifier
@@ -24,6 +24,7 @@ from cimfed.model.catalog import CATALOG
 from cimfed.model.names import CityName
 from cimfed.query import aggregate
 from cimfed.query.query import Aggregate, Catalog, Query, Read, Request
+from cimfed.trust.answer import CityAnswer
 from cimfed.trust.directory import Directory
 from cimfed.trust.envelope import Envelope
 from cimfed.wire.frames import Frame
@@ -52,14 +53,15 @@ class Intake:
     """One answer, from its first frame to its receipt."""
 
     def __init__(self, query: Query, envelope: Envelope, source: str, directory: Directory) -> None:
-        self.schema = schema_of(query.request)
         self.coverage: Coverage | None = None
         self.receipt: bytes | None = None
         self._envelope = envelope
         self._verifier = Verifier(query, envelope, source, directory)
         self._due: deque[Frame] = deque()
         self._pieces: deque[Piece] = deque()
+        self._schemas: dict[CityName, pa.Schema] = {}
         self._shapers: dict[CityName, Shaper] = {}
+        self._target = None if isinstance(query.request, Aggregate) else schema_of(query.request)
         self._parts = totals.Parts(query.request) if isinstance(query.request, Aggregate) else None
 
     def put(self, frames: Iterable[Frame]) -> None:
@@ -86,12 +88,13 @@ class Intake:
         """To be called when no frame is left: checks the ending and gives an aggregate's result."""
         verifier = self._verifier
         verifier.end()
-        schemas = {city: answer.schema for city, answer in verifier.cities.items() if answer.schema}
+        for answer in verifier.cities.values():
+            self._schema(answer)
         coverage = of_outcomes(
             verifier.coverage[0] if verifier.coverage else None,
             verifier.directory.version,
             {city: answer.ending[0] for city, answer in verifier.cities.items() if answer.ending},
-            {city: masks_of(read_schema_message(city, schema)) for city, schema in schemas.items()},
+            {city: masks_of(schema) for city, schema in self._schemas.items()},
         )
         pieces: deque[Piece] = deque()
         if self._parts is not None:
@@ -116,22 +119,30 @@ class Intake:
         whole = [
             piece.batch for piece in pieces if not piece.city or self._line(piece.city).outcome is Outcome.ANSWERED
         ]
-        table = pa.Table.from_batches(whole, self.schema)
         request = self._verifier.query.request
+        table = pa.Table.from_batches(whole, self._target or schema_of(request))
         if isinstance(request, Read) and request.properties is None:
             table = without_empty(table, {name for shaper in self._shapers.values() for name in shaper.given})
-        return table
+        return with_masks(table, {city: masks_of(schema) for city, schema in self._schemas.items()})
 
     def _add(self, item: Released) -> None:
         city, batch = item.answer.city, item.batch
-        schema = item.answer.schema or b""
+        schema = self._schema(item.answer)
         if self._parts is not None:
             self._parts.add(city, schema, batch.payload, batch.rows)
             return
         shaper = self._shapers.get(city)
         if shaper is None:
-            shaper = self._shapers[city] = Shaper(city, schema, self.schema)
+            assert self._target is not None
+            shaper = self._shapers[city] = Shaper(city, schema, self._target)
         self._pieces.append(Piece(city, shaper.shape(batch.payload, batch.rows)))
+
+    def _schema(self, answer: CityAnswer) -> pa.Schema:
+        """Read only when something was signed: by then the chain vouches for its bytes."""
+        found = self._schemas.get(answer.city)
+        if found is None and answer.schema:
+            found = self._schemas[answer.city] = read_schema_message(answer.city, answer.schema)
+        return found or pa.schema([])
 
     def _total(self, parts: totals.Parts, coverage: Coverage) -> pa.Table:
         answered = [line.city for line in coverage if line.outcome is Outcome.ANSWERED]

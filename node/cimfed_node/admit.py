@@ -130,7 +130,7 @@ class Admitter:
             # 5
             self._check_time(query, now, mark)
         except (NotAddressed, ExpiredQuery) as error:
-            return self._settle(signed, None, error, spend=False)
+            return self._settle(signed, None, None, error, spend=False)
         for _ in range(TRIES):
             given: Given | None = None
             refusal: CimfedError | None = None
@@ -141,7 +141,7 @@ class Admitter:
                 refusal = error
             # 7
             try:
-                return self._settle(signed, given, refusal, spend=True)
+                return self._settle(signed, active, given, refusal, spend=True)
             except _PolicyMoved:
                 with self._control.reading() as connection:
                     active = active_policy(connection)
@@ -222,7 +222,13 @@ class Admitter:
             raise ExpiredQuery("the query has expired", remedy="Sign a new one")
 
     def _settle(
-        self, signed: Signed, given: Given | None, refusal: CimfedError | None, *, spend: bool
+        self,
+        signed: Signed,
+        active: ActivePolicy | None,
+        given: Given | None,
+        refusal: CimfedError | None,
+        *,
+        spend: bool,
     ) -> Admission | Refusal:
         """Check 7. A refusal that was found before has its line in the log all the same."""
         query, view, shape_hash = signed.query, None, b""
@@ -258,7 +264,7 @@ class Admitter:
                 kind=type(query.request).__name__.lower(),
                 purpose=query.purpose[:MAX_NAME],
                 collection=(query.request.collection or "")[:MAX_NAME],
-                policy=given.version if given else 0,
+                policy=active.version if active else 0,
                 grant=given.grant if given else "",
                 view=view.id if view else "",
                 reason=refusal.reason if refusal else "",

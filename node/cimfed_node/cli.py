@@ -23,7 +23,9 @@ from cimfed_node.serve import Keys, Node, drop_to
 from cimfed_node.setup import Plan, make_home
 from cimfed_node.tables.publication import active_grants, active_policy, current_snapshots
 
-app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, help=__doc__)
+HELP = "A member city's node: its data, served under its signed access policy."
+
+app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, help=HELP)
 HOME = Annotated[Path, typer.Option(help="The node's folder.", envvar="CIMFED_NODE_HOME")]
 
 

@@ -101,6 +101,7 @@ def drop_to(home: Home) -> str:
         return "" if uid else "served as root: the kernel does not keep the service from the snapshots (service_user)"
     user = find_user(wanted)
     if uid == 0 and user.pw_uid != 0:
+        _rehearse(home)
         os.initgroups(user.pw_name, user.pw_gid)
         os.setgid(user.pw_gid)
         os.setuid(user.pw_uid)
@@ -118,6 +119,16 @@ def drop_to(home: Home) -> str:
     if user.pw_uid != 0 and os.access(home.snapshots, os.R_OK | os.X_OK):
         raise BadConfig(f"{wanted} can open the snapshots", place=str(home.snapshots), remedy="chmod 700 it")
     return ""
+
+
+def _rehearse(home: Home) -> None:
+    """Opens once, still as root, what a node opens: the service's user may be kept from what Python loads late."""
+    Control.open(home.database).close()
+    store = DuckDBStore(home.views, memory=home.settings.engine.memory, threads=1)
+    try:
+        store.self_test()
+    finally:
+        store.close()
 
 
 def find_user(name: str) -> pwd.struct_passwd:

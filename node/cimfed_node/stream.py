@@ -19,7 +19,7 @@ import pyarrow as pa
 
 from cimfed.errors import CimfedError, TimedOut
 from cimfed.model.answer import Manifest
-from cimfed.model.limits import Limits
+from cimfed.model.limits import KIB, Limits
 from cimfed_node.facts import refused
 from cimfed_node.seal import Chainer, Sealed, Sealer
 from cimfed_node.stores.base import Reader
@@ -27,6 +27,8 @@ from cimfed_node.stores.base import Reader
 log = logging.getLogger(__name__)
 
 AHEAD = 3  # frames between the executor and the connection
+SMALL = 64 * KIB  # bytes
+STALL = 600.0  # seconds that a caller may take no data
 
 Run = Callable[..., Awaitable[Any]]
 """Runs a function with its arguments in the executor."""
@@ -34,6 +36,8 @@ Run = Callable[..., Awaitable[Any]]
 
 class Stream:
     """``check`` raises in the executor once the answer may not go on. Times are monotonic seconds."""
+
+    stall = STALL
 
     def __init__(
         self,
@@ -49,6 +53,7 @@ class Stream:
         self._reader, self._chainer, self._sealer, self._facts = reader, chainer, sealer, facts
         self._run, self._check, self._monotonic, self._limits = run, check, monotonic, limits
         self._frames: asyncio.Queue[Sealed | None] = asyncio.Queue(AHEAD)
+        self._exhausted = False  # the reader gave all and is closed
         self.stopped: Exception | None = None  # why the answer ends early
         self.checking: asyncio.Task[None] | None = None  # ends once the answer may not go on
 
@@ -67,7 +72,8 @@ class Stream:
                     task.cancel()
                 await asyncio.gather(*tasks, return_exceptions=True)
         finally:
-            await asyncio.shield(asyncio.ensure_future(self._run(self._reader.close)))
+            if not self._exhausted:
+                await asyncio.shield(asyncio.ensure_future(self._run(self._reader.close)))
         manifest = self._facts if self.stopped is None else refused(self._facts, self.stopped)
         return await self._end(write, manifest)
 
@@ -96,7 +102,7 @@ class Stream:
 
     async def _write(self, write: Callable[[bytes], Awaitable[None]], data: bytes) -> None:
         try:
-            async with asyncio.timeout(self._limits.statement_time):
+            async with asyncio.timeout(self.stall):
                 await write(data)
         except TimeoutError:
             raise TimedOut("the caller took no data for too long") from None
@@ -104,16 +110,24 @@ class Stream:
     async def _read_all(self) -> None:
         """Frames, then None. The first thing that goes wrong stops the answer."""
         try:
-            while batch := await self._run(self._next):
-                for sealed in batch:
+            while not self._exhausted:
+                for sealed in await self._run(self._next):
                     await self._frames.put(sealed)
         except Exception as error:
             self._stop(error)
         await self._frames.put(None)
 
-    def _next(self) -> list[Sealed] | None:
-        batch: pa.RecordBatch | None = self._reader.read_next()
-        return None if batch is None else list(self._chainer.add(batch))
+    def _next(self) -> list[Sealed]:
+        """The frames of the next batch. After a small one the end is likely near, and looked for in the same go."""
+        frames: list[Sealed] = []
+        while not frames or sum(len(sealed.frame) for sealed in frames) < SMALL:
+            batch: pa.RecordBatch | None = self._reader.read_next()
+            if batch is None:
+                self._reader.close()
+                self._exhausted = True
+                break
+            frames.extend(self._chainer.add(batch))
+        return frames
 
     async def _keep_checking(self) -> None:
         while True:

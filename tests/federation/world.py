@@ -6,7 +6,8 @@
     city = world.add_city("kz.almaty")
     city.adopt(buildings(rows))
     city.activate(GRANTS)
-    async with world.node("kz.almaty") as node: ...   # node.port, node.control, node.service
+    async with world.node("kz.almaty") as node, world.gateway() as gateway:
+        async with cimfed.connect_async(str(world.profile("inst.tsinghua"))) as fed: ...
 
 Everything goes the way of the real thing but for the directory: ``world.directories`` gives the last one published at
 once, so that no test waits for a file to be looked at. ``world.clock`` is the one clock of all; it can be moved.
@@ -15,6 +16,7 @@ once, so that no test waits for a file to be looked at. ``world.clock`` is the o
 from __future__ import annotations
 
 import tempfile
+import time
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, field, replace
@@ -25,13 +27,17 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import shapely
 
+from cimfed.client.profile import Profile, write_profile
 from cimfed.model.limits import MIB
-from cimfed.model.names import CityName, Federation, Kind, city_name
+from cimfed.model.names import CityName, Federation, Kind, city_name, gateway_name, partner_name
 from cimfed.model.schema import field as arrow_field
 from cimfed.model.vocabulary import VOCABULARY
 from cimfed.policy.document import compose
 from cimfed.policy.payload import from_payload, routing_entry, to_payload
 from cimfed.rpc import clock
+from cimfed.rpc.channel import ChannelPool
+from cimfed.rpc.mirror import mirror
+from cimfed.rpc.server import Server
 from cimfed.trust.card import Card
 from cimfed.trust.directory import Directory, Listing, expired
 from cimfed.trust.envelope import PayloadType, from_json, seal, to_json
@@ -40,6 +46,10 @@ from cimfed.trust.identity_files import load_issuing_key, load_signer, make_iden
 from cimfed.trust.keys import KeySigner, Signer
 from cimfed.trust.publish import DAY, publish, with_gateway, with_member, with_partner, with_routing
 from cimfed.trust.tls import LeafSource, Use
+from cimfed_gateway.fanout import Patience
+from cimfed_gateway.registry import Registry
+from cimfed_gateway.service import Gateway
+from cimfed_gateway.tables import Journal
 from cimfed_node.activate import Publisher, Report
 from cimfed_node.config import Engine, Home
 from cimfed_node.ingest.snapshot import Snapshot, seal_snapshot
@@ -51,6 +61,7 @@ from cimfed_node.tables import Control
 FEDERATION = Federation("sco")
 SECOND = 1_000_000  # microseconds
 SALT = bytes(16)
+PATIENCE = Patience(whole=30.0, silence=10.0)
 
 
 @dataclass
@@ -260,6 +271,53 @@ class World:
         finally:
             await node.server.drain(1.0)
             await node.close()
+
+    @asynccontextmanager
+    async def gateway(self, name: str = "gw.alliance", patience: Patience = PATIENCE) -> AsyncIterator[Server]:
+        """A gateway, serving on a port of its own that the directory lists."""
+        party = self.parties[name]
+        channels = ChannelPool(self.directories, party.leaves[Use.CLIENT], self.clock)
+        journal = Journal.open(party.home / "journal.sqlite")
+        gateway = Gateway(
+            gateway_name(name),
+            party.signer,
+            self.directories,
+            channels,
+            journal,
+            Registry(time.monotonic),
+            patience,
+            self.clock,
+        )
+        server = Server(
+            Kind.GATEWAY,
+            "127.0.0.1:0",
+            self.directories,
+            party.leaves[Use.SERVER],
+            gateway.handlers(),
+            mirror(self.directories, self.clock),
+            now=self.clock,
+        )
+        await server.start()
+        try:
+            await server.serve()
+            self.at(name, server.port)
+            yield server
+        finally:
+            await server.drain(1.0)
+            await gateway.close()
+            await channels.close()
+            journal.close()
+
+    # Partners
+
+    def profile(self, name: str = "inst.tsinghua", gateway: str = "gw.alliance") -> Path:
+        """A partner's home as a connection profile with the directory as it is now: ``cimfed.connect(str(...))``."""
+        home = self.parties[name].home
+        assert self.directory is not None
+        if not (home / "profile.toml").exists():
+            write_profile(Profile(home, partner_name(name), FEDERATION, self.registrar.public, gateway_name(gateway)))
+        replace_file(home / "directory.json", self.directory.content)
+        return home
 
 
 def write_snapshot(home: Home, rows: pa.Table, collection: str = "building") -> Snapshot:

@@ -43,9 +43,11 @@ class Control:
 
     @classmethod
     def create(cls, path: Path) -> Control:
-        """A new database. Conflict is the caller's to see; an existing one is opened as ``open`` does."""
+        """A new database, shared with the folder's group; one that is there is opened as ``open`` does."""
         if not path.exists():
-            os.close(os.open(path, os.O_CREAT | os.O_RDWR, 0o660))
+            handle = os.open(path, os.O_CREAT | os.O_RDWR, 0o600)
+            os.fchmod(handle, 0o660)  # whatever the umask; SQLite gives its other files the same mode
+            os.close(handle)
             engine = _engine(path)
             with engine.begin() as connection:
                 SQLModel.metadata.create_all(connection, tables=TABLES)

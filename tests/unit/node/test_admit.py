@@ -610,4 +610,4 @@ def test_a_policy_that_comes_between_decision_and_log_is_decided_anew(
 
         monkeypatch.setattr(Admitter, "decide", interrupted)
         assert door.reason(door.query()) == "not_granted"
-        assert door.log()[-1][1].policy == 0
+        assert door.log()[-1][1].policy == 2

@@ -22,6 +22,8 @@ from cimfed.trust.tls import LeafSource, Use
 from cimfed.v1 import directory_service_pb2, query_pb2
 from cimfed_node.admit import Admitter
 from cimfed_node.serve import Node
+from cimfed_node.service import NodeService
+from cimfed_node.stream import Stream
 from cimfed_node.tables.admissions import Decision, Outcome, decisions
 from tests.federation import raw
 from tests.federation.world import World, buildings
@@ -445,6 +447,27 @@ async def test_a_statement_that_takes_too_long_ends_signed(tmp_path: Path) -> No
         assert (answer.outcome, answer.reason) == ("refused", "timed_out")
 
 
+async def test_a_caller_that_takes_nothing_is_given_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Stream, "stall", 0.2)
+    logged, log_now = asyncio.Event(), NodeService._log_now
+
+    async def watched(self: NodeService, ended: Outcome) -> None:
+        await log_now(self, ended)
+        logged.set()
+
+    monkeypatch.setattr(NodeService, "_log_now", watched)
+    async with opened(large(World(tmp_path))) as desk:
+        call = desk.caller.call(raw.READ, raw.ask(desk.signer, raw.query(read=raw.read())))
+        await call.read()
+        async with asyncio.timeout(20):
+            await logged.wait()
+        assert desk.slots() == 0
+        ended = desk.log()[-1][2]
+        assert ended is not None
+        assert (ended.outcome, ended.reason) == ("cancelled", "timed_out")
+        call.cancel()
+
+
 async def test_an_engine_that_fails_says_nothing_of_itself(federation: World, monkeypatch: pytest.MonkeyPatch) -> None:
     async with opened(federation) as desk:
 
@@ -519,7 +542,9 @@ async def test_health_and_the_directory_are_served(federation: World) -> None:
 
 
 async def test_a_leaf_of_an_unlisted_party_is_nobody(tmp_path: Path) -> None:
-    world, other = World(tmp_path), World(tmp_path / "other")
+    for folder in ("one", "other"):
+        (tmp_path / folder).mkdir()
+    world, other = World(tmp_path / "one"), World(tmp_path / "other")
     furnished(world)
     stranger = other.add_partner("inst.tsinghua")
     async with world.node(CITY) as node, calling(world, node, "", stranger.leaves[Use.CLIENT]) as caller:

@@ -223,7 +223,7 @@ def test_the_catalogue_shows_one_line_for_a_grant(cimfed: Partner) -> None:
     shown = cimfed("catalog", "--format", "table")
     assert shown.code == 0
     assert "id, height band(5)" in shown.out
-    assert "listed, not granted" in shown.out
+    assert "(listed only)" in shown.out
     none = cimfed("catalog", "--purpose", "heat-planning", "--format", "table")
     assert "massing" not in none.out
     piped = list(csv.DictReader(io.StringIO(cimfed("catalog").out)))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from contextlib import aclosing
 from dataclasses import replace
 from decimal import Decimal
@@ -95,6 +96,8 @@ def test_coverage_says_what_came_of_every_member() -> None:
         3,
     )
     assert line.masks == {"height": "band(5)"}
+    coarse = answer.to_table().schema.field("height").metadata[b"cimfed:masks"]
+    assert json.loads(coarse) == {ALMATY: "band(5)"}
     assert answer.absent == {ALMATY: ("function",)}
     assert "kz.almaty" in repr(answer.coverage)
 
