@@ -15,9 +15,11 @@ from collections.abc import Iterable, Sequence
 
 import typer
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 from cimfed.errors import CimfedError
+from cimfed.model.texts import plain
 
 out = Console(highlight=False, soft_wrap=False)
 err = Console(stderr=True, highlight=False, soft_wrap=True)
@@ -28,7 +30,7 @@ def run(app: typer.Typer) -> None:
     try:
         app()
     except CimfedError as error:
-        err.print(f"[red]error[/red] {_plain(str(error))}")
+        err.print(f"[red]error[/red] {_shown(str(error))}")
         sys.exit(error.exit_code)
     except KeyboardInterrupt:
         err.print("interrupted")
@@ -52,9 +54,10 @@ def table(columns: Sequence[str], rows: Iterable[Sequence[object]], title: str |
     """A table whose cells are text as it stands; None is an empty cell."""
     made = Table(*columns, title=title, title_justify="left", header_style="bold")
     for row in rows:
-        made.add_row(*("" if cell is None else _plain(str(cell)) for cell in row))
+        made.add_row(*("" if cell is None else _shown(str(cell)) for cell in row))
     return made
 
 
-def _plain(text: str) -> str:
-    return text.replace("[", r"\[")
+def _shown(text: str) -> str:
+    """As markup that shows just this text, whoever wrote it."""
+    return escape(plain(text))

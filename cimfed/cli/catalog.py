@@ -12,7 +12,7 @@ from rich.table import Table
 from cimfed import console
 from cimfed.cli import asking, passphrase
 from cimfed.cli.output import Rows, Target
-from cimfed.client.coverage import plain
+from cimfed.model.texts import plain
 
 LISTED = "(listed only)"
 IMPLIED = ("city", "bbox")

@@ -11,6 +11,7 @@ from cimfed.errors import CimfedError, NotEnough, from_reason
 from cimfed.model import answer as signed
 from cimfed.model.answer import BY_CITY, Outcome
 from cimfed.model.names import CityName
+from cimfed.model.texts import plain
 from cimfed.query.route import RuledOut
 
 ENOUGH = frozenset({Outcome.ANSWERED, Outcome.NO_DATA})
@@ -146,15 +147,10 @@ def _cells(line: CityCoverage) -> tuple[str, ...]:
         str(line.outcome),
         str(line.rows) if line.outcome in BY_CITY else "",
         str(line.word),
-        line.grant,
+        plain(line.grant),
         str(line.policy_version or ""),
         plain(": ".join(part for part in (line.reason, line.message) if part)),
     )
-
-
-def plain(text: str) -> str:
-    """Text of another party as one line without control characters: it must not steer a terminal."""
-    return "".join(character if character.isprintable() else " " for character in text)
 
 
 def of_outcomes(

@@ -15,6 +15,7 @@ from grpc_status import rpc_status
 
 from cimfed.errors import BY_REASON, CimfedError, NodeUnreachable, TimedOut, from_reason
 from cimfed.model.limits import LIMITS
+from cimfed.model.texts import plain
 
 DOMAIN = "cimfed"
 STATUS_KEY = "grpc-status-details-bin"
@@ -65,9 +66,9 @@ def from_rpc_error(error: Any, peer: str = "") -> CimfedError:
         if detail.Is(info.DESCRIPTOR) and detail.Unpack(info) and info.domain == DOMAIN:
             return from_reason(
                 info.reason,
-                status.message,
-                place=info.metadata.get("place"),
-                remedy=info.metadata.get("remedy"),
+                plain(_cut(status.message)),
+                place=plain(_cut(info.metadata.get("place"))) or None,
+                remedy=plain(_cut(info.metadata.get("remedy"))) or None,
                 retry_after=_retry_after(status),
             )
     who = peer or "the peer"
