@@ -6,8 +6,8 @@ first or away, and a ``RecordBatchReader`` can be had at once. What a city lacks
 a whole table, columns that no city has.
 
 Batches come from other parties. Each must be just what its city's schema says and that schema what the vocabulary
-says; offsets and text are checked before anything reads them, and ``city`` is filled with the name of the city whose
-signature is on the batch, whatever the batch says.
+says; offsets, text and the nesting of geometries are checked before anything reads them, and ``city`` is filled with
+the name of the city whose signature is on the batch, whatever the batch says.
 """
 
 from __future__ import annotations
@@ -18,15 +18,16 @@ from typing import Any
 
 import pyarrow as pa
 
-from cimfed.errors import BadAnswer, ChainBroken
+from cimfed.errors import BadAnswer
 from cimfed.model.names import CityName
 from cimfed.model.schema import MASK, field
 from cimfed.model.vocabulary import VOCABULARY
 from cimfed.query.query import Read
+from cimfed.wire.batches import read_batch
+from cimfed.wire.wkb import check_shapes
 
 CITY = "city"
 MASKS = b"cimfed:masks"
-_ALIGNMENT = 8  # of Arrow's buffers, in bytes
 
 
 def read_schema(request: Read) -> pa.Schema:
@@ -59,6 +60,9 @@ class Shaper:
             self._constant(number, batch.num_rows) if at is None or wanted.name == CITY else batch.column(at)
             for number, (wanted, at) in enumerate(zip(self._target, self._at, strict=True))
         ]
+        for wanted, column in zip(self._target, columns, strict=True):
+            if pa.types.is_binary(wanted.type):
+                check_shapes(self.city, wanted.name, column)
         return pa.RecordBatch.from_arrays(columns, schema=self._target)
 
     def _place(self, wanted: pa.Field[Any]) -> int | None:
@@ -102,32 +106,6 @@ def masks_of(schema: pa.Schema) -> dict[str, str]:
         for item in schema
         if item.metadata and MASK in item.metadata
     }
-
-
-def read_batch(city: str, payload: bytes | memoryview, schema: pa.Schema, rows: int) -> pa.RecordBatch:
-    """A batch over the payload's own bytes, checked whole: nothing in it points out of it. Else BadAnswer; ChainBroken
-    where it has other rows than its frame says, which nobody signed."""
-    buffer = pa.py_buffer(payload)
-    if buffer.address % _ALIGNMENT:
-        buffer = pa.py_buffer(bytes(payload))
-    try:
-        batch = pa.ipc.read_record_batch(buffer, schema)
-        batch.validate(full=True)
-    except (pa.ArrowException, OSError, ValueError, UnicodeDecodeError):
-        raise BadAnswer(f"{city}: a batch is not an Arrow batch of its schema") from None
-    if batch.num_rows != rows:
-        raise ChainBroken(f"{city}: a batch has {batch.num_rows} rows, its frame says {rows}")
-    return batch
-
-
-def read_schema_message(city: str, message: bytes) -> pa.Schema:
-    try:
-        schema = pa.ipc.read_schema(pa.py_buffer(message))
-    except (pa.ArrowException, OSError, ValueError):
-        raise BadAnswer(f"{city}: its schema cannot be read") from None
-    if len(set(schema.names)) != len(schema.names):
-        raise BadAnswer(f"{city}: its schema names a column twice")
-    return schema
 
 
 def without_empty(table: pa.Table, given: Iterable[str]) -> pa.Table:

@@ -16,6 +16,7 @@ from cimfed.wire import frames
 
 BUNCH = 4 * MIB
 AHEAD = 8 * MIB
+KEPT = 512  # what a frame takes besides its bytes: empty ones would never fill a bunch
 
 
 class Feed:
@@ -58,7 +59,7 @@ class Feed:
             async for message in self._messages:
                 frame = frames.decode(message)
                 self._frames.append(frame)
-                self._bytes += len(message)
+                self._bytes += len(message) + KEPT
                 if (self._rows and isinstance(frame.part, frames.Head)) or self._bytes >= BUNCH:
                     self._ready.set()
                 while self._bytes >= AHEAD:

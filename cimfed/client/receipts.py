@@ -20,14 +20,15 @@ from dataclasses import dataclass
 import pyarrow as pa
 
 from cimfed.client import settle
-from cimfed.client.columns import masks_of, read_schema_message
-from cimfed.client.coverage import Coverage, of_outcomes, plain
+from cimfed.client.columns import masks_of
+from cimfed.client.coverage import Coverage, of_outcomes
 from cimfed.client.verify import Verifier
 from cimfed.errors import BadAnswer, BadDirectory, BadSignature, ChainBroken, CimfedError, CoverageMismatch, Forged
 from cimfed.model.answer import Manifest
 from cimfed.model.instants import instant_text
 from cimfed.model.limits import LIMITS
 from cimfed.model.names import CityName, PartnerName
+from cimfed.model.texts import plain
 from cimfed.query.query import Query
 from cimfed.trust.answer import Asked, check_counts, open_manifest
 from cimfed.trust.chain import Chain
@@ -36,6 +37,7 @@ from cimfed.trust.directory_format import parse_however_old
 from cimfed.trust.envelope import Envelope, PayloadType, verify
 from cimfed.trust.keys import PublicKey
 from cimfed.wire.answers import decode_manifest
+from cimfed.wire.batches import read_schema_message
 from cimfed.wire.queries import decode_query
 from cimfed.wire.receipts import CityReceipt, Receipt, decode_receipt, encode_receipt
 

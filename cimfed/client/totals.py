@@ -10,12 +10,13 @@ from collections.abc import Collection, Mapping
 
 import pyarrow as pa
 
-from cimfed.client.columns import CITY, read_batch, read_schema_message
+from cimfed.client.columns import CITY
 from cimfed.client.verify import Total
 from cimfed.errors import BadAnswer, CimfedError, CoverageMismatch
 from cimfed.model.names import CityName
 from cimfed.query import aggregate
 from cimfed.query.query import Aggregate
+from cimfed.wire.batches import read_batch, read_schema_message
 
 
 class Parts:

@@ -26,13 +26,17 @@ class Limits:
     concurrent_per_partner: int = 16  # overloaded
     concurrent_per_node: int = 64  # overloaded
     statement_time: float = 600.0  # timed_out
+    answer_time: float = 3600.0  # timed_out: from its first frame to its last, however slowly it is read
     gateways_passed: int = 4  # not_via
     error_detail: int = KIB  # cut
     head_bytes: int = 16 * MIB  # a head is signed at least so often
     head_seconds: float = 0.25
     recheck_seconds: float = 2.0  # how often a running stream's right to run is checked
     batch_bytes: int = 3 * MIB // 2  # what a batch aims at; 1 to 2 MiB
-    message: int = 4 * MIB + 64 * KIB  # gRPC message, either way
+    batch_rows: int = 262_144  # bad_answer: rows of nulls take no bytes
+    batch_unpacked: int = 16 * MIB  # bad_answer: a batch whose buffers are compressed
+    message: int = 4 * MIB + 64 * KIB  # gRPC message of an answer
+    request: int = 512 * KIB  # gRPC message of a question: the envelope's limit is what it is refused by
 
 
 LIMITS = Limits()

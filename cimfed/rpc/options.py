@@ -13,7 +13,6 @@ from cimfed.model.limits import LIMITS
 Options = tuple[tuple[str, int | str], ...]
 
 _BOTH: Options = (
-    ("grpc.max_receive_message_length", LIMITS.message),
     ("grpc.max_send_message_length", LIMITS.message),
     ("grpc.keepalive_time_ms", 30_000),
     ("grpc.keepalive_timeout_ms", 10_000),
@@ -23,6 +22,7 @@ _BOTH: Options = (
 
 SERVER: Options = (
     *_BOTH,
+    ("grpc.max_receive_message_length", LIMITS.request),  # they are in memory before anything is checked
     ("grpc.so_reuseport", 0),  # else two servers share a port in silence
     ("grpc.http2.min_ping_interval_without_data_ms", 20_000),
     ("grpc.max_concurrent_streams", 256),
@@ -32,6 +32,7 @@ SERVER: Options = (
 
 CHANNEL: Options = (
     *_BOTH,
+    ("grpc.max_receive_message_length", LIMITS.message),
     ("grpc.initial_reconnect_backoff_ms", 500),
     ("grpc.min_reconnect_backoff_ms", 500),
     ("grpc.max_reconnect_backoff_ms", 15_000),

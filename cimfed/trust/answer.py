@@ -33,6 +33,8 @@ from cimfed.trust.keys import PublicKey
 
 UNSIGNED = LIMITS.head_bytes + 2 * LIMITS.frame
 """Bytes of batches that may wait for a head: what lies between two heads, and a frame at either end."""
+LEAST = 512
+"""Bytes that any batch counts for: those without any would wait in any number."""
 
 
 @dataclass(frozen=True)
@@ -89,11 +91,12 @@ class CityAnswer:
             raise self._broken(1, "a batch came before the start")
         if index != self._chain.index + 1:
             raise self._broken(2, f"batch {index} came where batch {self._chain.index + 1} was due")
-        if self._unsigned + len(payload) > UNSIGNED:
+        size = max(len(payload), LEAST)
+        if self._unsigned + size > UNSIGNED:
             raise self._broken(4, f"no signed head for more than {UNSIGNED} bytes")
         self.batch_hashes.append(self._chain.add(payload))
         self._waiting.append(Batch(index, rows, payload))
-        self._unsigned += len(payload)
+        self._unsigned += size
         self.rows += rows
 
     def head(self, envelope: Envelope, decode: Callable[[bytes], Head]) -> list[Batch]:

@@ -27,10 +27,14 @@ Open = Callable[[float], AsyncGenerator[bytes, None]]
 
 @dataclass(frozen=True)
 class Patience:
-    """Seconds: ``whole`` for a city's answer, ``silence`` between two of its frames."""
+    """Seconds: ``whole`` for a city's answer, ``silence`` between two of its frames.
+
+    ``own``: the silence is the gateway's; else the caller has less, and a city late for it is no city that fails.
+    """
 
     whole: float
     silence: float
+    own: bool = True
 
 
 async def ask(relay: Relay, open_stream: Open, emit: Emit, patience: Patience, registry: Registry) -> CityOutcome:
@@ -45,15 +49,16 @@ async def ask(relay: Relay, open_stream: Open, emit: Emit, patience: Patience, r
     finally:
         if not settled:
             breaker.abandoned()
-    if outcome.reason in (NodeUnreachable.reason, TimedOut.reason) and outcome.outcome in BY_GATEWAY:
-        breaker.failed(registry.clock())
-    else:
+    if outcome.outcome not in BY_GATEWAY or outcome.reason not in (NodeUnreachable.reason, TimedOut.reason):
         breaker.succeeded()
+    elif outcome.reason == TimedOut.reason and (relay.heard or not patience.own):
+        breaker.abandoned()  # a large question or a hasty caller: neither says that the city fails
+    else:
+        breaker.failed(registry.clock())
     return outcome
 
 
 async def _follow(relay: Relay, open_stream: Open, emit: Emit, patience: Patience) -> CityOutcome:
-    started = False
     try:
         async with aclosing(open_stream(patience.whole)) as stream:
             while relay.outcome is None:
@@ -62,7 +67,6 @@ async def _follow(relay: Relay, open_stream: Open, emit: Emit, patience: Patienc
                 if data is None:
                     return CityOutcome(relay.city, Outcome.BROKEN, "truncated", "the stream ended without a manifest")
                 relay.look(data)
-                started = True
                 await emit(data)
     except TimeoutError:
         return CityOutcome(relay.city, Outcome.TIMED_OUT, "timed_out", f"silent for {patience.silence:g} s")
@@ -70,7 +74,7 @@ async def _follow(relay: Relay, open_stream: Open, emit: Emit, patience: Patienc
         return CityOutcome(relay.city, Outcome.TIMED_OUT, error.reason, error.message)
     except CimfedError as error:
         log.warning("%s: %s", relay.city, error)
-        answering = started or isinstance(error, DataLoss)
+        answering = relay.heard or isinstance(error, DataLoss)
         return CityOutcome(
             relay.city, Outcome.BROKEN if answering else Outcome.UNREACHABLE, error.reason, error.message
         )

@@ -16,6 +16,7 @@ from cimfed.query import aggregate as algebra
 from cimfed.query.query import Aggregate
 from cimfed.trust.hashing import digest, sha256
 from cimfed.wire import frames
+from cimfed.wire.batches import read_batch, read_schema_message
 from cimfed_gateway.relay import Relay
 
 
@@ -29,12 +30,13 @@ NO_TOTAL = Total((), b"")
 
 
 def add_up(gateway: str, request: Aggregate, parts: Sequence[Relay]) -> Total:
-    """The merged state of the cities that answered, as frames in the gateway's name."""
+    """The merged state of the cities that answered, as frames in the gateway's name. BadAnswer, TooLarge."""
     state = algebra.merge(request, [_table(part) for part in parts])
     schema = state.schema.serialize().to_pybytes()
     out = [frames.encode(frames.Frame(gateway, frames.Start(schema, "")))]
     hashes: list[bytes] = []
     rows = max(1, LIMITS.batch_bytes * max(state.num_rows, 1) // max(state.nbytes, 1))
+    rows = min(rows, LIMITS.batch_rows)
     for index, batch in enumerate(state.combine_chunks().to_batches(max_chunksize=rows), start=1):
         payload = batch.serialize().to_pybytes()
         hashes.append(sha256(payload))
@@ -43,7 +45,7 @@ def add_up(gateway: str, request: Aggregate, parts: Sequence[Relay]) -> Total:
 
 
 def _table(part: Relay) -> pa.Table:
-    schema = pa.ipc.read_schema(pa.py_buffer(part.schema))
+    schema = read_schema_message(part.city, part.schema)
     return pa.Table.from_batches(
-        [pa.ipc.read_record_batch(pa.py_buffer(payload), schema) for payload in part.payloads], schema
+        [read_batch(part.city, payload, schema, rows) for rows, payload in part.payloads], schema
     )

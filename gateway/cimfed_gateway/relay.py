@@ -10,10 +10,14 @@ from dataclasses import dataclass, field
 
 from cimfed.errors import BadSignature, ChainBroken
 from cimfed.model.answer import BY_CITY, CityOutcome, Manifest
+from cimfed.model.limits import MIB
 from cimfed.model.names import CityName
 from cimfed.trust.envelope import PayloadType, verify
 from cimfed.trust.keys import PublicKey
 from cimfed.wire import answers, frames
+
+STATE = 256 * MIB
+"""What a city's part of an aggregate may hold here: a million groups of 256 bytes."""
 
 
 @dataclass
@@ -25,7 +29,9 @@ class Relay:
     keys: tuple[PublicKey, ...]
     keep: bool = False
     schema: bytes = b""
-    payloads: list[bytes | memoryview] = field(default_factory=list)
+    payloads: list[tuple[int, bytes | memoryview]] = field(default_factory=list)  # each with its rows
+    kept: int = 0  # bytes of them
+    heard: bool = False  # a good frame of the city came
     outcome: CityOutcome | None = None
 
     def look(self, data: bytes) -> None:
@@ -46,8 +52,15 @@ class Relay:
                 self.schema = schema
             case _:
                 pass
+        self.heard = True
         if self.keep and frame.payload:
-            self.payloads.append(frame.payload)
+            self._keep(frame)
+
+    def _keep(self, frame: frames.Frame) -> None:
+        self.kept += len(frame.payload)
+        if self.kept > STATE:
+            raise ChainBroken(f"{self.city} sent a partial state of more than {STATE} bytes")
+        self.payloads.append((frame.rows, frame.payload))
 
     def _ending(self, manifest: Manifest, manifest_hash: bytes) -> CityOutcome:
         if manifest.request_hash != self.request_hash or manifest.city != self.city:

@@ -181,7 +181,8 @@ class Gateway:
         """What the caller's deadline leaves, if it set one."""
         remaining = context.time_remaining()
         whole = self.patience.whole if remaining is None else min(self.patience.whole, max(remaining - MARGIN, 0.1))
-        return Patience(whole, min(self.patience.silence, whole))
+        silence = min(self.patience.silence, whole)
+        return Patience(whole, silence, own=silence == self.patience.silence)
 
     def _total(self, request: Request, answered: list[Relay]) -> Total:
         if not isinstance(request, Aggregate) or not answered:

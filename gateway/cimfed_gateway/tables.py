@@ -6,6 +6,7 @@ synchronous=FULL). Plain SQL through SQLAlchemy, so that PostgreSQL can take SQL
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Any
 
@@ -46,6 +47,7 @@ class Journal:
 
     @classmethod
     def open(cls, path: Path) -> Journal:
+        os.close(os.open(path, os.O_CREAT | os.O_RDWR, 0o600))  # who asks what is not for every user of the host
         engine = create_engine(f"sqlite:///{path}", connect_args={"timeout": BUSY})
 
         @event.listens_for(engine, "connect")

@@ -126,6 +126,37 @@ async def test_a_city_that_keeps_failing_is_not_asked_again_at_once() -> None:
     assert got == []
 
 
+async def silent(_seconds: float) -> AsyncIterator[bytes]:
+    await asyncio.Event().wait()
+    yield b""
+
+
+async def start_then_silent(_seconds: float) -> AsyncIterator[bytes]:
+    yield rows(1)
+    await asyncio.Event().wait()
+
+
+@pytest.mark.parametrize(
+    ("stream", "patience", "outcome"),
+    [
+        (silent, Patience(5, 0.01, own=False), Outcome.ANSWERED),  # a caller who has no time
+        (start_then_silent, Patience(5, 0.01), Outcome.ANSWERED),  # a question that takes its time
+        (sending(rows(1), TimedOut("late")), Patience(5, 5), Outcome.ANSWERED),  # a caller who reads slowly
+        (silent, Patience(5, 0.01), Outcome.UNREACHABLE),
+    ],
+)
+async def test_only_a_city_that_fails_is_left_alone(
+    stream: Callable[[float], AsyncIterator[bytes]], patience: Patience, outcome: Outcome
+) -> None:
+    """Else one partner could keep a city from all the others."""
+    book = registry()
+    for _ in range(FAILURES):
+        result = await ask(Relay(CITY, REQUEST, (KEY.public,)), stream, Caller().emit, patience, book)
+        assert result.outcome is Outcome.TIMED_OUT
+    result, _ = await outcome_of(manifest(), book=book)
+    assert result.outcome is outcome
+
+
 async def test_refusing_is_not_failing() -> None:
     book = registry()
     for _ in range(FAILURES + 1):

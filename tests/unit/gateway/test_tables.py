@@ -37,3 +37,9 @@ def test_what_cannot_be_logged_is_an_error(tmp_path: Path) -> None:
         connection.exec_driver_sql("DROP TABLE gateway_decision")
     with pytest.raises(LogUnavailable):
         journal.begin(line())
+
+
+def test_the_log_is_its_owners_alone(tmp_path: Path) -> None:
+    journal = Journal.open(tmp_path / "journal.sqlite")
+    journal.begin(line())
+    assert {path.stat().st_mode & 0o777 for path in tmp_path.iterdir()} == {0o600}

@@ -13,7 +13,7 @@ from grpc_health.v1 import health_pb2
 from grpc_reflection.v1alpha import reflection_pb2
 
 from cimfed.errors import BadConfig, CimfedError, NodeUnreachable, NotAllowed, Overloaded, TimedOut, UnknownProperty
-from cimfed.model.limits import MIB
+from cimfed.model.limits import LIMITS, MIB
 from cimfed.model.names import Kind
 from cimfed.rpc import clock
 from cimfed.rpc.admission import Admission
@@ -317,3 +317,10 @@ async def test_nothing_is_left_running(world: World) -> None:
     for _ in range(10):
         await asyncio.sleep(0)
     assert asyncio.all_tasks() == before
+
+
+async def test_a_request_above_the_limit_is_refused_unread(world: World) -> None:
+    async with serving(world, {READ: echo}), calling(world) as pool:
+        assert (await ask(pool, request=bytes(LIMITS.request - 64)))[1] == bytes(LIMITS.request - 64)
+        with pytest.raises(CimfedError, match="RESOURCE_EXHAUSTED"):
+            await ask(pool, request=bytes(LIMITS.request + 1))

@@ -9,7 +9,7 @@ import pytest
 from cimfed.errors import ChainBroken, Forged, Truncated
 from cimfed.model.answer import Head, Manifest, Outcome
 from cimfed.model.names import CityName, Federation
-from cimfed.trust.answer import UNSIGNED, Asked, CityAnswer
+from cimfed.trust.answer import LEAST, UNSIGNED, Asked, CityAnswer
 from cimfed.trust.chain import Chain
 from cimfed.trust.envelope import Envelope, PayloadType, seal
 from cimfed.trust.keys import KeySigner
@@ -197,3 +197,11 @@ def test_rule_9_cut_off() -> None:
     answer.head(head(b"one"), decode_head)
     with pytest.raises(Truncated, match="rule 9"):
         answer.end()
+
+
+def test_rule_4_batches_without_bytes_do_not_wait_in_any_number() -> None:
+    answer = started()
+    for index in range(1, UNSIGNED // LEAST + 1):
+        answer.payload(index, 0, b"")
+    with pytest.raises(ChainBroken, match="rule 4"):
+        answer.payload(UNSIGNED // LEAST + 1, 0, b"")
