@@ -6,7 +6,9 @@ replace the file. A change that changes nothing publishes nothing.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import os
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated
 
@@ -69,9 +71,10 @@ def change(
         directory = publish(previous.federation, listing, previous, clock.now(), signer, days * DAY)
     finally:
         signer.close()
-    if read(_path(home)) != previous.content:
-        raise Conflict("somebody else has published meanwhile", remedy="Do it again")
-    replace_file(_path(home), directory.content)
+    with _alone(home):
+        if read(_path(home)) != previous.content:
+            raise Conflict("somebody else has published meanwhile", remedy="Do it again")
+        replace_file(_path(home), directory.content)
     console.say(f"published version {directory.version}, valid until {instant_text(directory.expires)}")
     return directory
 
@@ -89,6 +92,22 @@ def card_of(path: Path, home: Path, *kinds: Kind) -> Card:
         raise BadConfig(f"this is the card of a {card.kind}", place=str(path))
     console.say(f"{card.kind} {card.name}, fingerprint {card.fingerprint}")
     return card
+
+
+@contextmanager
+def _alone(home: Path) -> Iterator[None]:
+    """One publication at a time: two files of one version would part those who follow them for good."""
+    if os.name != "posix":
+        yield
+        return
+    import fcntl
+
+    handle = os.open(home / "publish.lock", os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600)
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(handle)
 
 
 def _path(home: Path) -> Path:

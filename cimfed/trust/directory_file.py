@@ -4,6 +4,7 @@
 2. The version in force never goes back, nor does one version come with two contents: both are kept in a small state
    file, written before the new directory is used, so that a restart forgets nothing.
 3. A new file that is broken, unsigned or older leaves the directory in force as it is, loudly, until that expires.
+   One that could not be read or recorded is tried again at the next look: it may revoke a key.
 
 It may be asked from several threads (a TLS stack has its own). Reading and checking happen in the caller's thread.
 """
@@ -27,6 +28,10 @@ from cimfed.trust.keys import PublicKey
 log = logging.getLogger(__name__)
 
 LOOK_EVERY = 2.0  # seconds
+
+
+class _NotKept(BadDirectory):
+    """This host's fault, not the file's: it is worth another look."""
 
 
 class FileDirectory:
@@ -80,11 +85,12 @@ class FileDirectory:
             stamp = self._stamp()
             if stamp == self._seen:
                 return
-            self._seen = stamp
             self._accept(parse_however_old(self._path.read_bytes(), self._registrar))
-            self._error = None
-        except CimfedError as error:
+            self._seen, self._error = stamp, None
+        except _NotKept as error:
             self._error = error
+        except CimfedError as error:
+            self._seen, self._error = stamp, error
         except OSError as error:
             self._error = BadDirectory(
                 f"the directory cannot be read: {error.strerror}",
@@ -102,7 +108,7 @@ class FileDirectory:
             try:
                 replace_file(self._state, json.dumps(state).encode())
             except OSError as error:
-                raise BadDirectory(
+                raise _NotKept(
                     f"the directory's version cannot be recorded: {error.strerror}", place=str(self._state)
                 ) from None
         self._directory = directory

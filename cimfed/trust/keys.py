@@ -19,6 +19,15 @@ from cimfed.errors import BadConfig
 from cimfed.model.names import KeyId
 
 ALGORITHM = "ed25519"
+# y of the points of small order in each encoding, the sign bit off (RFC 8032 5.1.7; libsodium has the same list).
+# A signature for such a "key" can be made without a private one, and then vouches for nothing.
+_SMALL = frozenset(
+    [y.to_bytes(32, "little") for y in (0, 1, 2**255 - 20, 2**255 - 19, 2**255 - 18)]
+    + [
+        bytes.fromhex("26e8958fc2b227b045c3f489f2ef98f0d5dfac05d3c63339b13802886d53fc05"),
+        bytes.fromhex("c7176a703d4dd84fba3c0b760d10670f2a2053fa2c39ccc64ec7fd7792ac037a"),
+    ]
+)
 
 
 @dataclass(frozen=True)
@@ -30,6 +39,8 @@ class PublicKey:
     def __post_init__(self) -> None:
         if len(self.raw) != 32:
             raise BadConfig("an Ed25519 public key has 32 bytes")
+        if self.raw[:31] + bytes([self.raw[31] & 0x7F]) in _SMALL:
+            raise BadConfig("this public key is nobody's: everyone can sign for it")
 
     @property
     def id(self) -> KeyId:

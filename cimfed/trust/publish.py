@@ -24,10 +24,10 @@ def with_member(listing: Listing, card: Card, routing: Envelope | None = None) -
     """Lists a city, or lists it anew by a newer card. Its routing entry stays while its stewards do."""
     name = CityName(card.name)
     old = listing.members.get(name)
-    if routing is None and old is not None and old.stewards == card.stewards:
-        routing = old.routing
-    member = Member(name, card.address, card.issuer, card.keys, card.stewards, routing)
-    return replace(listing, members={**listing.members, name: member})
+    kept = old.routing if old is not None and old.stewards == card.stewards else None
+    member = Member(name, card.address, card.issuer, card.keys, card.stewards, kept)
+    listing = replace(listing, members={**listing.members, name: member})
+    return listing if routing is None else with_routing(listing, name, routing)
 
 
 def with_gateway(listing: Listing, card: Card) -> Listing:

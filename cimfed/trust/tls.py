@@ -93,6 +93,7 @@ def check_issuer(issuer: Issuer, federation: Federation, name: str) -> None:
     """BadConfig unless it is what ``IssuingKey.make`` makes for that name: P-256, self-signed, this party's alone.
 
     Its subject must name the party: TLS stacks look issuers up by subject, and two with one subject hide each other.
+    Its file must hold nothing else: TLS stacks trust every certificate in it, and take none if one cannot be read.
     """
     certificate = issuer.certificate
     try:
@@ -102,6 +103,8 @@ def check_issuer(issuer: Issuer, federation: Federation, name: str) -> None:
         names = certificate.extensions.get_extension_for_class(x509.NameConstraints).value
     except (ValueError, TypeError, InvalidSignature, x509.ExtensionNotFound, x509.DuplicateExtension):
         raise BadConfig("not an issuing certificate of cimfed: not self-signed, or an extension is missing") from None
+    if certificate.public_bytes(serialization.Encoding.PEM) != issuer.pem:
+        raise BadConfig("the file of the issuing certificate holds more than that certificate")
     if not _is_p256(certificate):
         raise BadConfig("the issuing key is not P-256")
     if not constraints.ca or constraints.path_length != 0 or not usage.key_cert_sign:

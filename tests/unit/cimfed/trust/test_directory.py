@@ -229,6 +229,16 @@ class TestPublishing:
             with_routing(newer, CityName(CITY), routing(world.parties[CITY].steward, 2))
         assert with_routing(newer, CityName(CITY), routing(world.parties[CITY].steward, 3)) == newer
 
+    def test_listing_a_city_anew_does_not_bring_an_older_routing_entry_back(self, world: World) -> None:
+        party = world.parties[CITY]
+        newer = with_routing(world.listing, CityName(CITY), routing(party.steward, 3))
+        with pytest.raises(Conflict):
+            with_member(newer, party.card(), routing(party.steward, 2))
+        with pytest.raises(BadDirectory):
+            with_member(newer, party.card(), routing(KeySigner.generate(), 4))
+        later = with_member(newer, party.card(), routing(party.steward, 4))
+        assert later.members[CityName(CITY)].routing == routing(party.steward, 4)
+
     def test_a_routing_entry_of_no_member_is_refused(self, world: World) -> None:
         with pytest.raises(BadDirectory):
             with_routing(world.listing, CityName("uz.tashkent"), routing(world.parties[CITY].steward))

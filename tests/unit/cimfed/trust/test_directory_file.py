@@ -185,3 +185,37 @@ def test_a_version_that_cannot_be_recorded_is_not_used(tmp_path: Path, world: Wo
     directories = FileDirectory(path, world.registrar.public, tmp_path / "missing" / "state", clock)
     with pytest.raises(BadDirectory, match="recorded"):
         directories.current(NOW)
+
+
+def test_a_directory_that_could_not_be_recorded_is_tried_again(
+    path: Path, world: World, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    put(path, world.current(NOW).content)
+    directories = source(path, world, clock)
+    assert directories.current(NOW).version == 1
+    put(path, world.publish().content)
+
+    def full(*_: object, **__: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    for broken in ("cimfed.trust.directory_file.replace_file", "pathlib.Path.read_bytes"):
+        clock.seconds += 3
+        with monkeypatch.context() as patch:
+            patch.setattr(broken, full)
+            assert directories.current(NOW).version == 1
+    clock.seconds += 3
+    assert directories.current(NOW).version == 2
+
+
+def test_a_broken_directory_is_read_once(
+    path: Path, world: World, clock: Clock, caplog: pytest.LogCaptureFixture
+) -> None:
+    put(path, world.current(NOW).content)
+    directories = source(path, world, clock)
+    assert directories.current(NOW).version == 1
+    put(path, b"junk")
+    with caplog.at_level(logging.ERROR):
+        for _ in range(3):
+            clock.seconds += 3
+            assert directories.current(NOW).version == 1
+    assert len(caplog.records) == 1

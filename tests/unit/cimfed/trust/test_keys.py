@@ -70,3 +70,24 @@ def test_a_closed_signer_signs_no_more() -> None:
     signer.close()
     with pytest.raises(BadConfig):
         signer.sign(b"message")
+
+
+@pytest.mark.parametrize("sign", [0, 0x80])
+@pytest.mark.parametrize(
+    "key",
+    [
+        "0000000000000000000000000000000000000000000000000000000000000000",
+        "0100000000000000000000000000000000000000000000000000000000000000",
+        "26e8958fc2b227b045c3f489f2ef98f0d5dfac05d3c63339b13802886d53fc05",
+        "c7176a703d4dd84fba3c0b760d10670f2a2053fa2c39ccc64ec7fd7792ac037a",
+        "ecffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff7f",
+        "edffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff7f",
+        "eeffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff7f",
+    ],
+)
+def test_a_key_that_everyone_can_sign_for_is_none(key: str, sign: int) -> None:
+    """The points of small order, as libsodium lists them."""
+    raw = bytearray.fromhex(key)
+    raw[31] |= sign
+    with pytest.raises(BadConfig):
+        PublicKey(bytes(raw))

@@ -227,3 +227,19 @@ def test_an_issuing_key_opens_with_its_own_certificate_alone() -> None:
     assert IssuingKey.from_pem(OWNER.issuing.to_pem(), OWNER.issuing.issuer).issuer == OWNER.issuing.issuer
     with pytest.raises(BadConfig):
         IssuingKey.from_pem(OWNER.issuing.to_pem(), WORLD.parties[CITY].issuing.issuer)
+
+
+@pytest.mark.parametrize(
+    "more",
+    [
+        b"-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n",
+        WORLD.parties[CITY].issuing.issuer.pem,
+        b"junk",
+        b"\n",
+    ],
+)
+def test_the_file_of_an_issuer_holds_its_certificate_alone(more: bytes) -> None:
+    """A TLS stack would trust every certificate in it, and take no connection at all if one cannot be read."""
+    for pem in (OWNER.issuing.issuer.pem + more, more + OWNER.issuing.issuer.pem):
+        with pytest.raises(BadConfig):
+            check_issuer(Issuer(pem), SCO, PARTNER)
