@@ -7,6 +7,9 @@
 4. All pointers flip in one transaction: queries see before or after, in every serving process from the next query on.
 5. Views that no grant and no running answer needs are forgotten in that transaction, and their files go after it.
 
+The service writes the tables, so they are not believed alone: a version below the highest that was activated, which the
+operator's own file records, is built no more.
+
 What fails on the way leaves the policy and the data in force as they are. One operator at a time: a lock on a file.
 """
 
@@ -18,7 +21,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 
-from cimfed.errors import BadPolicy, Conflict, NotFound
+from cimfed.errors import BadConfig, BadPolicy, Conflict, NotFound
 from cimfed.model.instants import instant_text
 from cimfed.policy.decide import shapes
 from cimfed.policy.meet import shape_hash
@@ -83,7 +86,8 @@ class Publisher:
                 highest = highest_version(connection)
                 snapshots = current_snapshots(connection)
             same = active is not None and (active.version, active.hash) == (policy.version, signed.hash)
-            if not same and policy.version <= highest:
+            highest = max(highest, self._recorded())
+            if policy.version < highest or (policy.version == highest and not same):
                 raise Conflict(
                     f"version {policy.version} is not above version {highest}, which was in force here",
                     place=source,
@@ -101,6 +105,8 @@ class Publisher:
                     put_policy(transaction, ActivePolicy(policy.version, signed.hash, now, policy.valid))
                 put_grants(transaction, policy.version, grants, built.values(), self._home.place, now)
                 self._forget(transaction, built)
+            if not same:
+                replace_file(self._home.policy_record, f"{policy.version}\n".encode())
             self._sweep()
         return Report(policy.version, not same, _reports(grants, built), tuple(notes))
 
@@ -160,6 +166,13 @@ class Publisher:
         return grants, built
 
     def _active(self, active: ActivePolicy) -> SignedPolicy:
+        recorded = self._recorded()
+        if active.version < recorded:
+            raise Conflict(
+                f"the control database says that version {active.version} is active, but version {recorded} was",
+                place=str(self._home.database),
+                remedy="Find out who wrote it; then activate a newer version",
+            )
         path = self._home.policy_file(active.version)
         try:
             signed = read_policy(path.read_bytes(), self._home.city, self._home.steward_keys, str(path))
@@ -170,6 +183,16 @@ class Publisher:
         if (signed.policy.version, signed.hash) != (active.version, active.hash):
             raise BadPolicy("the file is not the policy that was activated", place=str(path))
         return signed
+
+    def _recorded(self) -> int:
+        """The highest version activated, in a file that the service's user cannot write, unlike the tables."""
+        path = self._home.policy_record
+        try:
+            return int(path.read_text("ascii"))
+        except FileNotFoundError:
+            return 0
+        except (OSError, ValueError):
+            raise BadConfig("the record of policy versions is damaged", place=str(path)) from None
 
     def _forget(self, transaction: Transaction, needed: Mapping[str, View]) -> None:
         in_use = views_in_use(transaction, self._clock())

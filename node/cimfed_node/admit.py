@@ -218,7 +218,7 @@ class Admitter:
         self._check_expiry(query, now)
 
     def _check_expiry(self, query: Query, now: int) -> None:
-        if query.expires + self._tolerance < now:
+        if query.expires + self._tolerance <= now:
             raise ExpiredQuery("the query has expired", remedy="Sign a new one")
 
     def _settle(

@@ -188,6 +188,11 @@ class Home:
     def directory_state(self) -> Path:
         return self.control / "directory.state"
 
+    @property
+    def policy_record(self) -> Path:
+        """The highest version of the policy that was ever activated: the operator's to write."""
+        return self.path / "policy.version"
+
     def policy_file(self, version: int) -> Path:
         return self.policies / f"{version}.policy.json"
 

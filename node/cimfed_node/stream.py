@@ -2,7 +2,8 @@
 
 - Reading, serialising and hashing happen in the executor, one batch at a time: a slow caller holds no thread.
 - At most ``AHEAD`` frames wait; ``write`` is the back-pressure. Memory does not grow with the answer.
-- A task beside it asks every two seconds whether the answer may go on, and interrupts the engine if not.
+- A task beside it asks every two seconds whether the answer may go on, and interrupts the engine if not. It ends an
+  answer that takes too long in all: a caller who reads a frame now and then would keep its slot for ever.
 - Whatever ends the answer early, what was written is a signed prefix: the manifest counts just that, with the reason.
   The engine's own words never leave.
 - Cancelled: the engine is interrupted, everything is given back, and the cancellation goes on.
@@ -130,9 +131,12 @@ class Stream:
         return frames
 
     async def _keep_checking(self) -> None:
+        ends = self._monotonic() + self._limits.answer_time
         while True:
             await asyncio.sleep(self._limits.recheck_seconds)
             try:
+                if self._monotonic() > ends:
+                    raise TimedOut("the answer was read too slowly", remedy="Ask for less, or ask several queries")
                 await self._check()
             except Exception as error:
                 self._stop(error)

@@ -3,7 +3,7 @@
 Row-wise: what a row of the view holds depends on its own row of the snapshot alone. Columns come in the
 vocabulary's order; a column that the snapshot lacks is left out, and in a predicate it is null, so that its rows
 drop. Rows keep the snapshot's order where the view shows their geometry, which that order follows; else they come
-in an order that says nothing without the city's key.
+in an order that says nothing without the view's key.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ def columns_of(shape: Shape, snapshot: Names[str]) -> dict[str, Mask]:
 
 
 def view(shape: Shape, snapshot: Names[str], source: str, key: bytes, dialect: Dialect) -> Statement:
-    """``snapshot``: the columns that are there; ``source``: the snapshot's table; ``key``: the city's secret."""
+    """``snapshot``: the columns that are there; ``source``: the snapshot's table; ``key``: the view's, of its order."""
     collection = VOCABULARY.collections[shape.collection]
     columns = columns_of(shape, snapshot)
     parameters = Parameters()

@@ -5,7 +5,9 @@ Rules:
 1. What the shape does not give is not in the file: not in rows, statistics or dictionaries, since the engine writes
    these from the rows that it is given.
 2. The bytes are flushed before the name is given; an id that is there already is used as it stands.
-3. Row groups have at most 61,440 rows and about 8 MiB; lz4, which reads twice as fast as zstd and as fast as no
+3. An order of rows that is drawn by key is the view's own: by a common one, rows of two grants that share no column
+   could be laid side by side, and rows of one be followed from snapshot to snapshot.
+4. Row groups have at most 61,440 rows and about 8 MiB; lz4, which reads twice as fast as zstd and as fast as no
    compression (measured), at four fifths of the size of that.
 """
 
@@ -27,6 +29,7 @@ from cimfed.model.schema import field
 from cimfed.model.vocabulary import VOCABULARY
 from cimfed.policy.meet import shape_hash
 from cimfed.policy.shape import Shape
+from cimfed.trust.hashing import digest
 from cimfed_node.ingest.snapshot import Snapshot
 from cimfed_node.sql import shapes
 from cimfed_node.sql.duckdb import DUCKDB
@@ -37,6 +40,7 @@ from cimfed_node.stores.width import OFFSET, fixed_width
 from cimfed_node.views import files
 from cimfed_node.views.geoparquet import geo_metadata
 
+ORDER_DOMAIN = "cimfed view order v1"
 _VECTOR = 2048
 MAX_ROW_GROUP = 61_440
 ROW_GROUP_BYTES = 8 * MIB
@@ -84,7 +88,8 @@ class Builder:
             raise BadFile("the snapshot cannot be read", place=snapshot.id) from None
         names = frozenset(footer.schema.to_arrow_schema().names)
         schema = _schema(shape, names)
-        statement = shapes.view(shape, names, str(snapshot.path.resolve()), self._key, DUCKDB)
+        order = digest(ORDER_DOMAIN, [self._key, id])
+        statement = shapes.view(shape, names, str(snapshot.path.resolve()), order, DUCKDB)
         temporary = f".{id}-{secrets.token_hex(8)}"
         rows_file, facts_file = self._views / f"{temporary}.parquet", self._views / f"{temporary}.json"
         try:

@@ -25,7 +25,7 @@ from cimfed.trust.hashing import digest
 from cimfed_node.stores.base import View
 
 FORMAT = "cimfed/view/v1"
-COMPILER = "1"
+COMPILER = "2"
 """Changes whenever the same snapshot and shape would give other rows, so that no old file answers for new code."""
 
 FILE_MODE = 0o640

@@ -332,6 +332,7 @@ def test_a_query_is_for_this_federation_and_this_city(door: Door) -> None:
     ("issued", "expires", "reason"),
     [
         (-60, -31, "expired_query"),
+        (-60, -30, "expired_query"),
         (-60, -29, ""),
         (31, 90, "expired_query"),
         (29, 90, ""),

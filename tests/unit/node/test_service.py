@@ -447,6 +447,28 @@ async def test_a_statement_that_takes_too_long_ends_signed(tmp_path: Path) -> No
         assert (answer.outcome, answer.reason) == ("refused", "timed_out")
 
 
+async def test_an_answer_has_an_end_however_slowly_it_is_read(tmp_path: Path) -> None:
+    """Else a few partners could keep all slots with answers that they read a frame at a time."""
+    world = large(World(tmp_path))
+    world.cities[CITY].limits |= {"answer_time": 0.2}
+    async with opened(world) as desk:
+        asked = raw.query(read=raw.read())
+        call = desk.caller.call(raw.READ, raw.ask(desk.signer, asked))
+        first = await call.read()
+        (stream,) = desk.node.service.running.values()
+        assert stream.checking is not None
+        async with asyncio.timeout(20):
+            await asyncio.wait([stream.checking])
+        frames = [first]
+        while (data := await call.read()) is not grpc.aio.EOF:
+            frames.append(data)
+        assert followed(desk, asked, [read_frame(data) for data in frames])["reason"] == "timed_out"
+        assert desk.slots() == 0
+        ended = desk.log()[-1][2]
+        assert ended is not None
+        assert (ended.outcome, ended.reason) == ("refused", "timed_out")
+
+
 async def test_a_caller_that_takes_nothing_is_given_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Stream, "stall", 0.2)
     logged, log_now = asyncio.Event(), NodeService._log_now

@@ -23,6 +23,7 @@ from cimfed.model.schema import MASK
 from cimfed.policy.meet import shape_hash
 from cimfed.policy.shape import EXACT, NULL, Mask, Shape, band
 from cimfed.query.expression import Comparator, Comparison, Expression, In, IsNull, Literal, Not, Or, Property
+from cimfed.trust.hashing import digest
 from cimfed_node.ingest.snapshot import Snapshot
 from cimfed_node.stores.base import View
 from cimfed_node.views import Builder, open_view, view_id
@@ -266,10 +267,12 @@ def test_without_geometry_the_order_says_nothing_without_the_key(home: Path, bui
     table = made.table([made.building(at) for at in range(1000)])
     snapshot = made.write_snapshot(home / "snapshots", table)
     of = shape({"id": EXACT}, None)
-    found = [row["id"] for row in rows_of(builder.build(snapshot, of))]
+    view = builder.build(snapshot, of)
+    found = [row["id"] for row in rows_of(view)]
     assert sorted(found) == sorted(f"b{at}" for at in range(1000))
     assert found != [f"b{at}" for at in range(1000)]
-    assert found == sorted(found, key=lambda id: hashlib.sha256(KEY + id.encode()).digest())
+    key = digest("cimfed view order v1", [KEY, view.id])
+    assert found == sorted(found, key=lambda id: hashlib.sha256(key + id.encode()).digest())
     other = Builder(home / "snapshots", home / "other-views", home / "scratch", b"o" * 32, threads=1)
     assert [row["id"] for row in rows_of(other.build(snapshot, of))] != found
     hidden = other.build(snapshot, shape({"function": EXACT}, None))
