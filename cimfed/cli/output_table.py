@@ -12,9 +12,10 @@ from rich.table import Table
 
 from cimfed import console
 from cimfed.cli.output import Rows
-from cimfed.client.coverage import CityCoverage, Coverage, Word, plain
+from cimfed.client.coverage import CityCoverage, Coverage, Word
 from cimfed.client.geo import PREFIX
 from cimfed.model.instants import instant_text
+from cimfed.model.texts import plain
 
 WIDEST = 40  # characters of a cell
 
@@ -31,7 +32,7 @@ def print_rows(rows: Rows, count: int) -> None:
 
 
 def first_rows(rows: Rows, count: int) -> tuple[pa.Table, int]:
-    """Up to ``count`` rows and how many there are."""
+    """Up to ``count`` rows, city by city, and how many there are."""
     if isinstance(rows, pa.Table):
         return _fair(rows, count), rows.num_rows
     kept: dict[str, list[pa.RecordBatch]] = {}
@@ -43,7 +44,7 @@ def first_rows(rows: Rows, count: int) -> tuple[pa.Table, int]:
         if missing > 0:
             found.append(batch.slice(0, missing))
         total += batch.num_rows
-    table = pa.Table.from_batches([part for parts in kept.values() for part in parts], rows.schema)
+    table = pa.Table.from_batches([part for city in sorted(kept) for part in kept[city]], rows.schema)
     return _fair(_had(table), count), total
 
 

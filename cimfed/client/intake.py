@@ -14,7 +14,7 @@ from typing import NoReturn
 import pyarrow as pa
 
 from cimfed.client import totals
-from cimfed.client.columns import Shaper, masks_of, read_schema, read_schema_message, with_masks, without_empty
+from cimfed.client.columns import Shaper, masks_of, read_schema, with_masks, without_empty
 from cimfed.client.coverage import Coverage, of_outcomes
 from cimfed.client.receipts import make_receipt
 from cimfed.client.verify import Released, Stale, Verifier
@@ -27,6 +27,7 @@ from cimfed.query.query import Aggregate, Catalog, Query, Read, Request
 from cimfed.trust.answer import CityAnswer
 from cimfed.trust.directory import Directory
 from cimfed.trust.envelope import Envelope
+from cimfed.wire.batches import read_schema_message
 from cimfed.wire.frames import Frame
 
 
@@ -112,12 +113,15 @@ class Intake:
                 )
 
     def to_table(self, pieces: Iterable[Piece]) -> pa.Table:
-        """The rows of the cities that answered to their end; columns that nobody has are dropped where none was named.
+        """The rows of the cities that answered to their end, city by city in the order of their names.
 
+        Columns that nobody has are dropped where none was named.
         Coarsened columns bear ``cimfed:masks``: which city did it, and how.
         """
         whole = [
-            piece.batch for piece in pieces if not piece.city or self._line(piece.city).outcome is Outcome.ANSWERED
+            piece.batch
+            for piece in sorted(pieces, key=lambda piece: piece.city)
+            if not piece.city or self._line(piece.city).outcome is Outcome.ANSWERED
         ]
         request = self._verifier.query.request
         table = pa.Table.from_batches(whole, self._target or schema_of(request))
