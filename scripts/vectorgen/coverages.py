@@ -1,25 +1,20 @@
-"""coverage.json and receipt.json: a gateway's answer of four cities, what it may not say of them, and what is left."""
+"""coverage.json: a gateway's answers of four cities, and what it may not say of them."""
 
 from __future__ import annotations
 
-import base64
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
 import pyarrow as pa
-from google.protobuf.message import Message
 
 from cimfed.model.answer import CityOutcome, Coverage, Manifest, Narrowing, Outcome
 from cimfed.model.names import CityName, GatewayName
 from cimfed.query.query import Aggregate, Function, Measure
 from cimfed.trust.envelope import Envelope, PayloadType, seal
 from cimfed.trust.hashing import sha256
-from cimfed.v1 import receipt_pb2
 from cimfed.wire import answers, frames
-from cimfed.wire.envelopes import to_message
-from cimfed.wire.receipts import CityReceipt, Receipt, encode_receipt
-from vectorgen.forms import Case, Document, accept, block, changed, document, edit, number, reject
+from vectorgen.forms import Case, Document, accept, block, document, encoded, number, reject
 from vectorgen.hashing import hashed
 from vectorgen.parties import (
     ALMATY,
@@ -32,28 +27,23 @@ from vectorgen.parties import (
     SECOND,
     TASHKENT,
     VERSION,
-    directory,
     keys,
-    public,
     routing,
     signer,
 )
-from vectorgen.streams import BATCHES, SCHEMA_MESSAGE, Stream, batch, hexed, query, sign
+from vectorgen.streams import BATCHES, Stream, batch, message, query, sign
 
+UNREACHABLE = 5  # on the wire
 CITIES = (ALMATY, DELHI, MOSCOW, TASHKENT)
 ABOUT = (
     "A gateway's answers: frames by name, and which of them make the stream of each case. Of the read, kz.almaty"
     " answered, in.delhi refused, ru.moscow could not be reached and uz.tashkent has no such rows; of the aggregate"
     " (count by function), kz.almaty and uz.tashkent answered. routing: judging it takes the routing rules."
 )
-RECEIPT_ABOUT = (
-    "Receipts, and the registrar's key that they are checked with. They hold the directory of their day, so they verify"
-    " for ever: a case of a release is never changed."
-)
 
 
 def documents() -> dict[str, Document]:
-    read, total = _Read(), _Aggregate()
+    read, total = Read(), _Aggregate()
     cases = [*read.cases(), *total.cases()]
     frames_by_name = read.frames | total.frames
     coverage = document(
@@ -65,12 +55,12 @@ def documents() -> dict[str, Document]:
         source=GATEWAY,
         collection="building",
         queries={
-            "read": {"query": hexed(read.asked), "request_hash": read.asked.payload_hash.hex()},
-            "aggregate": {"query": hexed(total.asked), "request_hash": total.asked.payload_hash.hex()},
+            "read": {"query": message(read.asked), "request_hash": read.asked.payload_hash.hex()},
+            "aggregate": {"query": message(total.asked), "request_hash": total.asked.payload_hash.hex()},
         },
-        frames={name: data.hex() for name, data in frames_by_name.items()},
+        frames={name: encoded(data) for name, data in frames_by_name.items()},
     )
-    return {"coverage.json": coverage, "receipt.json": document("Receipts", RECEIPT_ABOUT, read.receipts())}
+    return {"coverage.json": coverage}
 
 
 def _narrowing(asked: Envelope, gateway: str = GATEWAY, passed: tuple[str, ...] = ()) -> bytes:
@@ -121,7 +111,7 @@ class _Base:
         return replace(whole, **other)
 
 
-class _Read(_Base):
+class Read(_Base):
     def __init__(self) -> None:
         super().__init__(sign(query(4, via=(GATEWAY,))))
         almaty, delhi, tashkent = (Stream(city, self.asked) for city in (ALMATY, DELHI, TASHKENT))
@@ -168,6 +158,11 @@ class _Read(_Base):
         lines = self.lines | {city: replace(self.lines[city], **other)}
         return self._case(name, _sealed(self.coverage(lines)), stream=stream, **facts)
 
+    def _raw_line(self, name: str, line: bytes) -> Case:
+        """A coverage whose line of ru.moscow is these fields."""
+        lines = {city: line for city, line in self.lines.items() if city != MOSCOW}
+        return self._case(name, _sealed(self.coverage(lines), more=block(6, block(1, MOSCOW) + line)), "chain_broken")
+
     def cases(self) -> list[Case]:
         good, whole = self.good, "read: coverage"
         silent = [name for name in good if not name.startswith("almaty")]
@@ -192,18 +187,18 @@ class _Read(_Base):
             return _sealed(replace(whole_value, **other))
 
         return [
-            accept("four cities", query="read", stream=[*good, whole], outcomes=_outcomes(self.lines)),
+            accept("four cities", query="read", stream=[*good, whole], outcomes=outcomes_of(self.lines)),
             accept(
                 "cities in another order, and interleaved",
                 query="read",
                 stream=["delhi: manifest", "almaty: start", "tashkent: start", *good[1:4], *good[-1:], whole],
-                outcomes=_outcomes(self.lines),
+                outcomes=outcomes_of(self.lines),
             ),
             accept(
                 "a city that sent nothing may be called unreachable: the gateway's word alone",
                 query="read",
                 stream=[*silent, "read: coverage without almaty"],
-                outcomes=_outcomes(lied),
+                outcomes=outcomes_of(lied),
             ),
             self._case("signed by a city", _sealed(whole_value, ALMATY), "forged"),
             self._case("signed by the partner", _sealed(whole_value, PARTNER), "forged"),
@@ -243,7 +238,9 @@ class _Read(_Base):
             ),
             self._line("a city that did not answer is called empty", MOSCOW, outcome=Outcome.NO_DATA),
             self._line("another manifest hash", ALMATY, manifest_hash=bytes(32)),
-            self._line("an unspecified outcome of a city", MOSCOW, reason="x"),
+            self._raw_line("an unspecified outcome of a city", number(2, 0)),
+            self._raw_line("an outcome that this release lacks", number(2, 99)),
+            self._raw_line("an unknown field of a city", number(2, UNREACHABLE) + number(9, 1)),
             reject(
                 "a manifest is kept back",
                 "coverage_mismatch",
@@ -279,70 +276,8 @@ class _Read(_Base):
             ),
         ]  # fmt: skip
 
-    def receipts(self) -> list[Case]:
-        parts = (
-            CityReceipt(ALMATY, SCHEMA_MESSAGE, (sha256(self.first),), self.endings[ALMATY].envelope),
-            CityReceipt(DELHI, b"", (), self.endings[DELHI].envelope),
-            CityReceipt(TASHKENT, SCHEMA_MESSAGE, (), self.endings[TASHKENT].envelope),
-        )
-        return _receipt_cases(
-            Receipt(self.asked, parts, self.whole, directory(*CITIES).content),
-            _direct(directory(ALMATY).content),
-            _outcomes(self.lines),
-        )
 
-
-GATEWAYS, ONE = "release 0.1: four cities through a gateway", "release 0.1: one city, asked directly"
-
-
-def _receipt_cases(through: Receipt, direct: Receipt, outcomes: Mapping[str, str]) -> list[Case]:
-    facts = {"registrar": public("registrar"), "collection": "building"}
-    four, one = encode_receipt(through), encode_receipt(direct)
-
-    def whole(name: str, data: bytes, proved: Mapping[str, str]) -> Case:
-        proves = {"organisation": PARTNER, "rows": 2, "outcomes": proved}
-        return accept(name, **facts, base64=base64.b64encode(data).decode(), proves=proves)
-
-    def bad(name: str, reason: str, of: str, at: int, removed: int, put: bytes = b"", **other: Any) -> Case:
-        change = edit(four if of == GATEWAYS else one, at, removed, put)
-        return reject(name, reason, **facts | other, of=of, edits=[change])
-
-    def without(name: str, reason: str, of: str, part: bytes, put: bytes = b"") -> Case:
-        data = four if of == GATEWAYS else one
-        assert data.count(part) == 1
-        return bad(name, reason, of, data.index(part), len(part), put)
-
-    def field(number_of: int, message: Message) -> bytes:
-        return block(number_of, message.SerializeToString())
-
-    parsed, alone = (receipt_pb2.Receipt.FromString(data) for data in (four, one))
-    other_query = to_message(sign(query(9)))
-    batch_hash = through.cities[0].batch_hashes[0]
-    signature = direct.query.signatures[0].signature
-    return [
-        whole(GATEWAYS, four, outcomes),
-        whole(ONE, one, {ALMATY: "answered"}),
-        bad("another registrar's key", "forged", ONE, len(one), 0, b"", registrar=public(GATEWAY)),
-        without("another batch", "chain_broken", GATEWAYS, batch_hash, bytes(32)),
-        without("a city is left out", "coverage_mismatch", GATEWAYS, field(3, parsed.cities[0])),
-        without("the coverage is left out", "coverage_mismatch", GATEWAYS, field(4, parsed.coverage)),
-        without("another query", "chain_broken", ONE, field(2, alone.query), field(2, other_query)),
-        without("the query's signature does not hold", "forged", ONE, signature, changed(signature, 0)),
-        bad("cut short", "bad_answer", ONE, len(one) - 1, 1),
-        bad("an unknown field", "bad_answer", ONE, len(one), 0, number(9, 1)),
-        bad("another version", "bad_answer", ONE, 0, 2, number(1, 2)),
-    ]
-
-
-def _direct(file: bytes) -> Receipt:
-    asked = sign(query(5))
-    stream, payload = Stream(ALMATY, asked), batch(ALMATY, BATCHES[0])
-    stream.batch(payload, 2)
-    part = CityReceipt(ALMATY, SCHEMA_MESSAGE, (sha256(payload),), stream.sealed(stream.manifest_value()))
-    return Receipt(asked, (part,), None, file)
-
-
-def _outcomes(lines: Mapping[CityName, CityOutcome]) -> dict[str, str]:
+def outcomes_of(lines: Mapping[CityName, CityOutcome]) -> dict[str, str]:
     return {city: str(lines[city].outcome) for city in sorted(lines)}
 
 
@@ -398,7 +333,7 @@ class _Aggregate(_Base):
                 "an aggregate and its total",
                 query="aggregate",
                 stream=[*self.parts, "total: start", "total", good],
-                outcomes=_outcomes(self.lines),
+                outcomes=outcomes_of(self.lines),
                 total_hash=self.hash(TOTAL).hex(),
             ),
             make("a total of another hash", "coverage_mismatch", query="aggregate",

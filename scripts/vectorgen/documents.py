@@ -8,8 +8,8 @@ from typing import Any
 
 import rfc8785
 
-from cimfed.trust.envelope import Envelope, PayloadType, seal, to_json
-from vectorgen.forms import Case, Document, accept, document, reject
+from cimfed.trust.envelope import Envelope, PayloadType, from_json, seal, to_json
+from vectorgen.forms import Case, Document, accept, document, encoded, reject
 from vectorgen.hashing import hashed
 from vectorgen.parties import (
     ALMATY,
@@ -29,26 +29,29 @@ STEWARD = f"steward of {ALMATY}"
 EXTENT = [76.5, 43.0, 77.25, 43.5]
 
 
+SIGNED = " Each case is an envelope: its type, the payload as text, the one signature in base64."
+
+
 def documents() -> dict[str, Document]:
+    steward = {"keys": keys(STEWARD), "city": ALMATY, "stewards": [public(STEWARD)]}
     return {
         "directory.json": document(
             "The directory",
-            "The directory's file (DSSE JSON), the key that is pinned as the registrar's and the reader's clock.",
+            "The directory, read with the registrar's key that is pinned and by the reader's clock (now)." + SIGNED,
             _directories(),
             keys=keys("registrar"),
+            registrar=public("registrar"),
+            now=NOW,
         ),
         "routing.json": document(
-            "Routing entries",
-            "A routing entry's envelope (DSSE JSON) and the steward's key. payload is what was signed, as text.",
-            _routings(),
-            keys=keys(STEWARD),
+            "Routing entries", "A city's routing entry, read with its stewards' keys." + SIGNED, _routings(), **steward
         ),
         "policy.json": document(
             "Hashes and signatures",
-            "A policy's envelope (DSSE JSON) and the steward's key. payload is what was signed, as text. salted is the"
-            " hash that the routing entry publishes (docs/policy.md, 'The signed form').",
+            "A city's policy, read with its stewards' keys. salted is the hash that the routing entry publishes"
+            " (docs/policy.md, 'The signed form')." + SIGNED,
             _policies(),
-            keys=keys(STEWARD),
+            **steward,
         ),
     }
 
@@ -58,8 +61,18 @@ def _signed(kind: PayloadType, content: Any, role: str) -> Envelope:
     return seal(kind, content if isinstance(content, bytes) else rfc8785.dumps(content), signer(role))
 
 
-def _text(envelope: Envelope) -> str:
-    return to_json(envelope).decode()
+def _file(envelope: Envelope) -> Case:
+    """What a DSSE JSON file without a hint holds: the payload as text."""
+    (signature,) = envelope.signatures
+    return {
+        "type": str(envelope.payload_type),
+        "payload": envelope.payload.decode(),
+        "signature": encoded(signature.signature),
+    }
+
+
+def _file_of(content: bytes) -> Case:
+    return _file(from_json(content, 1 << 24))
 
 
 # directory.json
@@ -68,35 +81,34 @@ def _text(envelope: Envelope) -> str:
 def _directories() -> list[Case]:
     four, one, none = (directory(*cities).content for cities in ((ALMATY, DELHI, MOSCOW, TASHKENT), (ALMATY,), ()))
     expires = directory().expires
-    facts = {"registrar": public("registrar"), "now": NOW}
     return [
-        accept("four cities", **facts, json=four.decode(), version=7, members=[DELHI, ALMATY, MOSCOW, TASHKENT]),
-        accept("one city", **facts, json=one.decode(), version=7, members=[ALMATY]),
-        accept("nobody", **facts, json=none.decode(), version=7, members=[]),
-        accept(
-            "a microsecond before it expires", **facts | {"now": expires - 1}, json=none.decode(), version=7, members=[]
-        ),
-        reject("expired", "directory_expired", **facts | {"now": expires}, json=none.decode()),
-        reject("another key is pinned", "bad_directory", **facts | {"registrar": public(GATEWAY)}, json=none.decode()),
-        *_bad_forms(facts, _payload_of(none), none.decode()),
-        *_bad_members(facts, _payload_of(one)),
+        accept("four cities", **_file_of(four), version=7, members=[DELHI, ALMATY, MOSCOW, TASHKENT]),
+        accept("one city", **_file_of(one), version=7, members=[ALMATY]),
+        accept("nobody", **_file_of(none), version=7, members=[]),
+        accept("a microsecond before it expires", now=expires - 1, **_file_of(none), version=7, members=[]),
+        reject("expired", "directory_expired", now=expires, **_file_of(none)),
+        reject("another key is pinned", "bad_directory", registrar=public(GATEWAY), **_file_of(none)),
+        *_bad_forms(none),
+        *_bad_members(_payload_of(one)),
     ]
 
 
-def _bad_directory(facts: Case, name: str, content: Any, role: str = "registrar", kind: str = "DIRECTORY") -> Case:
-    return reject(name, "bad_directory", **facts, json=_text(_signed(PayloadType[kind], content, role)))
+def _bad_directory(name: str, content: Any, role: str = "registrar", kind: str = "DIRECTORY") -> Case:
+    return reject(name, "bad_directory", **_file(_signed(PayloadType[kind], content, role)))
 
 
-def _bad_forms(facts: Case, payload: bytes, file: str) -> list[Case]:
+def _bad_forms(file: bytes) -> list[Case]:
+    payload = _payload_of(file)
+
     def bad(name: str, content: Any, role: str = "registrar", kind: str = "DIRECTORY") -> Case:
-        return _bad_directory(facts, name, content, role, kind)
+        return _bad_directory(name, content, role, kind)
 
     def edited(**other: Any) -> dict[str, Any]:
         return json.loads(payload) | other
 
-    tampered = file.replace(_base64(payload), _base64(payload.replace(b'"sco"', b'"scp"')))
+    tampered = _file_of(file) | {"payload": payload.replace(b'"sco"', b'"scp"').decode()}
     return [
-        reject("another payload under the same signature", "bad_directory", **facts, json=tampered),
+        reject("another payload under the same signature", "bad_directory", **tampered),
         bad("signed by a gateway", payload, GATEWAY),
         bad("signed as a routing entry", payload, kind="ROUTING"),
         bad("not canonical: a blank", payload.replace(b",", b", ", 1)),
@@ -110,13 +122,13 @@ def _bad_forms(facts: Case, payload: bytes, file: str) -> list[Case]:
     ]
 
 
-def _bad_members(facts: Case, payload: bytes) -> list[Case]:
+def _bad_members(payload: bytes) -> list[Case]:
     """Of a directory with one city and nobody else."""
     listed = json.loads(payload) | {"gateways": {}, "partners": {}}
     member = listed["members"][ALMATY]
 
     def bad(name: str, member_name: str = ALMATY, **other: Any) -> Case:
-        return _bad_directory(facts, name, listed | {"members": {member_name: member | {"routing": None} | other}})
+        return _bad_directory(name, listed | {"members": {member_name: member | {"routing": None} | other}})
 
     return [
         bad("a partner's name among the members", "inst.iitd"),
@@ -144,7 +156,6 @@ def _base64(data: bytes) -> str:
 
 
 def _routings() -> list[Case]:
-    facts = {"city": ALMATY, "stewards": [public(STEWARD)]}
     entry: dict[str, Any] = {
         "format": "cimfed/routing/v1",
         "city": ALMATY,
@@ -157,21 +168,18 @@ def _routings() -> list[Case]:
     payload = rfc8785.dumps(entry)
 
     def bad(name: str, content: Any, reason: str = "bad_directory", role: str = STEWARD) -> Case:
-        return reject(name, reason, **facts, json=_text(_signed(PayloadType.ROUTING, content, role)))
+        return reject(name, reason, **_file(_signed(PayloadType.ROUTING, content, role)))
 
     return [
         accept(
             "two collections, one without an extent",
-            **facts,
-            payload=payload.decode(),
-            json=_text(_signed(PayloadType.ROUTING, payload, STEWARD)),
+            **_file(_signed(PayloadType.ROUTING, payload, STEWARD)),
         ),
         bad("signed by another city's steward", payload, "bad_signature", f"steward of {TASHKENT}"),
         reject(
             "signed as a policy",
             "bad_signature",
-            **facts,
-            json=_text(_signed(PayloadType.POLICY, payload, STEWARD)),
+            **_file(_signed(PayloadType.POLICY, payload, STEWARD)),
         ),
         bad("of another city", entry | {"city": TASHKENT}),
         bad("an unknown word", entry | {"grantees": ["inst.tsinghua"]}),
@@ -196,13 +204,12 @@ def _routings() -> list[Case]:
 
 
 def _policies() -> list[Case]:
-    facts = {"city": ALMATY, "stewards": [public(STEWARD)]}
     whole = rfc8785.dumps(_policy())
     policy = _small_policy()
     payload = rfc8785.dumps(policy)
 
     def bad(name: str, content: Any, reason: str = "bad_policy", role: str = STEWARD) -> Case:
-        return reject(name, reason, **facts, json=_text(_signed(PayloadType.POLICY, content, role)))
+        return reject(name, reason, **_file(_signed(PayloadType.POLICY, content, role)))
 
     def granted(**other: Any) -> dict[str, Any]:
         return policy | {"grants": [policy["grants"][0] | other]}
@@ -210,24 +217,19 @@ def _policies() -> list[Case]:
     return [
         accept(
             "masks, rows, an area, an agreement",
-            **facts,
-            payload=whole.decode(),
-            json=_text(_signed(PayloadType.POLICY, whole, STEWARD)),
+            **_file(_signed(PayloadType.POLICY, whole, STEWARD)),
             salted=hashed("cimfed policy salted v1", bytes.fromhex(policy["salt"]), whole).hex(),
         ),
         accept(
             "one plain grant",
-            **facts,
-            payload=payload.decode(),
-            json=_text(_signed(PayloadType.POLICY, payload, STEWARD)),
+            **_file(_signed(PayloadType.POLICY, payload, STEWARD)),
         ),
         bad("signed by the node's key", payload, "bad_signature", ALMATY),
         bad("signed by another city's steward", payload, "bad_signature", f"steward of {TASHKENT}"),
         reject(
             "signed as a routing entry",
             "bad_signature",
-            **facts,
-            json=_text(_signed(PayloadType.ROUTING, payload, STEWARD)),
+            **_file(_signed(PayloadType.ROUTING, payload, STEWARD)),
         ),
         bad("of another city", policy | {"city": TASHKENT}),
         bad("an unknown word", policy | {"priority": 1}),

@@ -1,7 +1,8 @@
-"""How cases are written down: bytes as hexadecimal, protobuf fields put together by hand where they must be wrong."""
+"""How cases are written down, and protobuf fields put together by hand where they must be wrong."""
 
 from __future__ import annotations
 
+import base64
 from typing import Any
 
 Case = dict[str, Any]
@@ -19,6 +20,11 @@ def accept(name: str, **facts: Any) -> Case:
 
 def reject(name: str, reason: str, **facts: Any) -> Case:
     return {"name": name, "verdict": "reject", "reason": reason, **facts}
+
+
+def encoded(data: bytes) -> str:
+    """Whole messages are in base64, what people may want to read in hexadecimal."""
+    return base64.b64encode(data).decode()
 
 
 def varint(value: int) -> bytes:

@@ -18,7 +18,7 @@ from cimfed.trust.envelope import Envelope, PayloadType, seal
 from cimfed.wire import answers, frames
 from cimfed.wire.envelopes import to_message
 from cimfed.wire.queries import encode_query
-from vectorgen.forms import Case, Document, accept, block, changed, document, number, reject
+from vectorgen.forms import Case, Document, accept, block, changed, document, encoded, number, reject
 from vectorgen.parties import ALMATY, NOW, PARTNER, SCO, SECOND, TASHKENT, keys, public, signer
 
 SCHEMA = pa.schema(
@@ -66,8 +66,8 @@ def batch(city: str, rows: Iterable[tuple[str, str | None]]) -> bytes:
     return pa.RecordBatch.from_pylist(values, SCHEMA).serialize().to_pybytes()
 
 
-def hexed(envelope: Envelope) -> str:
-    return to_message(envelope).SerializeToString(deterministic=True).hex()
+def message(envelope: Envelope) -> str:
+    return encoded(to_message(envelope).SerializeToString(deterministic=True))
 
 
 class Stream:
@@ -180,7 +180,7 @@ def _manifest_cases(stream: Stream) -> list[Case]:
     good = stream.manifest_value()
 
     def case(name: str, verdict: str, signer_of: str | None = None, **other: Any) -> Case:
-        return reject(name, verdict, manifest=hexed(stream.sealed(replace(good, **other), signer_of)))
+        return reject(name, verdict, manifest=message(stream.sealed(replace(good, **other), signer_of)))
 
     refused = {"outcome": Outcome.REFUSED, "reason": "timed_out", "message": "too slow"}
     unknown = seal(PayloadType.MANIFEST, answers.encode_manifest(good) + number(99, 1), signer(ALMATY))
@@ -188,13 +188,13 @@ def _manifest_cases(stream: Stream) -> list[Case]:
     as_head = seal(PayloadType.HEAD, answers.encode_head(head), signer(ALMATY))
     unspecified = answers.encode_manifest(good) + number(6, 0)
     return [
-        accept("what came", manifest=hexed(stream.sealed(good))),
+        accept("what came", manifest=message(stream.sealed(good))),
         accept(
             "broken off by the city, which vouches for what came before",
-            manifest=hexed(stream.sealed(replace(good, **refused))),
+            manifest=message(stream.sealed(replace(good, **refused))),
         ),
         case("signed by another city", "forged", TASHKENT),
-        reject("a head in its place", "forged", manifest=hexed(as_head)),
+        reject("a head in its place", "forged", manifest=message(as_head)),
         case("of another request", "chain_broken", request_hash=bytes(32)),
         case("of another federation", "chain_broken", federation="oas"),
         case("of another city", "chain_broken", city=TASHKENT),
@@ -211,9 +211,9 @@ def _manifest_cases(stream: Stream) -> list[Case]:
         reject(
             "an unspecified outcome",
             "chain_broken",
-            manifest=hexed(seal(PayloadType.MANIFEST, unspecified, signer(ALMATY))),
+            manifest=message(seal(PayloadType.MANIFEST, unspecified, signer(ALMATY))),
         ),
-        reject("an unknown field", "chain_broken", manifest=hexed(unknown)),
+        reject("an unknown field", "chain_broken", manifest=message(unknown)),
         case("a hash that is too short", "chain_broken", request_hash=stream.request_hash[:31]),
     ]
 
@@ -239,11 +239,11 @@ def _answer_document() -> Document:
         keys=keys(PARTNER, ALMATY, TASHKENT),
         directory="four cities",
         source=ALMATY,
-        query=hexed(asked),
+        query=message(asked),
         request_hash=asked.payload_hash.hex(),
         collection="building",
         rows=6,
-        frames={name: data.hex() for name, data in frames_by_name.items()},
+        frames={name: encoded(data) for name, data in frames_by_name.items()},
     )
 
 
