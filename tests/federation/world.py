@@ -273,12 +273,14 @@ class World:
             await node.close()
 
     @asynccontextmanager
-    async def gateway(self, name: str = "gw.alliance", patience: Patience = PATIENCE) -> AsyncIterator[Server]:
-        """A gateway, serving on a port of its own that the directory lists."""
+    async def gateway(
+        self, name: str = "gw.alliance", patience: Patience = PATIENCE, make: Callable[..., Gateway] = Gateway
+    ) -> AsyncIterator[Server]:
+        """A gateway, serving on a port of its own that the directory lists. ``make``: another kind of one."""
         party = self.parties[name]
         channels = ChannelPool(self.directories, party.leaves[Use.CLIENT], self.clock)
         journal = Journal.open(party.home / "journal.sqlite")
-        gateway = Gateway(
+        gateway = make(
             gateway_name(name),
             party.signer,
             self.directories,
