@@ -64,8 +64,8 @@ class Demo:
         self.alliance = alliance
         self.cities = cities
 
-    def set_up(self) -> None:
-        """Directory, gateway, cities with their data and policies, two partners."""
+    def set_up(self, shown: str) -> None:
+        """Directory, gateway, cities with their data and policies, two partners. Shows one city's import."""
         started = time.monotonic()
         with console.status("Founding the alliance ..."):
             self.alliance.found()
@@ -77,9 +77,9 @@ class Demo:
         took = time.monotonic() - started
         console.print(f"{len(self.cities)} cities, two partners, one gateway, set up in {took:.0f} s")
         say("A city's data comes in: its own words become the common vocabulary")
-        city = self.cities[1]
-        typed(("cimfed-node", "import", *map(_short, city.imports[0])))
-        console.print(imports[city.name][0].strip())
+        arguments = next(city.imports[0] for city in self.cities if city.name == shown)
+        typed(("cimfed-node", "import", *map(_short, arguments)))
+        console.print(imports[shown][0].strip())
 
     def ask(self, *argv: str, expect: tuple[int, ...] = (0,), partner: str = PARTNER) -> None:
         """Runs a partner's command in the open, and insists on its exit code."""
@@ -193,9 +193,8 @@ def show_real(demo: Demo) -> None:
 
 def keep(demo: Demo, lines: str) -> None:
     """Prints what to try and waits for Ctrl-C."""
-    for city in demo.cities:
-        if city.name not in demo.alliance.servers:
-            demo.alliance.start(city.name)
+    demo.alliance.stop(GATEWAY)  # a new one gives the city that was down a fresh chance at once
+    demo.alliance.start_all(*{*(city.name for city in demo.cities), GATEWAY}.difference(demo.alliance.servers))
     say("It runs. Paste this into another terminal:")
     console.print(demo.alliance.exports(PARTNER))
     say("Then try these, or the tours of the README:")
@@ -213,7 +212,7 @@ def show(folder: Path, arguments: argparse.Namespace) -> None:
     else:
         cities = real(arguments.data.resolve(), SCRIPTS / "mappings")
     demo = Demo(alliance, cities)
-    demo.set_up()
+    demo.set_up("kz.almaty" if arguments.data is None else "cn.shanghai")
     with running(alliance, [*(city.name for city in cities), GATEWAY]):
         (show_generated if arguments.data is None else show_real)(demo)
         if arguments.keep:

@@ -15,6 +15,7 @@ from typing import Any
 import pyarrow as pa
 import pytest
 
+from cimfed import console
 from cimfed.cli import asking
 from cimfed.cli.main import main
 from cimfed.client.federation import Federation
@@ -66,7 +67,7 @@ class Partner:
 @pytest.fixture
 def cimfed(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str], tmp_path: Path) -> Partner:
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("COLUMNS", "200")
+    monkeypatch.setattr(console.err, "width", 200)  # COLUMNS counts only while it is made
     return Partner(World(), monkeypatch, capfd)
 
 

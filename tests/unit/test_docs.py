@@ -1,0 +1,62 @@
+"""What the pages of `docs/` show as files and statements is taken by the code that reads such."""
+
+from __future__ import annotations
+
+import re
+import sqlite3
+from pathlib import Path
+
+from cimfed.model.vocabulary import VOCABULARY
+from cimfed_node.config import FILE, Home
+from cimfed_node.ingest.mapping import RESERVED, parse_mapping, shipped_names, shipped_tables
+from cimfed_node.setup import make_home
+from tests.federation.tours import blocks
+from tests.unit.node.test_home import plan
+
+DOCS = Path(__file__).resolve().parents[2] / "docs"
+
+
+def page(name: str) -> str:
+    return (DOCS / name).read_text("utf-8")
+
+
+def the_only(name: str, word: str) -> str:
+    (block,) = (block for block in blocks(page(name)) if block.word == word)
+    return block.text
+
+
+def words(text: str) -> set[str]:
+    return set(re.findall(r"(?<!`)`([^`\n]+)`(?!`)", text))
+
+
+def test_the_mapping_page_shows_a_mapping_and_names_what_is_shipped() -> None:
+    mapping = parse_mapping(the_only("mapping.md", "yaml"), "page", VOCABULARY.collections["building"])
+    height = mapping.rules["height"].sources
+    assert [(source.column, source.comma, source.minus) for source in height] == [
+        ("высота_м", True, None),
+        ("height_ft", False, None),
+        ("h_dak_max", False, "h_maaiveld"),
+    ]
+    assert "roof_type" in mapping.rules  # of the mapping that it extends
+    named = words(page("mapping.md"))
+    assert set(shipped_names()) <= named
+    assert set(shipped_tables()) <= named
+    filled = re.search(r"^(`city`.*?) are filled by the import itself", page("mapping.md"), re.MULTILINE | re.DOTALL)
+    assert filled is not None
+    assert words(filled[1]) == {name for name in RESERVED if not name.startswith("geometry")}
+
+
+def test_the_operators_page_shows_settings_and_a_query_of_the_log_that_work(tmp_path: Path) -> None:
+    made, _ = make_home(tmp_path / "home", plan(tmp_path), 1)
+    with (made.path / FILE).open("a") as file:
+        file.write(the_only("operator.md", "toml"))
+    home = Home.load(made.path)
+    assert (home.settings.engine.memory, home.limits.concurrent_per_partner) == (2**30, 4)
+    query = re.search(r"'(SELECT [^']+)'", page("operator.md"))
+    assert query is not None
+    with sqlite3.connect(f"file:{home.database}?mode=ro", uri=True) as database:
+        assert database.execute(query[1]).fetchall() == []
+    shown = re.search(r"^## The folder$(.*?)^## ", page("operator.md"), re.MULTILINE | re.DOTALL)
+    assert shown is not None
+    there = {path.name for path in home.path.iterdir()}
+    assert there <= {name.rstrip("/") for name in words(shown[1])}
