@@ -11,10 +11,10 @@ import typer
 from cimfed import console
 from cimfed.cli import asking
 from cimfed.cli.output_table import coverage_table
-from cimfed.client.coverage import plain
 from cimfed.client.profile import read_profile
 from cimfed.client.receipts import Report, verify_receipt
 from cimfed.model.instants import instant_text
+from cimfed.model.texts import plain
 from cimfed.query.cql2 import to_cql2
 from cimfed.query.query import Aggregate, Catalog, Read, Request
 from cimfed.trust.identity_files import load_public_key, read
