@@ -6,14 +6,14 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.progress import TaskProgressColumn, TimeRemainingColumn
 
 from cimfed import console
 from cimfed.errors import BadConfig
 from cimfed_node.config import Home
 from cimfed_node.ingest import ImportReport, ImportRequest, OnDuplicate, Preview, import_files, preview, write_mapping
 from cimfed_node.operate import opened, publisher
-from cimfed_node.printing import building_progress, show
+from cimfed_node.printing import bar, building_progress, show
 
 SHOWN = 8  # values or names in one cell
 
@@ -62,15 +62,8 @@ def import_(
             console.say(f"the mapping in force is in {mapping_out}")
         return
     with opened(home) as (at, control):
-        columns = (
-            TextColumn("{task.description}"),
-            BarColumn(),
-            TextColumn("{task.completed:,} objects"),
-            TimeElapsedColumn(),
-        )
-        with Progress(*columns, console=console.err, transient=True, disable=not console.err.is_terminal) as progress:
-            task = progress.add_task("reading", total=None)
-            snapshot, report = import_files(request, at.snapshots, lambda done: progress.update(task, completed=done))
+        with bar(TaskProgressColumn(), TimeRemainingColumn()) as update:
+            snapshot, report = import_files(request, at.snapshots, update)
         _show_report(report)
         with building_progress() as building:
             published = publisher(at, control).adopt(snapshot, building)

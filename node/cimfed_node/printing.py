@@ -2,26 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, ProgressColumn, TextColumn, TimeElapsedColumn
 
 from cimfed import console
 from cimfed_node.activate import Building, Report
 
 
 @contextmanager
+def bar(*columns: ProgressColumn) -> Iterator[Callable[[str, int, int], None]]:
+    """A bar that shows what is being done and how much of it is done, out of how much; on a terminal only."""
+    shown = (TextColumn("{task.description}"), BarColumn(), *columns, TimeElapsedColumn())
+    with Progress(*shown, console=console.err, transient=True, disable=not console.err.is_terminal) as progress:
+        task = progress.add_task("", total=None)
+        yield lambda what, done, total: progress.update(task, description=what, completed=done, total=total)
+
+
+@contextmanager
 def building_progress() -> Iterator[Building]:
-    """A bar over the views that are being built; on a terminal only."""
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
-    with Progress(*columns, console=console.err, transient=True, disable=not console.err.is_terminal) as progress:
-        task = progress.add_task("views", total=None)
-
-        def building(grant: str, done: int, total: int) -> None:
-            progress.update(task, description=f"view of {grant}", completed=done, total=total)
-
-        yield building
+    """A bar over the views that are being built."""
+    with bar(MofNCompleteColumn()) as update:
+        yield lambda grant, done, total: update(f"view of {grant}", done, total)
 
 
 def show(report: Report) -> None:

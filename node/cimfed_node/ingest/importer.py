@@ -8,6 +8,7 @@ again with that one.
 from __future__ import annotations
 
 import gc
+import io
 import shutil
 import tempfile
 import time
@@ -33,6 +34,7 @@ from cimfed_node.ingest.chunk import Chunk
 from cimfed_node.ingest.crs import FORMS, SourceCrs, parse_crs
 from cimfed_node.ingest.detect import reader_of
 from cimfed_node.ingest.georef import Georeference, facts, georeference
+from cimfed_node.ingest.limits import MIB
 from cimfed_node.ingest.mapping import Mapping as MappingDocument
 from cimfed_node.ingest.mapping import read_mapping, shipped
 from cimfed_node.ingest.readers.base import Context, Reader
@@ -43,7 +45,9 @@ from cimfed_node.ingest.snapshot import ORIGINAL, Snapshot, seal_snapshot, sha25
 from cimfed_node.ingest.spill import Spill, geo_metadata, write_parquet
 from cimfed_node.ingest.table import TableBuilder
 
-Progress = Callable[[int], None]
+Progress = Callable[[str, int, int], None]
+"""What is being done, how much of it is done, and how much there is: objects, rows or bytes."""
+EVERY = 1000  # objects between two reports
 SHOWN = 20  # bad objects that a refusal lists
 BAD = "bad.jsonl"
 
@@ -101,7 +105,6 @@ class Run:
         self.formats: list[str] = []
         self.dropped: dict[str, int] = {}
         self.notes: list[str] = []
-        self._read = 0
         self._box = [np.inf, np.inf, -np.inf, -np.inf]
         self._times: list[int | None] = [None, None]
 
@@ -122,25 +125,25 @@ class Run:
         self._check_operation()
 
     def _file(self, path: Path) -> None:
-        with open_bytes(path) as stream:
-            self._rows(reader_of(stream, path.name, self.context))
+        size = path.stat().st_size
+        with open_bytes(path) as raw:
+            stream: io.BufferedReader = io.BufferedReader(raw, MIB)
+            self._rows(reader_of(stream, path.name, self.context), lambda: (raw.position, size))
 
-    def _rows(self, reader: Reader) -> None:
+    def _rows(self, reader: Reader, position: Callable[[], tuple[int, int]]) -> None:
         self.formats.append(reader.format)
         source = self._crs(reader)
         self.original.write(orjson.dumps({"file": reader.file, "header": reader.header}) + b"\n")
-        for bad in reader.read():
+        for number, bad in enumerate(reader.read(), 1):
             if bad is not None:
                 self.bad.add(bad)
-            self._read += 1
-            if self.progress is not None and self._read % 1000 == 0:
-                self.progress(self._read)
+            if self.progress is not None and number % EVERY == 0:
+                done, total = position() if reader.total is None else (number, reader.total)
+                self.progress(f"reading {reader.file}", done, total)
             if reader.chunk.full:
                 self._flush(reader.chunk, source)
                 reader.chunk = reader.new_chunk()
         self._flush(reader.chunk, source)
-        if self.progress is not None:
-            self.progress(self._read)
 
     def _crs(self, reader: Reader) -> SourceCrs:
         """The CRS of a file: what was asked for, else what it says. All files must have the same."""
@@ -322,7 +325,7 @@ def import_files(
 ) -> tuple[Snapshot, ImportReport]:
     """Import files as one snapshot below ``snapshots``, whole or not at all.
 
-    ``progress`` is called with the number of objects read so far. Raises BadFile, BadMapping, BadConfig.
+    Raises BadFile, BadMapping, BadConfig.
     """
     begun = time.monotonic()
     snapshots.mkdir(parents=True, exist_ok=True, mode=0o700)
@@ -334,7 +337,7 @@ def import_files(
         duplicates.settle(run.spill, groups, request.on_duplicate, request.vocabulary, run.reference)
         schema = run.builder.schema
         geo = geo_metadata(run.extent, run.builder.counts.kinds, schema.names)
-        write_parquet(run.spill, folder / f"{request.collection}.parquet", schema, geo)
+        write_parquet(run.spill, folder / f"{request.collection}.parquet", schema, geo, progress)
         facts = run.facts()
         _put_aside(run)
         shutil.rmtree(run.scratch)

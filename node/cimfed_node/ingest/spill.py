@@ -7,7 +7,7 @@ on. Of all rows only the keys stay in memory. Whatever range of the curve is wan
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -117,7 +117,9 @@ def geo_metadata(extent: Extent | None, kinds: Mapping[str, set[str]], columns: 
     return json.dumps({"version": GEOPARQUET, "primary_column": "geometry_lod0", "columns": entries}).encode()
 
 
-def write_parquet(spill: Spill, path: Path, schema: pa.Schema, geo: bytes) -> None:
+def write_parquet(
+    spill: Spill, path: Path, schema: pa.Schema, geo: bytes, progress: Callable[[str, int, int], None] | None = None
+) -> None:
     """All rows as one GeoParquet file: zstd, Hilbert order, statistics on all but geometry and text maps."""
     coded: Any = [f.name for f in schema if f.type == pa.string() and f.name not in ("id", "ext")]
     counted = [f.name for f in schema if f.type != pa.binary() and not pa.types.is_nested(f.type)]
@@ -131,5 +133,9 @@ def write_parquet(spill: Spill, path: Path, schema: pa.Schema, geo: bytes) -> No
         write_statistics=counted + boxes,
         write_batch_size=1024,
     ) as writer:
+        written = 0
         for table in _groups(spill.merged()):
             writer.write_table(table.cast(schema), row_group_size=table.num_rows)
+            written += table.num_rows
+            if progress is not None:
+                progress("writing", written, spill.rows)

@@ -76,7 +76,8 @@ class Reader(Protocol):
     """A file that was opened. ``crs``: what it says itself, None where neither it nor its format says anything.
 
     ``header``: what the file says of all its objects, for the snapshot's original. ``chunk``: where ``read`` puts rows;
-    the caller exchanges it (``new_chunk``) whenever it is full.
+    the caller exchanges it (``new_chunk``) whenever it is full. ``total``: its objects, None where they are not known
+    before they are read.
     """
 
     file: str
@@ -84,6 +85,7 @@ class Reader(Protocol):
     crs: SourceCrs | None
     header: Mapping[str, Any]
     chunk: Chunk
+    total: int | None
 
     def new_chunk(self) -> Chunk: ...
 

@@ -95,6 +95,7 @@ class CityReader:
             raise BadFile("'CityObjects' is not an object or 'vertices' is not a list", place=file)
         if lines is not None and self._objects:
             raise BadFile("the first line of CityJSONSeq must not hold objects of its own", place=file)
+        self.total = len(self._objects) if lines is None else None
         self.header: Mapping[str, Any] = {
             key: document[key] for key in document if key not in ("CityObjects", "vertices")
         }

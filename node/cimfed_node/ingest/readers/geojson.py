@@ -54,6 +54,7 @@ class GeoJSONReader:
         self._features = document.get("features") if lines is None else []
         if type(self._features) is not list:
             raise BadFile("'features' is not a list", place=file)
+        self.total = len(self._features) if lines is None else None
         self.chunk = self.new_chunk()
 
     def new_chunk(self) -> Chunk:

@@ -15,11 +15,19 @@ from cimfed_node.ingest.limits import LIMITS
 _GZIP = b"\x1f\x8b"
 
 
-class _Bounded(io.RawIOBase):
-    """A stream that gives at most so many bytes, and says why where it cannot go on."""
+class Bounded(io.RawIOBase):
+    """A stream that gives at most so many bytes of a file, gzip undone, and says why where it cannot go on."""
 
-    def __init__(self, source: BinaryIO, limit: int, name: str) -> None:
-        self._source, self._left, self._limit, self._name = source, limit, limit, name
+    def __init__(self, file: BinaryIO, limit: int, name: str) -> None:
+        self._file, self._left, self._limit, self._name = file, limit, limit, name
+        packed = file.read(2) == _GZIP
+        file.seek(0)
+        self._source: Any = gzip.GzipFile(fileobj=file) if packed else file
+
+    @property
+    def position(self) -> int:
+        """Bytes of the file that were read, as it lies on the disk."""
+        return self._file.tell()
 
     def readable(self) -> bool:
         return True
@@ -37,18 +45,16 @@ class _Bounded(io.RawIOBase):
 
     def close(self) -> None:
         self._source.close()
+        self._file.close()
         super().close()
 
 
-def open_bytes(path: Path, limit: int = LIMITS.stream) -> io.BufferedReader:
+def open_bytes(path: Path, limit: int = LIMITS.stream) -> Bounded:
     """A file's bytes, decompressed where they are gzip."""
     try:
-        with path.open("rb") as file:
-            packed = file.read(2) == _GZIP
-        raw: Any = gzip.open(path) if packed else path.open("rb")  # noqa: SIM115 (the reader closes it)
+        return Bounded(path.open("rb"), limit, path.name)
     except OSError as error:
         raise BadFile(f"cannot be read: {error.strerror}", place=path.name) from None
-    return io.BufferedReader(_Bounded(raw, limit, path.name), 1024 * 1024)
 
 
 def first_line(stream: io.BufferedReader, name: str) -> bytes:

@@ -51,6 +51,7 @@ class TableReader:
             if column not in self._columns:
                 raise BadFile(f"there is no column {column!r}", place=file)
         self._place = 0
+        self.total: int | None = None
         self.chunk = self.new_chunk()
 
     def _find(self, candidates: tuple[str, ...], axis: str) -> str:
