@@ -84,6 +84,12 @@ class Signer(Protocol):
         ...
 
 
+def works(signer: Signer) -> bool:
+    """Whether it signs for its own public key: a server that cannot must not say that it serves."""
+    message = b"cimfed self-test"
+    return signer.public.verifies(signer.sign(message), message)
+
+
 class KeySigner:
     """A ``Signer`` over a private key held in memory."""
 

@@ -17,11 +17,12 @@ from cimfed.rpc.channel import ChannelPool
 from cimfed.rpc.mirror import mirror
 from cimfed.rpc.run import run
 from cimfed.rpc.server import Server
+from cimfed.rpc.settings import bind_of, toml
 from cimfed.trust.directory_file import FileDirectory
 from cimfed.trust.files import create_file
 from cimfed.trust.identity_files import load_issuing_key, load_public_key, load_signer, make_identity
 from cimfed.trust.tls import LeafSource, Use
-from cimfed_gateway.config import FILE, Home, toml
+from cimfed_gateway.config import FILE, Home
 from cimfed_gateway.fanout import Patience
 from cimfed_gateway.registry import Registry
 from cimfed_gateway.service import Gateway
@@ -39,7 +40,7 @@ def init(
     address: Annotated[str, typer.Option(help="host:port that partners dial.")],
     registrar_key: Annotated[Path, typer.Option(help="The registrar's public key, a .pub file: pinned from now on.")],
     directory: Annotated[Path, typer.Option(help="The signed directory file, as it will be kept up to date.")],
-    listen: Annotated[str, typer.Option(help="host:port to bind; the address where not given.")] = "",
+    listen: Annotated[str, typer.Option(help="host:port to bind; the address's port where not given.")] = "",
 ) -> None:
     """Makes the gateway's keys, settings and card."""
     gateway_name(name)
@@ -49,13 +50,15 @@ def init(
     settings = {
         "name": name,
         "federation": federation_name,
-        "listen": listen or address,
+        "listen": listen or bind_of(address),
         "registrar_key": registrar.text,
         "directory": str(directory.resolve()),
     }
-    create_file(home / FILE, toml(settings).encode())
-    console.out.print(f"{name} has its keys in {home / 'keys'}, fingerprint {card.fingerprint}")
-    console.out.print(f"Give {home / 'card.json'} to the administrator (cimfed member add), then: cimfed-gateway serve")
+    create_file(home / FILE, toml(settings))
+    console.say(f"{name} has its keys in {home / 'keys'}, fingerprint {card.fingerprint}")
+    console.say("Next:")
+    console.say(f"  give {home / 'card.json'} to the administrator (cimfed member add)")
+    console.say(f"  cimfed-gateway serve --home {home}")
 
 
 @app.command()
@@ -93,7 +96,7 @@ async def _serve(home: Home, ready_file: Path | None) -> None:
         mirror(directories),
     )
     try:
-        await run(server, home.settings.listen.rpartition(":")[0], ready_file=ready_file)
+        await run(server, home.settings.listen.rpartition(":")[0], gateway.self_test, ready_file)
     finally:
         await gateway.close()
         await channels.close()

@@ -32,7 +32,7 @@ from cimfed.rpc.identity import current_peer
 from cimfed.trust.asker import verify_query
 from cimfed.trust.directory import Directory, DirectorySource
 from cimfed.trust.envelope import Envelope, PayloadType, seal
-from cimfed.trust.keys import Signer
+from cimfed.trust.keys import Signer, works
 from cimfed.wire import answers, envelopes, frames
 from cimfed.wire.queries import decode_query
 from cimfed_gateway.fanout import Emit, Patience, ask
@@ -78,6 +78,12 @@ class Gateway:
             await self.answer(method, request, context)
 
         return handle
+
+    async def self_test(self) -> None:
+        """CimfedError unless the signing key and the log do what they must."""
+        if not works(self.signer):
+            raise CimfedError("the gateway's key does not sign")
+        await asyncio.to_thread(self.journal.self_test)
 
     async def answer(self, method: str, request: bytes, context: Any) -> None:
         now = self.now()

@@ -57,6 +57,15 @@ class Journal:
 
         return cls(engine)
 
+    def self_test(self) -> None:
+        """LogUnavailable unless a line could be written."""
+        try:
+            with self._engine.connect() as connection:
+                connection.exec_driver_sql("BEGIN IMMEDIATE")
+                connection.rollback()
+        except SQLAlchemyError as error:
+            raise LogUnavailable("the log cannot be written") from error
+
     def begin(self, decision: Decision) -> int:
         """Writes the line of a query that is about to go out; its sequence number. LogUnavailable: it must not."""
         try:

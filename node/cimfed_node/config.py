@@ -1,24 +1,21 @@
 """A node's settings: ``node.toml`` in its home, and where everything lies there.
 
-``CIMFED_NODE_...`` variables of the environment come before the file. Wrong or unknown words are refused with their
-place. Limits may be set lower than the contract's, never higher.
+``CIMFED_NODE_...`` variables of the environment come before the file. Limits may be set lower than the contract's,
+never higher.
 """
 
 from __future__ import annotations
 
-import json
 import os
-import tomllib
 from dataclasses import fields, replace
 from pathlib import Path
-from typing import Any
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
-from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
+from pydantic import BaseModel, ConfigDict, Field, field_validator
+from pydantic_settings import SettingsConfigDict
 
-from cimfed.errors import BadConfig, CimfedError, NotFound
 from cimfed.model.limits import LIMITS, MIB, Limits
-from cimfed.model.names import CityName, Federation, city_name, federation
+from cimfed.model.names import CityName, Federation, city_name
+from cimfed.rpc.settings import ServerSettings, checked, read_settings
 from cimfed.trust.directory_format import address
 from cimfed.trust.keys import PublicKey
 from cimfed_node.tables.publication import Place
@@ -36,7 +33,7 @@ class Engine(BaseModel):
     workers: int = Field(default=8, ge=1, le=64)  # statements read at the same time; others wait their turn
 
 
-class Settings(BaseSettings):
+class Settings(ServerSettings):
     """``listen`` is ``host:port`` to bind, ``address`` what others dial; paths are relative to the home.
 
     ``service_user`` is the Unix user that ``serve`` becomes when root starts it: name or number, empty for none.
@@ -46,49 +43,21 @@ class Settings(BaseSettings):
     model_config = SettingsConfigDict(extra="forbid", frozen=True, env_prefix="CIMFED_NODE_")
 
     city: str
-    federation: str
     address: str
-    listen: str
-    registrar_key: str
     steward_keys: tuple[str, ...] = Field(min_length=1)
-    directory: str = "directory.json"
     service_user: str = ""
     engine: Engine = Engine()
     limits: dict[str, float] = Field(default_factory=dict)
 
-    @classmethod
-    def settings_customise_sources(
-        cls,
-        settings_cls: type[BaseSettings],
-        init_settings: PydanticBaseSettingsSource,
-        env_settings: PydanticBaseSettingsSource,
-        dotenv_settings: PydanticBaseSettingsSource,
-        file_secret_settings: PydanticBaseSettingsSource,
-    ) -> tuple[PydanticBaseSettingsSource, ...]:
-        return env_settings, init_settings
-
     @field_validator("city")
     @classmethod
     def _city(cls, value: str) -> str:
-        return _checked(city_name, value)
-
-    @field_validator("federation")
-    @classmethod
-    def _federation(cls, value: str) -> str:
-        return _checked(federation, value)
+        return checked(city_name, value)
 
     @field_validator("address")
     @classmethod
     def _address(cls, value: str) -> str:
-        return _checked(address, value)
-
-    @field_validator("listen")
-    @classmethod
-    def _listen(cls, value: str) -> str:
-        host, _, port = value.rpartition(":")
-        if not host or not port.isdigit() or int(port) > 65535:
-            raise ValueError("give host:port; port 0 takes a free one")
-        return value
+        return checked(address, value)
 
     @field_validator("limits")
     @classmethod
@@ -100,13 +69,6 @@ class Settings(BaseSettings):
             if not 0 < number <= highest[name]:
                 raise ValueError(f"{name} is more than 0 and at most {highest[name]}")
         return value
-
-
-def _checked(check: Any, value: str) -> str:
-    try:
-        return str(check(value))
-    except CimfedError as error:
-        raise ValueError(error.message) from None
 
 
 class Home:
@@ -129,19 +91,7 @@ class Home:
 
     @classmethod
     def load(cls, path: Path) -> Home:
-        file = path / FILE
-        try:
-            document = tomllib.loads(file.read_text("utf-8"))
-        except FileNotFoundError:
-            raise NotFound("there is no node here", place=str(file), remedy="Run cimfed-node init first") from None
-        except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-            raise BadConfig(f"cannot be read: {error}", place=str(file)) from None
-        try:
-            return cls(path.resolve(), Settings(**document))
-        except ValidationError as error:
-            first = error.errors(include_input=False, include_url=False)[0]
-            where = ".".join(str(part) for part in first["loc"])
-            raise BadConfig(str(first["msg"]), place=f"{file}: {where}") from None
+        return cls(path.resolve(), read_settings(path / FILE, Settings, "cimfed-node"))
 
     @property
     def place(self) -> Place:
@@ -195,8 +145,3 @@ class Home:
 
     def policy_file(self, version: int) -> Path:
         return self.policies / f"{version}.policy.json"
-
-
-def toml(values: dict[str, str | list[str]]) -> str:
-    """A flat TOML document of texts and lists of texts, which JSON writes as TOML does."""
-    return "".join(f"{name} = {json.dumps(value, ensure_ascii=False)}\n" for name, value in values.items())

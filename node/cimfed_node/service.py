@@ -26,7 +26,7 @@ from cimfed.model.names import CityName, Federation
 from cimfed.query.query import Aggregate, Catalog, Read, Request
 from cimfed.rpc.authorisation import AGGREGATE, CATALOG, READ
 from cimfed.rpc.identity import current_peer
-from cimfed.trust.keys import Signer
+from cimfed.trust.keys import Signer, works
 from cimfed_node.admit import Admission, Admitter, Refusal
 from cimfed_node.catalog import catalogue_rows
 from cimfed_node.facts import facts, refused
@@ -78,8 +78,7 @@ class NodeService:
 
     async def self_test(self) -> None:
         """CimfedError unless the engine and the signing key do what they must."""
-        message = b"cimfed-node self-test"
-        if not self._signer.public.verifies(self._signer.sign(message), message):
+        if not works(self._signer):
             raise CimfedError("the node's key does not sign")
         await self._in(self._working, self._store.self_test)
 

@@ -13,15 +13,14 @@ from pathlib import Path
 
 from cimfed.errors import Conflict
 from cimfed.model.names import CityName, Federation
+from cimfed.rpc.settings import bind_of, toml
 from cimfed.trust.card import Card
 from cimfed.trust.files import create_file
 from cimfed.trust.identity_files import make_identity
 from cimfed.trust.keys import PublicKey
-from cimfed_node.config import FILE, Home, Settings, toml
+from cimfed_node.config import FILE, Home, Settings
 from cimfed_node.serve import find_user
 from cimfed_node.tables import Control
-
-LOOPBACK = ("localhost", "127.0.0.1", "[::1]")
 
 
 @dataclass(frozen=True)
@@ -42,12 +41,11 @@ def make_home(path: Path, plan: Plan, now: int) -> tuple[Home, Card]:
     """Conflict where there is a node already. ``now`` in microseconds."""
     if (path / FILE).exists():
         raise Conflict("there is a node here already", place=str(path / FILE))
-    host, _, port = plan.address.rpartition(":")
     values: dict[str, str | list[str]] = {
         "city": plan.city,
         "federation": plan.federation,
         "address": plan.address,
-        "listen": plan.listen or (plan.address if host in LOOPBACK else f"0.0.0.0:{port}"),
+        "listen": plan.listen or bind_of(plan.address),
         "registrar_key": plan.registrar_key.text,
         "steward_keys": [key.text for key in plan.steward_keys],
         "directory": str(plan.directory.resolve()),
@@ -67,5 +65,5 @@ def make_home(path: Path, plan: Plan, now: int) -> tuple[Home, Card]:
     card = make_identity(home.path, plan.city, plan.federation, now, plan.address, plan.steward_keys)
     create_file(home.secret, secrets.token_bytes(32), 0o600)
     Control.create(home.database).close()
-    create_file(home.path / FILE, toml(values).encode(), 0o644)
+    create_file(home.path / FILE, toml(values), 0o644)
     return home, card
