@@ -14,9 +14,9 @@ import pytest
 
 from tests.federation.commands import PATIENCE, eventually
 from tests.federation.tours import Block, assert_shown, blocks
+from tests.lacking import real
 
 ROOT = Path(__file__).resolve().parents[2]
-DATA = ROOT.parent / "shared" / "data"
 
 
 @pytest.fixture
@@ -111,10 +111,9 @@ def test_ctrl_c_in_the_middle_leaves_nothing(folder: Path) -> None:
     assert "Interrupted" in printed
 
 
-@pytest.mark.skipif(not DATA.is_dir(), reason="the real files are not here")
 def test_the_demo_federates_real_files(folder: Path) -> None:
     """The counts were taken from the files by other means; see their sources beside them."""
-    demo = start(folder, "--data", str(DATA))
+    demo = start(folder, "--data", str(real()))
     printed = read_until(demo, "The demo succeeded.")
     demo.communicate(timeout=PATIENCE)
     assert demo.returncode == 0

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from functools import cache
-from pathlib import Path
 
-import pytest
 from pyproj import Transformer
 
-DATA = Path(__file__).resolve().parents[3] / "shared" / "data"
+from tests.lacking import DATA, real  # noqa: F401
+
 Position = tuple[float, float]  # longitude, latitude in degrees
 
 _GEOCENTRIC = (
@@ -35,14 +34,6 @@ PIPELINES = {
     "EPSG:4549": "+proj=pipeline +step +inv +proj=tmerc +lat_0=0 +lon_0=120 +k=1 +x_0=500000 +y_0=0 +ellps=GRS80 "
     + _DEGREES,
 }
-
-
-def real(name: str) -> Path:
-    """A file of the real data; the test that asks is skipped where there is none."""
-    path = DATA / name
-    if not path.exists():
-        pytest.skip(f"the real data is not here: no {path}")
-    return path
 
 
 @cache

@@ -19,6 +19,7 @@ from cimfed.trust.keys import KeySigner
 from cimfed_node.config import FILE, Home
 from cimfed_node.serve import Keys, drop_to
 from cimfed_node.setup import Plan, make_home
+from tests.lacking import root
 
 KEY = KeySigner.generate().public
 STEWARD = KeySigner.generate().public
@@ -165,8 +166,8 @@ print(*refused, (home.views / "a").read_text())
 """
 
 
-@pytest.mark.skipif(not ROOT, reason="only root can drop to another user")
 def test_the_service_writes_its_log_and_opens_neither_snapshots_nor_keys() -> None:
+    root()
     # pytest's own folders let nobody in
     folder = Path(tempfile.mkdtemp(dir="/tmp"))
     try:

@@ -6,6 +6,7 @@ import csv
 import io
 import json
 import os
+import subprocess
 import sys
 from decimal import Decimal
 from pathlib import Path
@@ -24,6 +25,7 @@ from cimfed.cli.output_text import json_text, names_json, quoted
 from cimfed.client.answer import Answer
 from cimfed.errors import BadAnswer, BadConfig, Truncated
 from cimfed.model.answer import Outcome
+from tests.lacking import program
 from tests.unit.cimfed.client.test_answer import went_down
 from tests.unit.cimfed.client.world import ALMATY, EXTENTS, QINGDAO, TASHKENT, World, connect
 
@@ -85,6 +87,17 @@ def test_geopackage_is_read_by_gdal(tmp_path: Path, size: str) -> None:
     assert frame.loc["kz.almaty/7", "height"] == 7.25
     assert json.loads(frame.loc["cn.qingdao/3", "name"]) == {"en": "House 3", "zh": "楼3"}
     assert frame.geometry["uz.tashkent/4"].equals(footprint(TASHKENT, 4))
+
+
+def test_geopackage_opens_in_debians_gdal(tmp_path: Path, size: str) -> None:
+    save(tmp_path / "b.gpkg")
+    shown = subprocess.run(
+        [program("ogrinfo"), "-so", str(tmp_path / "b.gpkg"), "building"], capture_output=True, text=True, check=True
+    )
+    assert f"Feature Count: {ROWS}" in shown.stdout
+    assert 'ID["EPSG",4326]' in shown.stdout
+    assert "height: Real" in shown.stdout
+    assert "arning" not in shown.stderr + shown.stdout
 
 
 def test_geoparquet_is_read_by_geopandas_with_exact_columns(tmp_path: Path, size: str) -> None:

@@ -14,8 +14,9 @@ import shapely
 from cimfed.errors import BadFile
 from cimfed.model.names import CityName
 from cimfed_node.ingest import ImportReport, ImportRequest, OnDuplicate, import_files
+from tests.lacking import real
 from tests.oracle import buildings, units
-from tests.oracle.places import Position, real
+from tests.oracle.places import Position
 
 NEAR = 1e-7  # degrees: about a centimetre
 MAPPINGS = Path(__file__).resolve().parents[4] / "scripts" / "mappings"

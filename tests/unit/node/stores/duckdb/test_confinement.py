@@ -17,6 +17,7 @@ from cimfed.errors import BadConfig, CimfedError
 from cimfed.model.limits import MIB
 from cimfed_node.stores.duckdb import engine
 from cimfed_node.stores.duckdb.engine import Engine
+from tests.lacking import root
 
 SECRET = "the-secret-of-the-city"
 
@@ -205,9 +206,9 @@ def test_the_building_engine_reaches_its_folders_alone(tmp_path: Path) -> None:
     found.close()
 
 
-@pytest.mark.skipif(not hasattr(os, "getuid") or os.getuid() != 0, reason="only root can become another user")
 def test_the_services_own_user_cannot_open_a_snapshot_and_cannot_write_views() -> None:
     """The kernel's word, with the modes that a home has: snapshots 0700, views 0750 of the service's group."""
+    root()
     home = Path(tempfile.mkdtemp(dir="/tmp"))
     service = 65534
     try:
