@@ -7,8 +7,6 @@ from functools import cache
 
 from pyproj import Transformer
 
-from tests.lacking import DATA, real  # noqa: F401
-
 Position = tuple[float, float]  # longitude, latitude in degrees
 
 _GEOCENTRIC = (
