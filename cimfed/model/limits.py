@@ -1,4 +1,4 @@
-"""Every limit of the contract, with its reason code (``docs/wire.md`` repeats the table)."""
+"""Every limit of the contract, with its reason codes (``docs/wire.md`` repeats the table)."""
 
 from __future__ import annotations
 
@@ -12,23 +12,23 @@ MIB = 1024 * KIB
 class Limits:
     """Sizes in bytes, times in seconds. Operators may set lower values, never higher ones on the wire."""
 
-    envelope: int = 256 * KIB  # too_large
-    frame: int = 4 * MIB  # too_large
-    policy: int = 16 * MIB  # too_large
-    directory: int = 64 * MIB  # too_large
+    envelope: int = 256 * KIB  # too_large: a query's payload
+    frame: int = 4 * MIB  # too_large where it is made, chain_broken where it is read
+    policy: int = 16 * MIB  # bad_policy: its payload; too_large: a file of twice that
+    directory: int = 64 * MIB  # too_large: its file
     filter_depth: int = 64  # too_deep
     filter_nodes: int = 4096  # too_large
-    filter_text: int = 32 * KIB  # too_large
-    list_items: int = 1000  # too_large: names, properties, grants, keys of one query
+    filter_text: int = 32 * KIB  # too_large: one text of a filter
+    list_items: int = 1000  # too_large: one list of a query
     query_life: float = 600.0  # expired_query
-    clock_tolerance: float = 30.0  # expired_query
-    groups: int = 1_000_000  # too_large
+    clock_tolerance: float = 30.0  # expired_query, clock_behind at a node, coverage_mismatch at a reader
+    groups: int = 1_000_000  # too_large where they are made or added up, chain_broken where a city sends more
     concurrent_per_partner: int = 16  # overloaded
     concurrent_per_node: int = 64  # overloaded
     statement_time: float = 600.0  # timed_out
     answer_time: float = 3600.0  # timed_out: from its first frame to its last, however slowly it is read
-    gateways_passed: int = 4  # not_via
-    error_detail: int = KIB  # cut
+    gateways_passed: int = 4  # too_large; not_via where a node's own limit is lower
+    error_detail: int = KIB  # a message is cut; bad_query: a narrowing's payload
     head_bytes: int = 16 * MIB  # a head is signed at least so often
     head_seconds: float = 0.25
     recheck_seconds: float = 2.0  # how often a running stream's right to run is checked
