@@ -126,5 +126,5 @@ def canonical(shape: Shape) -> bytes:
 
 
 def shape_hash(shape: Shape) -> bytes:
-    """What manifests call the shape, and one of the inputs that name its view."""
+    """One of the inputs that name a view. It stays at the node (``payload.shown_shape`` is what leaves it)."""
     return digest(SHAPE_DOMAIN, [canonical(shape)])

@@ -23,11 +23,13 @@ from cimfed.policy.area import read_area, to_geojson
 from cimfed.policy.cursor import Cursor, json_place
 from cimfed.policy.document import Form, read
 from cimfed.policy.grant import FORMAT, Grant, Policy
+from cimfed.policy.meet import canonical
 from cimfed.policy.rows import read_tree, tree
-from cimfed.policy.shape import mask_value
+from cimfed.policy.shape import Shape, mask_value
 from cimfed.trust.hashing import digest, sha256
 
 SALTED_DOMAIN = "cimfed policy salted v1"
+SHOWN_DOMAIN = "cimfed shape shown v1"
 MAX_VALUES = 1_000_000  # commas and brackets: what a payload may cost before it is understood
 
 
@@ -76,6 +78,11 @@ def policy_hash(payload: bytes) -> bytes:
 def salted_hash(policy: Policy, payload: bytes) -> bytes:
     """What the routing entry calls the policy: nobody without the salt can try a guess of the text against it."""
     return digest(SALTED_DOMAIN, [policy.salt, payload])
+
+
+def shown_shape(policy: Policy, shape: Shape) -> bytes:
+    """What manifests call a shape. Partners know all of it but rows, areas and ``via``, and could guess these."""
+    return digest(SHOWN_DOMAIN, [policy.salt, canonical(shape)])
 
 
 def routing_of(policy: Policy, payload: bytes) -> RoutingEntry:

@@ -24,7 +24,7 @@ from dataclasses import dataclass
 from cimfed.errors import BadConfig, BadPolicy, Conflict, NotFound
 from cimfed.model.instants import instant_text
 from cimfed.policy.decide import shapes
-from cimfed.policy.meet import shape_hash
+from cimfed.policy.payload import shown_shape
 from cimfed.trust.files import replace_file
 from cimfed_node.config import Home
 from cimfed_node.ingest.snapshot import Snapshot, read_snapshot
@@ -152,14 +152,15 @@ class Publisher:
         try:
             for done, (grant, shape) in enumerate(wanted):
                 building(grant, done, len(wanted))
+                shown = shown_shape(signed.policy, shape)
                 snapshot = snapshots.get(shape.collection)
                 if snapshot is None:
-                    grants.append(ActiveGrant(grant, shape.collection, shape_hash(shape), ""))
+                    grants.append(ActiveGrant(grant, shape.collection, shown, ""))
                     continue
                 builder = builder or self._builder()
                 view = builder.build(snapshot, shape)
                 built[view.id] = view
-                grants.append(ActiveGrant(grant, shape.collection, shape_hash(shape), view.id))
+                grants.append(ActiveGrant(grant, shape.collection, shown, view.id))
         finally:
             if builder is not None:
                 builder.close()

@@ -7,8 +7,10 @@ Rules:
 2. The bytes are flushed before the name is given; an id that is there already is used as it stands.
 3. An order of rows that is drawn by key is the view's own: by a common one, rows of two grants that share no column
    could be laid side by side, and rows of one be followed from snapshot to snapshot.
-4. Row groups have at most 61,440 rows and about 8 MiB; lz4, which reads twice as fast as zstd and as fast as no
-   compression (measured), at four fifths of the size of that.
+4. Order and row groups, which callers see as the cuts between batches, come from the view's own rows (``layout``),
+   never from what the snapshot holds beside them.
+5. Names that leave the node are keyed by the city's secret: a hash of hidden things could be found by guessing them.
+6. lz4, which reads twice as fast as zstd and as fast as no compression (measured), at four fifths of the size of that.
 """
 
 from __future__ import annotations
@@ -37,13 +39,10 @@ from cimfed_node.sql.statement import Statement
 from cimfed_node.stores.base import View
 from cimfed_node.stores.duckdb import engine
 from cimfed_node.stores.width import OFFSET, fixed_width
-from cimfed_node.views import files
+from cimfed_node.views import files, layout
 from cimfed_node.views.geoparquet import geo_metadata
 
 ORDER_DOMAIN = "cimfed view order v1"
-_VECTOR = 2048
-MAX_ROW_GROUP = 61_440
-ROW_GROUP_BYTES = 8 * MIB
 
 
 class Builder:
@@ -65,6 +64,7 @@ class Builder:
         views.mkdir(mode=files.FOLDER_MODE, parents=True, exist_ok=True)
         scratch.mkdir(mode=0o700, parents=True, exist_ok=True)
         self._views = views.resolve()
+        self._scratch = scratch
         self._key = key
         self._engine = engine.building([snapshots, views], scratch, memory=memory, threads=threads)
         self._self_test()
@@ -77,7 +77,7 @@ class Builder:
         if shape.collection != snapshot.collection:
             raise CimfedError("the shape is of another collection than the snapshot")
         hashed = shape_hash(shape)
-        id = files.view_id(snapshot.id, hashed)
+        id = files.view_id(self._key, snapshot.id, hashed)
         path = files.rows_path(self._views, id)
         standing = files.standing(path)
         if standing is not None:
@@ -91,19 +91,21 @@ class Builder:
         order = digest(ORDER_DOMAIN, [self._key, id])
         statement = shapes.view(shape, names, str(snapshot.path.resolve()), order, DUCKDB)
         temporary = f".{id}-{secrets.token_hex(8)}"
-        rows_file, facts_file = self._views / f"{temporary}.parquet", self._views / f"{temporary}.json"
+        draft_file, rows_file, facts_file = (self._views / f"{temporary}.{end}" for end in ("draft", "parquet", "json"))
         try:
-            rows = self._write(statement, schema.names, _group_rows(footer, schema.names), rows_file)
+            rows = self._write(statement, schema.names, layout.group_rows(schema), draft_file)
+            widths = self._widths(schema, rows, draft_file)
+            layout.arrange(draft_file, rows_file, schema, widths, order, self._scratch)
             facts = {
                 "id": id,
                 "city": snapshot.city,
                 "collection": snapshot.collection,
-                "snapshot": snapshot.id,
+                "snapshot": files.shown_snapshot(self._key, snapshot.id),
                 "shape_hash": hashed.hex(),
                 "compiler": files.COMPILER,
                 "columns": {name: str(mask) for name, mask in shapes.columns_of(shape, names).items()},
                 "rows": rows,
-                "widths": self._widths(schema, rows, rows_file),
+                "widths": widths,
                 "size": rows_file.stat().st_size,
                 "sha256": files.sha256_of(rows_file),
             }
@@ -112,8 +114,8 @@ class Builder:
             files.settle(rows_file, path)
             files.flush(self._views)
         finally:
-            rows_file.unlink(missing_ok=True)
-            facts_file.unlink(missing_ok=True)
+            for left in (draft_file, rows_file, facts_file):
+                left.unlink(missing_ok=True)
         return files.open_view(path)
 
     def close(self) -> None:
@@ -168,17 +170,6 @@ class Builder:
 def _schema(shape: Shape, snapshot: frozenset[str]) -> pa.Schema:
     properties = VOCABULARY.collections[shape.collection].properties
     return pa.schema([field(properties[name], str(mask)) for name, mask in shapes.columns_of(shape, snapshot).items()])
-
-
-def _group_rows(snapshot: pq.FileMetaData, columns: Sequence[str]) -> int:
-    """Whole vectors. The engine closes a row group after the vector that fills it, so one is taken off."""
-    size = 0
-    for group in (snapshot.row_group(index) for index in range(snapshot.num_row_groups)):
-        for chunk in (group.column(index) for index in range(group.num_columns)):
-            if chunk.path_in_schema.split(".", 1)[0] in columns:
-                size += chunk.total_uncompressed_size
-    rows = min(MAX_ROW_GROUP, ROW_GROUP_BYTES * max(snapshot.num_rows, 1) // max(size, 1))
-    return max(rows // _VECTOR - 1, 1) * _VECTOR
 
 
 def _bytes(at: Any) -> str:

@@ -25,16 +25,21 @@ from cimfed.trust.hashing import digest
 from cimfed_node.stores.base import View
 
 FORMAT = "cimfed/view/v1"
-COMPILER = "2"
+COMPILER = "3"
 """Changes whenever the same snapshot and shape would give other rows, so that no old file answers for new code."""
 
 FILE_MODE = 0o640
 FOLDER_MODE = 0o750
 
 
-def view_id(snapshot: str, shape_hash: bytes) -> str:
-    """The hash of what a view is made from (not of its bytes, which differ with the number of threads)."""
-    return digest("cimfed view v1", [snapshot, shape_hash, VOCABULARY.version, COMPILER]).hex()
+def view_id(secret: bytes, snapshot: str, shape_hash: bytes) -> str:
+    """The keyed hash of what a view is made from (not of its bytes, which differ with the number of threads)."""
+    return digest("cimfed view v2", [secret, snapshot, shape_hash, VOCABULARY.version, COMPILER]).hex()
+
+
+def shown_snapshot(secret: bytes, snapshot: str) -> str:
+    """What answers call a snapshot. Its id is a hash over hidden columns too: who knows the rest could guess them."""
+    return digest("cimfed snapshot shown v1", [secret, snapshot]).hex()
 
 
 def rows_path(views: Path, id: str) -> Path:

@@ -1,4 +1,4 @@
-"""Where no geometry is given, the order of rows is the view's own: nothing can be joined by it."""
+"""The order of rows and the cuts between batches are the view's own: nothing can be joined or told by them."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from pathlib import Path
 import pyarrow.parquet as pq
 import pytest
 
+from cimfed.model.limits import MIB
 from tests.federation.world import City, World, buildings
 
 CITY = "kz.almaty"
@@ -20,10 +21,15 @@ GRANTS = """
 
 @pytest.fixture
 def city(tmp_path: Path) -> City:
-    made = World(tmp_path).add_city(CITY)
+    made = add_city(tmp_path)
     adopt(made)
     made.activate(GRANTS)
     return made
+
+
+def add_city(folder: Path) -> City:
+    folder.mkdir(exist_ok=True)
+    return World(folder).add_city(CITY)
 
 
 def adopt(city: City, more: int = 0) -> None:
@@ -62,3 +68,79 @@ def test_the_same_view_has_the_same_order_again(city: City) -> None:
         path.unlink()
     city.activate(GRANTS)
     assert numbers(city, "id") == before
+
+
+PLACED = """
+  - {id: names, subject: {org: [inst.a]}, purpose: [research], collection: building, columns: {id: exact},
+     geometry: {max_lod: 0}}
+  - {id: energy, subject: {org: [inst.b]}, purpose: [research], collection: building, columns: {energy_kwh: exact},
+     geometry: {max_lod: 0}}
+"""
+
+
+@pytest.mark.parametrize("at", [None, (76.9, 43.2)], ids=["without a place", "all at one place"])
+def test_rows_of_two_grants_that_show_no_place_of_their_own_cannot_be_laid_side_by_side(
+    tmp_path: Path, at: tuple[float, float] | None
+) -> None:
+    city = add_city(tmp_path)
+    rows = [{"id": f"b{n}", "energy_kwh": Decimal(n), "at": at} for n in range(ROWS)]
+    elsewhere = {"id": f"b{ROWS}", "energy_kwh": Decimal(ROWS), "at": (76.8, 43.2)}
+    city.adopt(buildings(CITY, [*rows, elsewhere]))
+    city.activate(PLACED)
+    names, energy = numbers(city, "id"), numbers(city, "energy_kwh")
+    assert names[0] == energy[0] == ROWS  # it has a place of its own, and comes first
+    assert sorted(names) == sorted(energy) == list(range(ROWS + 1))
+    assert in_step(names, energy) < 20
+    assert in_step(names, sorted(names)) < 20  # nor does the order of the source show
+
+
+def test_a_hidden_neighbour_does_not_move_a_row(tmp_path: Path) -> None:
+    """A row that shares its place only with rows that the view does not have stands where it would without them."""
+    grant = """
+  - {id: low, subject: {org: [inst.a]}, purpose: [research], collection: building, columns: {id: exact},
+     rows: "height < 100", geometry: {max_lod: 0}}
+"""
+    orders = []
+    for hidden in (False, True):
+        city = add_city(tmp_path / str(hidden))
+        rows = [{"id": f"b{n}", "height": Decimal(5), "at": (76.9 + n / 100, 43.2)} for n in range(20)]
+        if hidden:
+            rows.insert(3, {"id": "secret", "height": Decimal(500), "at": (76.92, 43.2)})
+        city.adopt(buildings(CITY, rows))
+        city.activate(grant)
+        orders.append(numbers(city, "id"))
+    assert orders[0] == orders[1] == list(range(20))
+
+
+def groups(city: City) -> list[int]:
+    (path,) = city.home.views.glob("*.parquet")
+    footer = pq.read_metadata(path)
+    return [footer.row_group(at).num_rows for at in range(footer.num_row_groups)]
+
+
+def test_hidden_values_and_hidden_rows_do_not_move_the_cuts(tmp_path: Path) -> None:
+    """They come from what the view shows: the same whether a masked column is long, or rows that drop are."""
+    grant = """
+  - {id: massing, subject: {org: [inst.a]}, purpose: [research], collection: building,
+     columns: {id: exact, ext: "null"}, rows: "height < 8000"}
+"""
+    cuts = []
+    for name, text, hidden in (("plain", "x", 0), ("long", "x" * 3000, 0), ("beside", "x", 300)):
+        city = add_city(tmp_path / name)
+        rows = [{"height": Decimal(n), "ext": f'"{text}"'} for n in range(8000)]
+        rows += [{"height": Decimal(9000), "ext": f'"{"y" * 50_000}"'} for _ in range(hidden)]
+        city.adopt(buildings(CITY, rows))
+        city.activate(grant)
+        cuts.append(groups(city))
+    assert cuts[0] == cuts[1] == cuts[2]
+
+
+def test_long_values_that_are_shown_make_small_row_groups(tmp_path: Path) -> None:
+    city = add_city(tmp_path)
+    city.adopt(buildings(CITY, [{"ext": f'"{n:06}{"x" * 3000}"'} for n in range(12_000)]))
+    city.activate(
+        "  - {id: all, subject: {org: [inst.a]}, purpose: [research], collection: building, columns: {ext: exact}}"
+    )
+    assert max(groups(city)) * 3000 < 16 * MIB
+    (path,) = city.home.views.glob("*.parquet")
+    assert len(set(pq.read_table(path)["ext"].to_pylist())) == 12_000

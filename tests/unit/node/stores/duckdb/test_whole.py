@@ -80,20 +80,21 @@ def test_a_large_row_group_is_decoded_batch_by_batch_to_the_same_rows(
 
 def test_batches_are_cut_evenly_and_near_their_size(store: DuckDBStore, view: View) -> None:
     reader = store.read(view, Read("building"))
-    sizes: list[int] = []
+    batches: list[pa.RecordBatch] = []
     while (batch := reader.read_next()) is not None:
-        sizes.append(batch.nbytes)
+        batches.append(batch)
     reader.close()
-    assert len(sizes) > 5
-    assert max(sizes) <= 2 * 2**20
-    assert min(sizes) >= max(sizes) // 3
+    assert len(batches) > 5
+    assert max(batch.nbytes for batch in batches) <= 2 * 2**20
+    rows = [batch.num_rows for batch in batches]
+    assert min(rows) >= max(rows) // 3
 
 
 def test_a_file_outside_the_folder_is_not_read(store: DuckDBStore, view: View, home: Path) -> None:
-    outside = home / "snapshots" / view.snapshot / "building.parquet"
+    (outside,) = (home / "snapshots").glob("*/building.parquet")
     link = home / "views" / "link.parquet"
     link.symlink_to(outside)
-    for path in (outside, link, home / "views" / ".." / "snapshots" / view.snapshot / "building.parquet"):
+    for path in (outside, link, home / "views" / ".." / outside.relative_to(home)):
         for where in (None, ALWAYS):
             with pytest.raises(CimfedError) as refused:
                 everything(store.read(replace(view, source=str(path)), Read("building", where)))
