@@ -2,7 +2,8 @@
 
 Rules:
 1. Results go to standard output; progress, coverage and errors to standard error.
-2. A ``CimfedError`` is one line with reason, place and remedy, and its exit code. Secrets are never printed.
+2. A ``CimfedError`` is one line with reason, place and remedy, one for each of its details, and its exit code. Secrets
+   are never printed.
 3. Any other exception is a fault of ours: its class and the way to report it, exit code 1, the trace only on request
    (``CIMFED_TRACE=1``), since it may hold data.
 """
@@ -30,7 +31,9 @@ def run(app: typer.Typer) -> None:
     try:
         app()
     except CimfedError as error:
-        err.print(f"[red]error[/red] {_shown(str(error))}")
+        err.print(f"[red]error[/red] {_shown(error.line)}")
+        for detail in error.details:
+            err.print(f"  {_shown(detail)}")
         sys.exit(error.exit_code)
     except KeyboardInterrupt:
         err.print("interrupted")
@@ -46,8 +49,8 @@ def run(app: typer.Typer) -> None:
 
 
 def say(text: str) -> None:
-    """One line of a result, as it stands; not wrapped, so that paths can be copied."""
-    out.print(text, markup=False, soft_wrap=True)
+    """One line of a result; not wrapped, so that paths can be copied."""
+    out.print(plain(text), markup=False, soft_wrap=True)
 
 
 def table(columns: Sequence[str], rows: Iterable[Sequence[object]], title: str | None = None) -> Table:

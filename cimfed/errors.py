@@ -11,6 +11,7 @@ city, or another library's error text. ``docs/errors.md`` explains each reason.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import ClassVar
 
 
@@ -28,14 +29,21 @@ class CimfedError(Exception):
         place: str | None = None,
         remedy: str | None = None,
         retry_after: float | None = None,
+        details: Sequence[str] = (),
     ) -> None:
         super().__init__(message)
         self.message = message
         self.place = place
         self.remedy = remedy
         self.retry_after = retry_after  # seconds
+        self.details = tuple(details)  # a line for each of several causes
 
     def __str__(self) -> str:
+        return "\n  ".join((self.line, *self.details))
+
+    @property
+    def line(self) -> str:
+        """All but the details."""
         text = f"{self.reason}: {self.message}"
         if self.place:
             text += f" (at {self.place})"

@@ -39,7 +39,7 @@ def asker_of(profile: Profile, signer: Signer, gateway: str | None = None, city:
     if gateway and city:
         raise BadConfig("ask through a gateway or a city directly, not both")
     source = city_name(city) if city else gateway_name(gateway) if gateway else profile.gateway
-    directory = FileDirectory(profile.directory, profile.registrar, profile.directory_state)
+    directory = FileDirectory(profile.directory, profile.registrar, profile.directory_state, profile.federation)
     leaves = LeafSource(load_issuing_key(profile.home), profile.federation, profile.name, Use.CLIENT)
     return Asker(source, directory, signer, Wire(ChannelPool(directory, leaves), source))
 

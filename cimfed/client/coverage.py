@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass, field
 from enum import StrEnum
 from typing import Any
 
-from cimfed.errors import CimfedError, NotEnough, from_reason
+from cimfed.errors import CimfedError, NodeUnreachable, NotEnough, TimedOut, from_reason
 from cimfed.model import answer as signed
 from cimfed.model.answer import BY_CITY, Outcome
 from cimfed.model.names import CityName
@@ -58,8 +58,12 @@ class CityCoverage:
 
     @property
     def error(self) -> CimfedError:
-        """What is missing, as the error of its reason."""
-        return from_reason(self.reason, f"{self.city}: {self.message or self.outcome}")
+        """What is missing, as the error of its reason. A gateway's word is no refusal of the city's."""
+        if self.word is Word.CITY:
+            return from_reason(self.reason, f"{self.city}: {self.message or self.outcome}")
+        kind = TimedOut if self.outcome is Outcome.TIMED_OUT else NodeUnreachable
+        said = ": ".join(part for part in (self.reason, self.message) if part)
+        return kind(f"{self.city} is {self.outcome}, says the gateway" + (f" ({said})" if said else ""))
 
 
 @dataclass(frozen=True)

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from typing import Protocol
 
+from cimfed.errors import TimedOut
+from cimfed.model.limits import LIMITS
 from cimfed.rpc.channel import ChannelPool
 from cimfed.rpc.mirror import fetch
 
 FETCH_SECONDS = 10.0
+SILENCE = LIMITS.statement_time + 60.0
+"""Seconds without a frame after which a server is given up: a city's statement may take long before its first row."""
 
 
 class Transport(Protocol):
@@ -32,7 +37,14 @@ class Wire:
 
     async def stream(self, method: str, request: bytes, within: float | None) -> AsyncGenerator[bytes, None]:
         async with aclosing(self._pool.stream(self._source, method, request, within)) as messages:
-            async for message in messages:
+            while True:
+                try:
+                    async with asyncio.timeout(SILENCE):
+                        message = await anext(messages)
+                except StopAsyncIteration:
+                    return
+                except TimeoutError:
+                    raise TimedOut(f"{self._source} has sent nothing for {SILENCE:.0f} s") from None
                 yield message
 
     async def directory(self, known_version: int) -> bytes | None:

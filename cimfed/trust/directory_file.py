@@ -20,6 +20,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from cimfed.errors import BadDirectory, CimfedError
+from cimfed.model.names import Federation
 from cimfed.trust.directory import Directory, expired
 from cimfed.trust.directory_format import parse, parse_however_old
 from cimfed.trust.files import replace_file
@@ -35,12 +36,21 @@ class _NotKept(BadDirectory):
 
 
 class FileDirectory:
-    """A ``DirectorySource`` over a file. ``state`` is the path of the state file; ``monotonic`` gives seconds."""
+    """A ``DirectorySource`` over a file. ``state`` is the path of the state file; ``monotonic`` gives seconds.
+
+    One registrar's key may sign directories of several federations: only that of ``federation`` is taken.
+    """
 
     def __init__(
-        self, path: Path, registrar: PublicKey, state: Path, monotonic: Callable[[], float] = time.monotonic
+        self,
+        path: Path,
+        registrar: PublicKey,
+        state: Path,
+        federation: Federation,
+        monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
         self._path, self._registrar, self._state, self._monotonic = path, registrar, state, monotonic
+        self._federation = federation
         self._lock = threading.Lock()
         self._directory: Directory | None = None
         self._error: CimfedError | None = None
@@ -115,7 +125,11 @@ class FileDirectory:
 
     def _check_version(self, directory: Directory) -> bool:
         """Whether it is newer than what was seen. BadDirectory where it is older, or another of the same version."""
-        version, known = self._floor(directory)
+        if directory.federation != self._federation:
+            raise BadDirectory(
+                f"this is the directory of {directory.federation}, not of {self._federation}", place=str(self._path)
+            )
+        version, known = self._floor()
         if directory.version < version:
             raise BadDirectory(
                 f"version {directory.version} of the directory is older than version {version}, which was seen before",
@@ -129,11 +143,13 @@ class FileDirectory:
             )
         return directory.version > version
 
-    def _floor(self, directory: Directory) -> tuple[int, str]:
+    def _floor(self) -> tuple[int, str]:
         """The highest version seen and its hash; 0 where none was."""
         try:
             state = json.loads(self._state.read_bytes())
             of, version, known = str(state["federation"]), int(state["version"]), str(state["sha256"])
+            if of != self._federation:
+                raise ValueError
         except FileNotFoundError:
             return 0, ""
         except (OSError, ValueError, KeyError, TypeError):
@@ -142,8 +158,6 @@ class FileDirectory:
                 place=str(self._state),
                 remedy="If you are sure of the current directory, remove this file",
             ) from None
-        if of != directory.federation:
-            raise BadDirectory(f"this is the directory of {directory.federation}, not of {of}", place=str(self._path))
         return version, known
 
     def _stamp(self) -> tuple[int, int, int]:

@@ -37,6 +37,15 @@ from cimfed.model.limits import LIMITS
 from cimfed.model.names import Federation, Kind, kind_of
 
 LEAF_LIFE = timedelta(days=7)
+UNREADABLE = (
+    ValueError,
+    TypeError,
+    x509.InvalidVersion,
+    x509.UnsupportedGeneralNameType,
+    x509.ExtensionNotFound,
+    x509.DuplicateExtension,
+)
+"""What a certificate that somebody else made can raise where it is looked into."""
 ISSUER_LIFE = timedelta(days=3650)
 BACKDATED = timedelta(seconds=LIMITS.clock_tolerance)
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -101,7 +110,7 @@ def check_issuer(issuer: Issuer, federation: Federation, name: str) -> None:
         constraints = certificate.extensions.get_extension_for_class(x509.BasicConstraints).value
         usage = certificate.extensions.get_extension_for_class(x509.KeyUsage).value
         names = certificate.extensions.get_extension_for_class(x509.NameConstraints).value
-    except (ValueError, TypeError, InvalidSignature, x509.ExtensionNotFound, x509.DuplicateExtension):
+    except (*UNREADABLE, InvalidSignature):
         raise BadConfig("not an issuing certificate of cimfed: not self-signed, or an extension is missing") from None
     if certificate.public_bytes(serialization.Encoding.PEM) != issuer.pem:
         raise BadConfig("the file of the issuing certificate holds more than that certificate")
@@ -231,7 +240,7 @@ def check_leaf(
         )
         extensions = certificate.extensions
         names = extensions.get_extension_for_class(x509.SubjectAlternativeName).value
-    except (ValueError, TypeError, x509.ExtensionNotFound, x509.DuplicateExtension):
+    except UNREADABLE:
         raise UnknownPeer("the peer's certificate cannot be read or bears no names") from None
     # 1
     peer = _named(names, federation)

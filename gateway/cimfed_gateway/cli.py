@@ -72,9 +72,10 @@ def serve(
 
 
 async def _serve(home: Home, ready_file: Path | None) -> None:
-    directories = FileDirectory(home.directory, home.registrar_key, home.directory_state)
+    alliance = federation(home.settings.federation)
+    directories = FileDirectory(home.directory, home.registrar_key, home.directory_state, alliance)
+    directories.current(clock.now())
     issuing = load_issuing_key(home.path)
-    alliance = directories.current(clock.now()).federation
     channels = ChannelPool(directories, LeafSource(issuing, alliance, home.name, Use.CLIENT))
     journal = Journal.open(home.journal)
     gateway = Gateway(

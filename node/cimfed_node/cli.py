@@ -118,7 +118,7 @@ def serve(
 
 async def _serve(home: Home, keys: Keys, port: int | None, ready_file: Path | None) -> None:
     host, _, own = home.settings.listen.rpartition(":")
-    directories = FileDirectory(home.directory, home.registrar_key, home.directory_state)
+    directories = FileDirectory(home.directory, home.registrar_key, home.directory_state, home.federation)
     node = Node(home, keys, directories, f"{host}:{own if port is None else port}")
     try:
         await run(node.server, host, node.service.self_test, ready_file)

@@ -6,6 +6,8 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from cimfed.model.texts import plain
+
 
 @dataclass(frozen=True)
 class BadObject:
@@ -18,7 +20,7 @@ class BadObject:
 
     def __str__(self) -> str:
         line = f":{self.line}" if self.line else ""
-        return f"{self.file}{line}: {self.object or '(no id)'}: {self.reason}"
+        return plain(f"{self.file}{line}: {self.object or '(no id)'}: {self.reason}")
 
     def json(self) -> bytes:
         """One line of a quarantine file."""

@@ -51,3 +51,23 @@ def test_cells_of_a_table_are_words_too() -> None:
     Console(file=text, width=80).print(console.table(("a",), [(r"\[/x]",), ("\x1b[2J",)]))
     assert r"\[/x]" in text.getvalue()
     assert "\x1b[2J" not in text.getvalue()
+
+
+def test_what_is_said_steers_no_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
+    text = io.StringIO()
+    monkeypatch.setattr(console, "out", Console(file=text, highlight=False))
+    console.say("column \x1b[2J[bold]\nnext")
+    assert text.getvalue() == "column  [2J[bold] next\n"
+
+
+def test_each_cause_of_an_error_has_a_line(monkeypatch: pytest.MonkeyPatch, screen: io.StringIO) -> None:
+    app = typer.Typer()
+
+    @app.command()
+    def fail() -> None:
+        raise CimfedError("two are bad", details=["one: \x1b[31mred\n", "two"])
+
+    monkeypatch.setattr("sys.argv", ["cimfed"])
+    with pytest.raises(SystemExit):
+        console.run(app)
+    assert screen.getvalue() == "error internal: two are bad\n  one:  [31mred \n  two\n"

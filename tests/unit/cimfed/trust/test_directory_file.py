@@ -9,12 +9,13 @@ from pathlib import Path
 import pytest
 
 from cimfed.errors import BadDirectory, DirectoryExpired
+from cimfed.model.names import Federation
 from cimfed.trust.directory import Directory
 from cimfed.trust.directory_file import FileDirectory
 from cimfed.trust.keys import KeySigner
 from cimfed.trust.publish import DAY
 
-from ..parties import World
+from ..parties import SCO, World
 
 NOW = 1_800_000_000_000_000
 
@@ -49,7 +50,7 @@ def put(path: Path, content: bytes) -> None:
 
 
 def source(path: Path, world: World, clock: Clock) -> FileDirectory:
-    return FileDirectory(path, world.registrar.public, path.with_name("state"), clock)
+    return FileDirectory(path, world.registrar.public, path.with_name("state"), SCO, clock)
 
 
 def test_a_changed_file_is_read_again_within_two_seconds(path: Path, world: World, clock: Clock) -> None:
@@ -114,7 +115,7 @@ def test_a_broken_file_leaves_the_old_directory_in_force_loudly_until_it_expires
 
 def test_a_file_signed_by_another_registrar_is_refused(path: Path, world: World, clock: Clock) -> None:
     put(path, world.current(NOW).content)
-    stranger = FileDirectory(path, KeySigner.generate().public, path.with_name("state"), clock)
+    stranger = FileDirectory(path, KeySigner.generate().public, path.with_name("state"), SCO, clock)
     with pytest.raises(BadDirectory):
         stranger.current(NOW)
 
@@ -161,7 +162,7 @@ def test_a_fetched_directory_that_cannot_be_kept_changes_nothing(tmp_path: Path,
     folder = tmp_path / "files"
     folder.mkdir()
     put(folder / "directory.json", older.content)
-    directories = FileDirectory(folder / "directory.json", world.registrar.public, tmp_path / "state", clock)
+    directories = FileDirectory(folder / "directory.json", world.registrar.public, tmp_path / "state", SCO, clock)
     directories.current(NOW)
     (folder / "directory.json").unlink()
     folder.rmdir()
@@ -169,7 +170,7 @@ def test_a_fetched_directory_that_cannot_be_kept_changes_nothing(tmp_path: Path,
         directories.update(newer.content, NOW)
     folder.mkdir()
     put(folder / "directory.json", older.content)
-    assert FileDirectory(folder / "directory.json", world.registrar.public, tmp_path / "state", clock).current(NOW)
+    assert FileDirectory(folder / "directory.json", world.registrar.public, tmp_path / "state", SCO, clock).current(NOW)
 
 
 def test_a_damaged_record_of_versions_is_not_passed_over(path: Path, world: World, clock: Clock) -> None:
@@ -182,7 +183,7 @@ def test_a_damaged_record_of_versions_is_not_passed_over(path: Path, world: Worl
 def test_a_version_that_cannot_be_recorded_is_not_used(tmp_path: Path, world: World, clock: Clock) -> None:
     path = tmp_path / "directory.json"
     put(path, world.current(NOW).content)
-    directories = FileDirectory(path, world.registrar.public, tmp_path / "missing" / "state", clock)
+    directories = FileDirectory(path, world.registrar.public, tmp_path / "missing" / "state", SCO, clock)
     with pytest.raises(BadDirectory, match="recorded"):
         directories.current(NOW)
 
@@ -219,3 +220,14 @@ def test_a_broken_directory_is_read_once(
             clock.seconds += 3
             assert directories.current(NOW).version == 1
     assert len(caplog.records) == 1
+
+
+def test_another_federations_directory_is_refused_though_the_same_registrar_signed_it(
+    path: Path, world: World, clock: Clock
+) -> None:
+    put(path, world.current(NOW).content)
+    other = FileDirectory(path, world.registrar.public, path.with_name("state"), Federation("silkroad"), clock)
+    with pytest.raises(BadDirectory, match="of sco, not of silkroad"):
+        other.current(NOW)
+    assert not path.with_name("state").exists()
+    assert source(path, world, clock).current(NOW).version == 1

@@ -8,7 +8,7 @@ import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
-from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
+from cryptography.x509.oid import ExtendedKeyUsageOID, ExtensionOID, NameOID
 
 from cimfed.errors import BadConfig, UnknownPeer
 from cimfed.model.names import Federation, Kind
@@ -34,6 +34,7 @@ class Forge:
         ]
         self.key: ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey = ec.generate_private_key(ec.SECP256R1())
         self.uses = [ExtendedKeyUsageOID.CLIENT_AUTH]
+        self.more: list[x509.UnrecognizedExtension] = []
         self.ca = False
         self.signs_certificates = False
         self.start, self.end = TIME - timedelta(minutes=1), TIME + timedelta(days=6)
@@ -57,6 +58,8 @@ class Forge:
             builder = builder.add_extension(x509.SubjectAlternativeName(self.sans), True)
         if self.uses:
             builder = builder.add_extension(x509.ExtendedKeyUsage(self.uses), False)
+        for extension in self.more:
+            builder = builder.add_extension(extension, True)
         return builder.sign(self.issuing_key, hashes.SHA256()).public_bytes(serialization.Encoding.PEM)
 
 
@@ -243,3 +246,35 @@ def test_the_file_of_an_issuer_holds_its_certificate_alone(more: bytes) -> None:
     for pem in (OWNER.issuing.issuer.pem + more, more + OWNER.issuing.issuer.pem):
         with pytest.raises(BadConfig):
             check_issuer(Issuer(pem), SCO, PARTNER)
+
+
+CONSTRAINED_TO_IT = bytes.fromhex("3008a0063004a502a100")
+EDI_PARTY = bytes.fromhex("3004a502a100")  # a general name that cryptography does not read
+
+
+def test_a_leaf_with_names_that_cannot_be_read_is_unknown() -> None:
+    forge = Forge()
+    forge.sans = []
+    forge.more = [x509.UnrecognizedExtension(ExtensionOID.SUBJECT_ALTERNATIVE_NAME, EDI_PARTY)]
+    with pytest.raises(UnknownPeer, match="cannot be read"):
+        check_leaf(forge.pem(), SCO, lambda kind, name: OWNER.issuing.issuer, NOW, Use.CLIENT)
+
+
+def test_an_issuer_whose_constraints_cannot_be_read_is_refused() -> None:
+    key = ec.generate_private_key(ec.SECP256R1())
+    usage = [False, False, False, False, False, True, False, False, False]
+    certificate = (
+        x509.CertificateBuilder()
+        .subject_name(x509.Name([]))
+        .issuer_name(x509.Name([]))
+        .public_key(key.public_key())
+        .serial_number(1)
+        .not_valid_before(TIME)
+        .not_valid_after(TIME + timedelta(days=6))
+        .add_extension(x509.BasicConstraints(True, 0), True)
+        .add_extension(x509.KeyUsage(*usage), True)
+        .add_extension(x509.UnrecognizedExtension(ExtensionOID.NAME_CONSTRAINTS, CONSTRAINED_TO_IT), True)
+        .sign(key, hashes.SHA256())
+    )
+    with pytest.raises(BadConfig, match="not an issuing certificate"):
+        check_issuer(Issuer(certificate.public_bytes(serialization.Encoding.PEM)), SCO, PARTNER)
