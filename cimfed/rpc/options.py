@@ -1,7 +1,7 @@
 """gRPC settings of both ends, in one place, with why.
 
 Keepalive: a channel pings every 30 s, also without calls; a server that does not allow for that answers with GOAWAY
-``too_many_pings``. Reconnects wait 0.5 to 15 s. Retries are off: they would end at the first header, and a query is
+``too_many_pings``. Reconnects wait 0.5 to 15 s after a try that failed. Retries are off: they would end at the first header, and a query is
 asked once. Compression is off: rows are compressed in their Arrow buffers when the query asks for it. Frame size,
 write buffer, look-ahead and TCP read size are gRPC's own: other values were measured and changed nothing.
 """
@@ -34,7 +34,7 @@ CHANNEL: Options = (
     *_BOTH,
     ("grpc.max_receive_message_length", LIMITS.message),
     ("grpc.initial_reconnect_backoff_ms", 500),
-    ("grpc.min_reconnect_backoff_ms", 500),
+    ("grpc.min_reconnect_backoff_ms", 5_000),  # what a connection may take, TLS included: links may be slow
     ("grpc.max_reconnect_backoff_ms", 15_000),
     ("grpc.enable_retries", 0),
     ("grpc.use_local_subchannel_pool", 1),  # a closed channel closes its connection
