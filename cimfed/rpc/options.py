@@ -1,9 +1,10 @@
 """gRPC settings of both ends, in one place, with why.
 
 Keepalive: a channel pings every 30 s, also without calls; a server that does not allow for that answers with GOAWAY
-``too_many_pings``. Reconnects wait 0.5 to 15 s after a try that failed. Retries are off: they would end at the first header, and a query is
-asked once. Compression is off: rows are compressed in their Arrow buffers when the query asks for it. Frame size,
-write buffer, look-ahead and TCP read size are gRPC's own: other values were measured and changed nothing.
+``too_many_pings``. Reconnects wait 0.5 to 15 s after a try that failed. Retries are off: they would end at the first
+header, and a query is asked once. Compression is off: rows are compressed in their Arrow buffers when the query asks
+for it. Frame size, write buffer, look-ahead and TCP read size are gRPC's own: other values were measured and changed
+nothing.
 """
 
 from __future__ import annotations

@@ -87,6 +87,8 @@ class AttributeReader:
             if not isinstance(value, Decimal):
                 return value
             less = number(attributes.get(minus), comma=comma)
+            if less is MISFIT:
+                return MISFIT  # a level that is no number: the whole value would be far too much
             return convert(str(value - less) if isinstance(less, Decimal) else str(value))
 
         return difference

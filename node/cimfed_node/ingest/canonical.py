@@ -13,7 +13,7 @@ from typing import Any
 import orjson
 import rfc8785
 
-from cimfed_node.ingest.values import nfc
+from cimfed_node.ingest.values import OutOfRange, nfc
 
 _SAFE = 2**53
 
@@ -44,7 +44,14 @@ def _clean(value: Any, strict: bool) -> Any:
 
 
 def canonical(attributes: Mapping[str, Any]) -> str:
-    """RFC 8785 text of a JSON object."""
+    """RFC 8785 text of a JSON object. Raises OutOfRange where it is nested too deeply to be written."""
+    try:
+        return _written(attributes)
+    except (orjson.JSONEncodeError, RecursionError):
+        raise OutOfRange("attributes nested too deeply") from None
+
+
+def _written(attributes: Mapping[str, Any]) -> str:
     try:
         plain = {nfc(key): _clean(value, True) for key, value in attributes.items()}
         if max(map(max, plain), default="") > "\uffff":

@@ -28,7 +28,8 @@ Area = tuple[float, float, float, float]  # west, south, east, north in degrees;
 WORLD: Area = (-180.0, -90.0, 180.0, 90.0)
 
 _CODE = re.compile(r"(EPSG|OGC|ESRI|IGNF|IAU_2015):([A-Za-z0-9_.]+)", re.IGNORECASE)
-_NAMED = re.compile(r"(urn:ogc:def:crs[:,]|https?://(www\.)?opengis\.net/(def/crs/|gml/srs/))[^\s]+", re.IGNORECASE)
+_NAMED = re.compile(r"(urn:ogc:def:crs[:,]|https?://(www\.)?opengis\.net/def/crs/)[^\s]+", re.IGNORECASE)
+_GML = re.compile(r"https?://(?:www\.)?opengis\.net/gml/srs/epsg\.xml#([0-9]+)", re.IGNORECASE)  # GML 2 and 3.1
 _WKT = re.compile(r"\s*(PROJ|GEOG|GEOD|GEOC|COMP|COMPOUND|BOUND|BASE)[A-Z_]*\s*[\[(]", re.IGNORECASE)
 
 
@@ -62,13 +63,14 @@ def _pyproj(named: str | Mapping[str, Any], place: str) -> pyproj.CRS:
         if isinstance(named, Mapping):
             return pyproj.CRS.from_json_dict(dict(named))
         text = named.strip()
-        if text.isdigit():
-            text = f"EPSG:{text}"
+        old = _GML.fullmatch(text)
+        if old or text.isdigit():
+            text = f"EPSG:{old[1] if old else text}"
         if text.startswith("{"):
             return pyproj.CRS.from_json_dict(orjson.loads(text))
         if _CODE.fullmatch(text) or _NAMED.fullmatch(text) or _WKT.match(text):
             return pyproj.CRS.from_user_input(text)
-    except (CRSError, ValueError, TypeError, KeyError):
+    except (CRSError, ValueError, TypeError, KeyError, AttributeError):
         pass
     raise _bad(f"{str(named)[:80]!r} names no coordinate reference system that PROJ knows", place)
 

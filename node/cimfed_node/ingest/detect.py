@@ -18,7 +18,7 @@ from cimfed_node.ingest.limits import LIMITS
 from cimfed_node.ingest.readers.base import Context, Reader
 from cimfed_node.ingest.readers.cityjson import CityReader
 from cimfed_node.ingest.readers.geojson import GeoJSONReader
-from cimfed_node.ingest.readers.lines import first_line, more_lines, rest_of
+from cimfed_node.ingest.readers.lines import first_line, more_lines, rest_of, written
 from cimfed_node.ingest.readers.table import TableReader, delimiter_of
 
 _OGR = "Convert it with 'ogr2ogr -f GeoJSONSeq OUT.geojsonl IN'"
@@ -106,7 +106,7 @@ def _document(
             lines = iter(())
         return CityReader(name, document, lines, context)
     if kind == "Feature":
-        first = (1, begun.strip(b"\x1e \t\r\n")) if lines is not None else (1, orjson.dumps(document))
+        first = (1, begun.strip(b"\x1e \t\r\n")) if lines is not None else (1, written(document, name))
         return GeoJSONReader(name, document, chain([first], lines or ()), context)
     if kind == "FeatureCollection" and lines is None:
         return GeoJSONReader(name, document, None, context)

@@ -38,7 +38,7 @@ from cimfed_node.ingest.limits import MIB
 from cimfed_node.ingest.mapping import Mapping as MappingDocument
 from cimfed_node.ingest.mapping import read_mapping, shipped
 from cimfed_node.ingest.readers.base import Context, Reader
-from cimfed_node.ingest.readers.lines import open_bytes
+from cimfed_node.ingest.readers.lines import open_bytes, written
 from cimfed_node.ingest.report import BadObject, ImportReport, OperationReport
 from cimfed_node.ingest.request import ImportRequest
 from cimfed_node.ingest.snapshot import ORIGINAL, Snapshot, seal_snapshot, sha256_file
@@ -74,12 +74,12 @@ class Bad:
         self.file.write(bad.json())
 
     def refusal(self) -> BadFile:
-        shown = "\n".join(f"  {bad}" for bad in self.first)
-        more = f"\n  and {self.count - len(self.first):,} more" if self.count > len(self.first) else ""
+        more = self.count - len(self.first)
         return BadFile(
-            f"{self.count:,} bad objects; nothing was imported:\n{shown}{more}\n",
+            f"{self.count:,} bad objects; nothing was imported",
             place=self.first[0].file,
             remedy="Mend them, or let the others through with --quarantine FILE",
+            details=[*map(str, self.first), *([f"and {more:,} more"] if more else [])],
         )
 
 
@@ -118,22 +118,22 @@ class Run:
             self.bad = Bad(bad)
             for path in self.request.files:
                 self._file(path)
-        if self.bad.count and self.request.quarantine is None and not self.tolerant:
+        if self.bad.count and not self.tolerant and (self.request.quarantine is None or not self.spill.rows):
             raise self.bad.refusal()
         if not self.spill.rows:
             raise self._nothing()
         self._check_operation()
 
     def _file(self, path: Path) -> None:
-        size = path.stat().st_size
         with open_bytes(path) as raw:
+            size = path.stat().st_size
             stream: io.BufferedReader = io.BufferedReader(raw, MIB)
             self._rows(reader_of(stream, path.name, self.context), lambda: (raw.position, size))
 
     def _rows(self, reader: Reader, position: Callable[[], tuple[int, int]]) -> None:
         self.formats.append(reader.format)
         source = self._crs(reader)
-        self.original.write(orjson.dumps({"file": reader.file, "header": reader.header}) + b"\n")
+        self.original.write(written({"file": reader.file, "header": reader.header}, reader.file) + b"\n")
         for number, bad in enumerate(reader.read(), 1):
             if bad is not None:
                 self.bad.add(bad)
@@ -148,11 +148,17 @@ class Run:
     def _crs(self, reader: Reader) -> SourceCrs:
         """The CRS of a file: what was asked for, else what it says. All files must have the same."""
         named = self.request.crs
-        source = parse_crs(named, "--crs") if named else reader.crs
+        try:
+            told = reader.crs
+        except BadFile:
+            if not named:
+                raise
+            told = None
+        source = parse_crs(named, "--crs") if named else told
         if source is None:
             raise BadFile(f"{reader.format} without a coordinate reference system", place=reader.file, remedy=FORMS)
-        if named and reader.crs is not None and reader.crs.name != source.name:
-            self.notes.append(f"{reader.file} says {reader.crs.name}; {source.name} was used as --crs asks")
+        if named and told is not None and told.name != source.name:
+            self.notes.append(f"{reader.file} says {told.name}; {source.name} was used as --crs asks")
         if self.reference is not None and self.reference.source.name != source.name:
             raise BadFile(
                 f"{source.name} after {self.reference.source.name}: a snapshot has one coordinate operation",
@@ -283,6 +289,8 @@ def passes(request: ImportRequest, folder: Path, progress: Progress | None, *, t
     """Read the files, again where the operation has to be another one."""
     if not request.files:
         raise BadFile("no file was named")
+    if request.quarantine is not None and request.quarantine.resolve() in {path.resolve() for path in request.files}:
+        raise BadFile("the quarantine file is one of the files to import", place=str(request.quarantine))
     mapping = mapping_of(request)
     run = Run(request, mapping, folder, progress, tolerant=tolerant)
     with _without_collector():

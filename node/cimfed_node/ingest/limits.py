@@ -2,7 +2,7 @@
 
 A file from elsewhere is not trusted: a few kilobytes of gzip may hold gigabytes, a line may never end, an index
 may point anywhere. What breaks a limit of the file is refused whole (``BadFile``); what breaks a limit of one object
-is a bad object. Nesting needs no limit here: orjson refuses more than 1,024 levels.
+is a bad object. Nesting needs no limit here: orjson reads 1,024 levels and writes 254; what is deeper is bad.
 """
 
 from __future__ import annotations

@@ -158,7 +158,9 @@ class _Parser:
         found = [node] if isinstance(node, str) else node
         if not isinstance(found, list) or not all(isinstance(item, str) and item for item in found):
             raise self.wrong("expected an attribute's name or a list of names", at)
-        return tuple(dict.fromkeys(found))
+        if len(set(found)) < len(found):
+            raise self.wrong("an attribute stands twice", at)
+        return tuple(found)
 
     def keys(self, node: Any, allowed: set[str], at: str) -> dict[str, Any]:
         if not isinstance(node, dict):

@@ -141,7 +141,8 @@ class CityShapes:
 
     def _coordinates(self) -> Floats:
         raw = np.array(self._vertices, np.float64).reshape(-1, 3)
-        scaled: Floats = raw * self._scale + self._translate
+        with np.errstate(over="ignore", invalid="ignore"):  # infinity is found later, as a place outside of the area
+            scaled: Floats = raw * self._scale + self._translate
         return scaled
 
     def points(self) -> Floats:
@@ -218,7 +219,10 @@ class CityShapes:
                     lines: Any = shapely.linestrings(flat, indices=parts)
                     gathered.setdefault(row, []).extend(lines)
         for row, found in gathered.items():
-            shapes.lod0[row] = collected(found)
+            try:
+                shapes.lod0[row] = collected(found)
+            except BadGeometry as error:
+                shapes.bad[row] = str(error)
 
 
 def collected(parts: Iterable[Any]) -> Any:
@@ -245,7 +249,10 @@ class PlainShapes:
         self.size = 0
 
     def add_geometry(self, row: int, geometry: dict[str, Any]) -> None:
-        text = orjson.dumps(geometry)
+        try:
+            text = orjson.dumps(geometry)
+        except orjson.JSONEncodeError:
+            raise BadGeometry("nested too deeply") from None
         if len(text) > 32 * LIMITS.vertices:
             raise BadGeometry(f"more than {LIMITS.vertices:,} vertices")
         self._json.append((row, text))

@@ -73,7 +73,8 @@ class Context:
 
 
 class Reader(Protocol):
-    """A file that was opened. ``crs``: what it says itself, None where neither it nor its format says anything.
+    """A file that was opened. ``crs``: what it says itself, None where neither it nor its format says anything; raises
+    BadFile where that is no CRS.
 
     ``header``: what the file says of all its objects, for the snapshot's original. ``chunk``: where ``read`` puts rows;
     the caller exchanges it (``new_chunk``) whenever it is full. ``total``: its objects, None where they are not known
@@ -82,10 +83,12 @@ class Reader(Protocol):
 
     file: str
     format: str
-    crs: SourceCrs | None
     header: Mapping[str, Any]
     chunk: Chunk
     total: int | None
+
+    @property
+    def crs(self) -> SourceCrs | None: ...
 
     def new_chunk(self) -> Chunk: ...
 

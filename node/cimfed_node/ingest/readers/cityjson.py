@@ -88,13 +88,13 @@ class CityReader:
             raise BadFile("'transform' does not give scale and translate as three numbers each", place=file)
         self._scale, self._translate = tuple(transform["scale"]), tuple(transform["translate"])
         metadata = document.get("metadata")
-        named = metadata.get("referenceSystem") if type(metadata) is dict else None
-        self.crs: SourceCrs | None = parse_crs(named, file) if named else None
+        self._named = metadata.get("referenceSystem") if type(metadata) is dict else None
         self._objects, self._vertices = document.get("CityObjects", {}), document.get("vertices", [])
         if type(self._objects) is not dict or type(self._vertices) is not list:
             raise BadFile("'CityObjects' is not an object or 'vertices' is not a list", place=file)
         if lines is not None and self._objects:
             raise BadFile("the first line of CityJSONSeq must not hold objects of its own", place=file)
+        self._reached: set[str] = set()
         self.total = len(self._objects) if lines is None else None
         self.header: Mapping[str, Any] = {
             key: document[key] for key in document if key not in ("CityObjects", "vertices")
@@ -112,6 +112,10 @@ class CityReader:
         except (KeyError, TypeError, ValueError):
             raise BadFile("'geometry-templates' is not as CityJSON has it", place=self.file) from None
         return node["templates"], points
+
+    @property
+    def crs(self) -> SourceCrs | None:
+        return parse_crs(self._named, self.file) if self._named else None
 
     def new_chunk(self) -> Chunk:
         return Chunk(self.file, CityShapes(self._scale, self._translate))
@@ -155,8 +159,11 @@ class CityReader:
                 yield self._family(id)
             except BadGeometry as error:
                 yield BadObject(self.file, id, str(error))
-            except RecursionError:
+            except (orjson.JSONEncodeError, RecursionError):
                 yield BadObject(self.file, id, "nested too deeply")
+        for id, node in self._objects.items():
+            if id not in self._reached and type(node) is dict and node.get("type") in self._context.mapping.types:
+                yield BadObject(self.file, id, "no top-level object leads to it by 'children'")
 
     def _family(self, root: str) -> Feature:
         members: dict[str, Any] = {}
@@ -169,6 +176,7 @@ class CityReader:
             if type(node) is not dict:
                 raise BadGeometry(f"the child {id[:64]!r} is missing")
             members[id] = node
+            self._reached.add(id)
             if len(members) > LIMITS.family:
                 raise BadGeometry(f"more than {LIMITS.family:,} objects in one family")
             if node.get("type") != "CityObjectGroup":
@@ -242,7 +250,7 @@ class CityReader:
                 if base < 0:
                     self._instantiate(chunk, feature)
                     base = self._shapes(chunk).vertices(feature.vertices)
-                for member in self._with_parts(feature, id, node):
+                for member in self._with_parts(feature, id):
                     for level, geometries in finest(member.get("geometry", [])).items():
                         for geometry in geometries:
                             self._shapes(chunk).add(row, level, geometry, base, len(feature.vertices))
@@ -259,8 +267,9 @@ class CityReader:
         return chunk.shapes
 
     @staticmethod
-    def _with_parts(feature: Feature, id: str, node: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    def _with_parts(feature: Feature, id: str) -> Iterator[dict[str, Any]]:
         """A Building and its BuildingParts, whichever level they stand on; any other object alone."""
+        node = feature.objects[id]
         yield node
         if node["type"] != "Building":
             return
@@ -311,13 +320,18 @@ class CityReader:
 
     def _instance(self, chunk: Chunk, feature: Feature, geometry: dict[str, Any]) -> dict[str, Any]:
         try:
-            template = self._templates[geometry["template"]]
+            number = geometry["template"]
+            if type(number) is not int or number < 0:
+                raise ValueError
+            template = self._templates[number]
             matrix = np.array(geometry["transformationMatrix"], np.float64).reshape(4, 4)
             (anchor,) = geometry["boundaries"]
             place = np.array(feature.vertices[anchor], np.float64) * self._scale + self._translate
             numbers: dict[int, int] = {}
             start = len(feature.vertices)
             boundaries = _renumber(template["boundaries"], numbers, start)
+            if anchor < 0 or min(numbers, default=0) < 0:
+                raise ValueError
             points = self._template_points[list(numbers)]
             moved = np.column_stack((points, np.ones(len(points)))) @ matrix.T
             feature.vertices = feature.vertices + self._shapes(chunk).world(moved[:, :3] + place)

@@ -49,7 +49,7 @@ class GeoJSONReader:
         self._context = context
         self._lines = lines
         self.format = "GeoJSON lines" if lines is not None else "GeoJSON"
-        self.crs = _crs(document if lines is None else {}, file)
+        self._document = {key: document[key] for key in ("crs",) if key in document}
         self.header: Mapping[str, Any] = {k: v for k, v in document.items() if k != "features"} if lines is None else {}
         self._features = document.get("features") if lines is None else []
         if type(self._features) is not list:
@@ -57,13 +57,18 @@ class GeoJSONReader:
         self.total = len(self._features) if lines is None else None
         self.chunk = self.new_chunk()
 
+    @property
+    def crs(self) -> SourceCrs | None:
+        return _crs(self._document, self.file)
+
     def new_chunk(self) -> Chunk:
         return Chunk(self.file, PlainShapes())
 
-    def _nodes(self) -> Iterator[tuple[int, Any, bytes]]:
+    def _nodes(self) -> Iterator[tuple[int, Any, bytes | None]]:
+        """Line, object, and its bytes where it has any of its own."""
         if self._lines is None:
             for node in self._features or ():
-                yield 0, node, orjson.dumps(node)
+                yield 0, node, None
         else:
             for number, line in self._lines:
                 try:
@@ -77,7 +82,7 @@ class GeoJSONReader:
         for place, (line, node, raw) in enumerate(self._nodes(), 1):
             yield self._add(self.chunk, place, line, node, raw)
 
-    def _add(self, chunk: Chunk, place: int, line: int, node: Any, raw: bytes) -> BadObject | None:
+    def _add(self, chunk: Chunk, place: int, line: int, node: Any, raw: bytes | None) -> BadObject | None:
         context = self._context
         if type(node) is not dict or node.get("type") != "Feature":
             context.objects += 1
@@ -96,7 +101,10 @@ class GeoJSONReader:
         if geometry is not None and type(geometry) is not dict:
             return BadObject(self.file, id, "'geometry' is neither null nor a JSON object", line)
         try:
+            raw = orjson.dumps(node) if raw is None else raw
             row = chunk.row(id, attributes, line, context.attributes)
+        except orjson.JSONEncodeError:
+            return BadObject(self.file, id, "nested too deeply", line)
         except OutOfRange as error:
             return BadObject(self.file, id, str(error), line)
         chunk.originals.append((raw, [row]))

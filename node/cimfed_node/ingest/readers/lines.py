@@ -9,6 +9,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, BinaryIO
 
+import orjson
+
 from cimfed.errors import BadFile
 from cimfed_node.ingest.limits import LIMITS
 
@@ -82,6 +84,14 @@ def rest_of(stream: io.BufferedReader, begun: bytes, name: str) -> bytes:
     if len(data) > LIMITS.document:
         raise too_large(name)
     return data
+
+
+def written(node: Any, name: str) -> bytes:
+    """What was parsed as JSON again: orjson reads 1,024 levels of nesting, but writes 254."""
+    try:
+        return orjson.dumps(node)
+    except orjson.JSONEncodeError:
+        raise BadFile("nested too deeply", place=name) from None
 
 
 def more_lines(stream: io.BufferedReader, name: str, number: int = 1) -> Iterator[tuple[int, bytes]]:

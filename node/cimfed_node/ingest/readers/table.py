@@ -17,6 +17,7 @@ import orjson
 from cimfed.errors import BadFile
 from cimfed_node.ingest.chunk import Chunk
 from cimfed_node.ingest.crs import SourceCrs
+from cimfed_node.ingest.limits import LIMITS
 from cimfed_node.ingest.readers.base import Context
 from cimfed_node.ingest.report import BadObject
 from cimfed_node.ingest.shapes import PlainShapes
@@ -38,8 +39,11 @@ class TableReader:
         self.crs: SourceCrs | None = None
         self._context = context
         text = io.TextIOWrapper(stream, "utf-8-sig", newline="")
-        self._rows = csv.reader(text, delimiter=delimiter, strict=True)
-        self._columns = [name.strip() for name in self._next() or ()]
+        self._rows = csv.reader(self._lines(text), delimiter=delimiter, strict=True)
+        header = self._next()
+        while header == []:
+            header = self._next()
+        self._columns = [name.strip() for name in header or ()]
         self.header: Mapping[str, Any] = {"columns": self._columns}
         double = {name for name in self._columns if self._columns.count(name) > 1}
         if double:
@@ -64,6 +68,14 @@ class TableReader:
             place=self.file,
             remedy=f"Name it in a mapping: '{axis}: [COLUMN]'",
         )
+
+    def _lines(self, text: io.TextIOWrapper) -> Iterator[str]:
+        while line := text.readline(LIMITS.line + 1):
+            if len(line) > LIMITS.line:
+                raise BadFile(
+                    f"a line of more than {LIMITS.line // 1024**2} MiB", place=f"{self.file}:{self._rows.line_num + 1}"
+                )
+            yield line
 
     def _next(self) -> list[str] | None:
         try:
