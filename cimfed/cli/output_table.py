@@ -108,7 +108,7 @@ def cell(name: str, value: Any) -> str:
 def shape_text(wkb: bytes) -> str:
     try:
         shape = shapely.from_wkb(wkb)
-    except shapely.errors.ShapelyError:
+    except (shapely.errors.ShapelyError, NotImplementedError):  # the second of curves
         return "not a geometry"
     if isinstance(shape, shapely.Point) and not shape.is_empty:
         return f"Point {shape.x:.5f} {shape.y:.5f}"

@@ -135,7 +135,7 @@ def geometries(column: pa.Array[Any]) -> np.ndarray[Any, np.dtype[np.object_]]:
     """Shapes of a WKB column; BadAnswer for bytes or coordinates that are none."""
     try:
         found: np.ndarray[Any, np.dtype[np.object_]] = shapely.from_wkb(column.to_numpy(zero_copy_only=False))
-    except shapely.errors.ShapelyError:
+    except (shapely.errors.ShapelyError, NotImplementedError):  # the second of curves
         raise BadAnswer("a geometry of the answer is not WKB") from None
     if not np.isfinite(shapely.get_coordinates(found)).all():
         raise BadAnswer("a geometry of the answer has a coordinate that is no number")

@@ -16,7 +16,8 @@ from cimfed.errors import BadAnswer, CimfedError, CoverageMismatch
 from cimfed.model.names import CityName
 from cimfed.query import aggregate
 from cimfed.query.query import Aggregate
-from cimfed.wire.batches import read_batch, read_schema_message
+from cimfed.wire.batches import read_schema_message
+from cimfed.wire.states import States
 
 
 class Parts:
@@ -25,20 +26,19 @@ class Parts:
     def __init__(self, request: Aggregate) -> None:
         self._request = request
         self._expected = aggregate.state_schema(request)
-        self._batches: dict[CityName, list[pa.RecordBatch]] = {}
+        self._states: dict[CityName, States] = {}
 
     def add(self, city: CityName, schema: pa.Schema, payload: bytes | memoryview, rows: int) -> None:
         """A batch under the city's signature. Its groups must be the city's own."""
-        if city not in self._batches and not schema.equals(self._expected):
-            raise BadAnswer(f"{city}: its partial state has other columns than its aggregate", place="state")
-        batch = read_batch(city, payload, schema, rows)
+        if city not in self._states:
+            self._states[city] = States(city, schema, self._expected)
+        batch = self._states[city].add(payload, rows)
         if CITY in self._request.group_by and batch.column(CITY).unique().to_pylist() not in ([], [city]):
             raise BadAnswer(f"{city}: it sent a group of another city", place=CITY)
-        self._batches.setdefault(city, []).append(batch)
 
     def finish(self, answered: Collection[CityName]) -> tuple[pa.Table, pa.Table]:
         """The merged state of the cities that answered, and the result."""
-        tables = {city: self._table(city) for city in self._batches if city in answered}
+        tables = {city: states.table() for city, states in self._states.items() if city in answered}
         try:
             state = aggregate.merge(self._request, tables.values())
         except BadAnswer:
@@ -53,9 +53,6 @@ class Parts:
             except BadAnswer as error:
                 raise BadAnswer(f"{city}: {error.message}", place=error.place) from None
 
-    def _table(self, city: CityName) -> pa.Table:
-        return pa.Table.from_batches(self._batches[city])
-
 
 def compare(
     request: Aggregate, state: pa.Table, gateway: str, total: Total | None, answered: Collection[CityName]
@@ -68,9 +65,10 @@ def compare(
     if total is None:
         raise CoverageMismatch(f"{gateway} sent no total")
     try:
-        schema = read_schema_message(gateway, total.schema)
-        batches = [read_batch(gateway, payload, schema, rows) for rows, payload in total.payloads]
-        theirs = pa.Table.from_batches(batches, schema)
+        states = States(gateway, read_schema_message(gateway, total.schema), aggregate.state_schema(request))
+        for rows, payload in total.payloads:
+            states.add(payload, rows)
+        theirs = states.table()
         if theirs.equals(state):
             return
         theirs = aggregate.merge(request, [theirs])  # the same groups in another order are the same total

@@ -27,9 +27,10 @@ from cimfed.trust.answer import Asked, Batch, CityAnswer
 from cimfed.trust.directory import Directory
 from cimfed.trust.envelope import Envelope
 from cimfed.wire import answers, frames
+from cimfed.wire.states import STATE, Tally
 
-TOTAL_BYTES = 256 * 1024 * 1024
-"""What a gateway's total may hold: a million groups of 256 bytes."""
+TOTAL_BYTES = STATE
+"""What a gateway's total may hold."""
 
 
 class Stale(Exception):
@@ -45,8 +46,8 @@ class Total:
     """What the gateway added up, unsigned until the coverage names its hash."""
 
     schema: bytes
-    payloads: list[tuple[int, bytes | memoryview]] = field(default_factory=list)
-    size: int = 0
+    tally: Tally
+    payloads: list[tuple[int, bytes | memoryview]] = field(default_factory=list)  # each with its rows
 
 
 @dataclass(frozen=True)
@@ -154,11 +155,9 @@ class Verifier:
             case frames.Coverage(envelope):
                 self.coverage = self._settle(envelope, now), envelope
             case frames.Start(schema, _) if self.total is None and isinstance(self.query.request, Aggregate):
-                self.total = Total(schema)
+                self.total = Total(schema, Tally(self.source, TOTAL_BYTES))
             case None if self.total is not None and frame.index == len(self.total.payloads) + 1:
-                self.total.size += len(frame.payload)
-                if self.total.size > TOTAL_BYTES:
-                    raise ChainBroken(f"{self.source}: its total is larger than {TOTAL_BYTES} bytes (rule 11)")
+                self.total.tally.add(frame.rows, len(frame.payload))
                 self.total.payloads.append((frame.rows, frame.payload))
             case _:
                 raise ChainBroken(f"{self.source}: it sent a part that is not a gateway's to send (rule 11)")
@@ -169,8 +168,8 @@ class Verifier:
             coverage = settle.settle(envelope, self.query, self.asked, self.source, self._directory, endings, now)
         except (Forged, settle.NewerDirectory) as error:
             raise self._stale(error) from None
-        total = self.total or Total(b"")
-        settle.check_total(coverage, total.schema, (payload for _, payload in total.payloads))
+        schema, payloads = (self.total.schema, self.total.payloads) if self.total else (b"", [])
+        settle.check_total(coverage, schema, (payload for _, payload in payloads))
         return coverage
 
     def _stale(self, error: Exception) -> Exception:

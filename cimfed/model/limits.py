@@ -34,7 +34,7 @@ class Limits:
     recheck_seconds: float = 2.0  # how often a running stream's right to run is checked
     batch_bytes: int = 3 * MIB // 2  # what a batch aims at; 1 to 2 MiB
     batch_rows: int = 262_144  # bad_answer: rows of nulls take no bytes
-    batch_unpacked: int = 16 * MIB  # bad_answer: a batch whose buffers are compressed
+    batch_unpacked: int = 16 * MIB  # bad_answer: a batch, unpacked
     message: int = 4 * MIB + 64 * KIB  # gRPC message of an answer
     request: int = 512 * KIB  # gRPC message of a question: the envelope's limit is what it is refused by
 

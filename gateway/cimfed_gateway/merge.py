@@ -16,7 +16,8 @@ from cimfed.query import aggregate as algebra
 from cimfed.query.query import Aggregate
 from cimfed.trust.hashing import digest, sha256
 from cimfed.wire import frames
-from cimfed.wire.batches import read_batch, read_schema_message
+from cimfed.wire.batches import read_schema_message
+from cimfed.wire.states import States
 from cimfed_gateway.relay import Relay
 
 
@@ -31,7 +32,8 @@ NO_TOTAL = Total((), b"")
 
 def add_up(gateway: str, request: Aggregate, parts: Sequence[Relay]) -> Total:
     """The merged state of the cities that answered, as frames in the gateway's name. BadAnswer, TooLarge."""
-    state = algebra.merge(request, [_table(part) for part in parts])
+    expected = algebra.state_schema(request)
+    state = algebra.merge(request, [_table(part, expected) for part in parts])
     schema = state.schema.serialize().to_pybytes()
     out = [frames.encode(frames.Frame(gateway, frames.Start(schema, "")))]
     hashes: list[bytes] = []
@@ -44,8 +46,8 @@ def add_up(gateway: str, request: Aggregate, parts: Sequence[Relay]) -> Total:
     return Total(tuple(out), digest("cimfed/total/v1", [schema, *hashes]))
 
 
-def _table(part: Relay) -> pa.Table:
-    schema = read_schema_message(part.city, part.schema)
-    return pa.Table.from_batches(
-        [read_batch(part.city, payload, schema, rows) for rows, payload in part.payloads], schema
-    )
+def _table(part: Relay, expected: pa.Schema) -> pa.Table:
+    states = States(part.city, read_schema_message(part.city, part.schema), expected)
+    for rows, payload in part.payloads:
+        states.add(payload, rows)
+    return states.table()

@@ -10,14 +10,13 @@ from dataclasses import dataclass, field
 
 from cimfed.errors import BadSignature, ChainBroken
 from cimfed.model.answer import BY_CITY, CityOutcome, Manifest
-from cimfed.model.limits import MIB
 from cimfed.model.names import CityName
 from cimfed.trust.envelope import PayloadType, verify
 from cimfed.trust.keys import PublicKey
-from cimfed.wire import answers, frames
+from cimfed.wire import answers, frames, states
 
-STATE = 256 * MIB
-"""What a city's part of an aggregate may hold here: a million groups of 256 bytes."""
+STATE = states.STATE
+"""What a city's part of an aggregate may hold here."""
 
 
 @dataclass
@@ -30,9 +29,11 @@ class Relay:
     keep: bool = False
     schema: bytes = b""
     payloads: list[tuple[int, bytes | memoryview]] = field(default_factory=list)  # each with its rows
-    kept: int = 0  # bytes of them
     heard: bool = False  # a good frame of the city came
     outcome: CityOutcome | None = None
+
+    def __post_init__(self) -> None:
+        self._tally = states.Tally(self.city, STATE)
 
     def look(self, data: bytes) -> None:
         """Takes note of a frame; ChainBroken where it must not be passed on."""
@@ -57,9 +58,7 @@ class Relay:
             self._keep(frame)
 
     def _keep(self, frame: frames.Frame) -> None:
-        self.kept += len(frame.payload)
-        if self.kept > STATE:
-            raise ChainBroken(f"{self.city} sent a partial state of more than {STATE} bytes")
+        self._tally.add(frame.rows, len(frame.payload))
         self.payloads.append((frame.rows, frame.payload))
 
     def _ending(self, manifest: Manifest, manifest_hash: bytes) -> CityOutcome:

@@ -7,7 +7,7 @@ import pyarrow as pa
 import pytest
 
 from cimfed.errors import BadAnswer, ChainBroken, CimfedError
-from cimfed.model.limits import MIB
+from cimfed.model.limits import LIMITS, MIB
 from cimfed.model.names import city_name, gateway_name
 from cimfed.query.aggregate import state_schema
 from cimfed.query.query import Aggregate, Function, Measure
@@ -54,14 +54,32 @@ def test_what_is_no_arrow_is_the_citys_fault(schema: bytes, payload: bytes) -> N
         add_up(gateway_name("gw.alliance"), COUNT, [part(schema, (1, payload))])
 
 
-def test_a_small_part_cannot_unpack_to_a_large_one() -> None:
-    bomb = compressed(pa.record_batch([pa.array(np.zeros(64 * MIB // 8, np.int64))], schema=SCHEMA))
-    assert len(bomb) < 64 * 1024
-    with pytest.raises(BadAnswer, match="unpacks"):
-        add_up(gateway_name("gw.alliance"), COUNT, [part(SCHEMA.serialize().to_pybytes(), (1000, bomb))])
+def bomb(schema: pa.Schema) -> bytes:
+    """64 MiB of zeros, as 64 KiB at most."""
+    made = compressed(pa.record_batch([pa.array(np.zeros(64 * MIB // 8, np.int64))], schema=schema))
+    assert len(made) < 64 * 1024
+    return made
+
+
+def test_a_part_is_not_compressed() -> None:
+    small = compressed(pa.record_batch([pa.array([1, 2, 3])], schema=SCHEMA))
+    for rows, payload in ((3, small), (1000, bomb(SCHEMA))):
+        with pytest.raises(BadAnswer, match="compressed"):
+            add_up(gateway_name("gw.alliance"), COUNT, [part(SCHEMA.serialize().to_pybytes(), (rows, payload))])
+
+
+def test_a_part_of_other_columns_is_refused_before_it_is_read() -> None:
+    other = pa.schema([("other", pa.int64())])
+    relay = part(other.serialize().to_pybytes(), (1, b"junk"))
+    with pytest.raises(BadAnswer, match=f"{CITY}.*columns"):
+        add_up(gateway_name("gw.alliance"), COUNT, [relay])
 
 
 def test_a_part_is_kept_up_to_a_limit(monkeypatch: pytest.MonkeyPatch) -> None:
+    schema = SCHEMA.serialize().to_pybytes()
+    with pytest.raises(ChainBroken, match=f"{CITY}.*groups"):
+        part(schema, (LIMITS.groups, b"payload"), (1, b"payload"))
     monkeypatch.setattr(relay_module, "STATE", 1000)
-    with pytest.raises(ChainBroken, match=CITY):
-        part(SCHEMA.serialize().to_pybytes(), *[(1, bytes(400))] * 3)
+    for size in (400, 1):
+        with pytest.raises(ChainBroken, match=f"{CITY}.*bytes"):
+            part(schema, *[(1, bytes(size))] * 3)

@@ -6,6 +6,7 @@ import csv
 import io
 import json
 import os
+import struct
 import subprocess
 import sys
 from decimal import Decimal
@@ -209,11 +210,15 @@ def test_numbers_and_times_are_json() -> None:
     assert json_text(pa.array([True, None])).to_pylist() == ["true", "null"]
 
 
-@pytest.mark.parametrize("wkb", [b"\x01", shapely.to_wkb(shapely.Point(float("nan"), 1))])
-def test_what_is_no_geometry_is_not_written(wkb: bytes, tmp_path: Path) -> None:
+ARC = struct.pack("<BII6d", 1, 8, 3, 0, 0, 1, 1, 2, 0)  # a circular string
+
+
+@pytest.mark.parametrize("name", ["x.geojson", "x.csv"])
+@pytest.mark.parametrize("wkb", [b"\x01", shapely.to_wkb(shapely.Point(float("nan"), 1)), ARC])
+def test_what_is_no_geometry_is_not_written(wkb: bytes, name: str, tmp_path: Path) -> None:
     table = pa.table({"geometry_lod0": pa.array([wkb], pa.binary())})
     with pytest.raises(BadAnswer):
-        output.write(table, Target.of(str(tmp_path / "x.geojson"), None, None, True), "x")
+        output.write(table, Target.of(str(tmp_path / name), None, None, True), "x")
 
 
 def test_an_empty_answer_is_an_empty_file(tmp_path: Path) -> None:
@@ -255,6 +260,7 @@ def test_a_terminal_shows_rows_of_every_city(spool: int) -> None:
         ("geometry_lod0", shapely.to_wkb(shapely.Point(69.25, 41.3)), "Point 69.25000 41.30000"),
         ("geometry_lod1", shapely.to_wkb(shapely.force_3d(shapely.box(0, 0, 1, 1))), "Polygon Z, 5 points"),
         ("geometry_lod0", b"junk", "not a geometry"),
+        ("geometry_lod0", ARC, "not a geometry"),
     ],
 )
 def test_cells_are_readable_and_harmless(name: str, value: object, text: str) -> None:

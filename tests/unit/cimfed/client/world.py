@@ -59,7 +59,7 @@ def building_batch(
         "year_built": [1900 + i % 100 for i in numbers],
         "geometry_lod0": list(shapely.to_wkb(squares)),
         "geometry_lod1": [
-            shapely.to_wkb(shapely.force_3d(square, 5)) if i % 2 else None
+            shapely.to_wkb(shapely.force_3d(square, 5), flavor="iso") if i % 2 else None
             for i, square in zip(numbers, squares, strict=True)
         ],
         "bbox": [dict(zip(("xmin", "ymin", "xmax", "ymax"), square.bounds, strict=True)) for square in squares],

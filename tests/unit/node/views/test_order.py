@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from decimal import Decimal
 from pathlib import Path
 
@@ -9,6 +10,10 @@ import pyarrow.parquet as pq
 import pytest
 
 from cimfed.model.limits import MIB
+from cimfed.policy.decide import shapes
+from cimfed.policy.meet import canonical, shape_hash
+from cimfed_node.policies import read_policy
+from cimfed_node.tables.publication import active_grants, views
 from tests.federation.world import City, World, buildings
 
 CITY = "kz.almaty"
@@ -144,3 +149,23 @@ def test_long_values_that_are_shown_make_small_row_groups(tmp_path: Path) -> Non
     assert max(groups(city)) * 3000 < 16 * MIB
     (path,) = city.home.views.glob("*.parquet")
     assert len(set(pq.read_table(path)["ext"].to_pylist())) == 12_000
+
+
+def test_names_that_leave_the_node_confirm_no_guess(tmp_path: Path) -> None:
+    """Who guesses all that went into a shape, a view or a snapshot cannot try the guess against its name."""
+    shown = []
+    for at in range(2):
+        city = add_city(tmp_path / str(at))  # the same data and the same grants in two homes
+        snapshot = city.adopt(buildings(CITY, [{"height": Decimal(5)}]))
+        content = city.sign(GRANTS)
+        city.put_in_force(content)
+        policy = read_policy(content, city.name, (city.steward.public,), "").policy
+        shape = dict(shapes(policy))["names"]
+        with city.control() as control, control.reading() as connection:
+            (grant,) = (found for found in active_grants(connection) if found.grant == "names")
+            view = views(connection, city.home.place)[grant.view]
+        assert snapshot.id not in (view.id, view.snapshot)
+        assert grant.shape_hash not in (shape_hash(shape), hashlib.sha256(canonical(shape)).digest())
+        shown.append((view.id, view.snapshot))
+    assert shown[0][0] != shown[1][0]
+    assert shown[0][1] != shown[1][1]
