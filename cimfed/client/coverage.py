@@ -7,7 +7,16 @@ from dataclasses import asdict, dataclass, field
 from enum import StrEnum
 from typing import Any
 
-from cimfed.errors import CimfedError, NodeUnreachable, NotEnough, TimedOut, from_reason
+from cimfed.errors import (
+    BY_REASON,
+    ChooseGrant,
+    CimfedError,
+    NodeUnreachable,
+    NotEnough,
+    NotGranted,
+    UnknownProperty,
+    from_reason,
+)
 from cimfed.model import answer as signed
 from cimfed.model.answer import BY_CITY, Outcome
 from cimfed.model.names import CityName
@@ -16,6 +25,9 @@ from cimfed.query.route import RuledOut
 
 ENOUGH = frozenset({Outcome.ANSWERED, Outcome.NO_DATA})
 """Outcomes that count as an answer. RULED_OUT lacks nothing either, but nobody was asked."""
+
+SIGNED = (NotGranted, ChooseGrant, UnknownProperty)
+"""Refusals that come in a city's signed manifest and in no other way."""
 
 
 class Word(StrEnum):
@@ -58,12 +70,16 @@ class CityCoverage:
 
     @property
     def error(self) -> CimfedError:
-        """What is missing, as the error of its reason. A gateway's word is no refusal of the city's."""
+        """What is missing, as the error of its reason.
+
+        What a city denies it signs: on a gateway's word alone it is not denied, but unreachable.
+        """
         if self.word is Word.CITY:
             return from_reason(self.reason, f"{self.city}: {self.message or self.outcome}")
-        kind = TimedOut if self.outcome is Outcome.TIMED_OUT else NodeUnreachable
-        said = ": ".join(part for part in (self.reason, self.message) if part)
-        return kind(f"{self.city} is {self.outcome}, says the gateway" + (f" ({said})" if said else ""))
+        kind = BY_REASON.get(self.reason, NodeUnreachable)
+        if issubclass(kind, SIGNED):
+            kind = NodeUnreachable
+        return kind(f"{self.city} is {self.outcome}, says the gateway: {self.message or self.reason}")
 
 
 @dataclass(frozen=True)

@@ -70,7 +70,7 @@ class Manifest:
     chain: bytes = b""
     absent: tuple[str, ...] = ()
     obligations: tuple[str, ...] = ()
-    decision: int = 0  # sequence number of the decision in the city's log
+    decision: int = 0  # position of the decision in the city's log
 
 
 @dataclass(frozen=True)

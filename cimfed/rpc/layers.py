@@ -1,7 +1,7 @@
 """Server interceptors, one concern each, in the order in which a call passes them:
 
 1. ``Errors``: whatever a handler raises becomes a status by ``cimfed.wire.errors``; what cimfed did not raise on
-   purpose becomes INTERNAL without its text, and is logged;
+   purpose becomes INTERNAL without its text, and is logged; of what several tasks raised, the gravest counts;
 2. ``Identity``: the peer, or ``unknown_peer``;
 3. ``Authorisation``: the table, or ``not_allowed``, for methods that nobody serves too;
 4. ``AdmissionControl``: a slot, or ``overloaded``.
@@ -31,6 +31,8 @@ from cimfed.wire.errors import to_grpc
 
 log = logging.getLogger(__name__)
 
+PARTING = 10.0  # seconds for the status to leave: it waits behind what a caller does not take
+
 Proceed = Callable[[], Awaitable[Any]]
 
 
@@ -55,26 +57,46 @@ class Errors(Layer):
         self.running.add(task)
         try:
             return await proceed()
-        except CimfedError as error:
-            if error.status == "INTERNAL":
-                log.error("%s: %s", method, error)
-            await _end(context, error)
-        except grpc.aio.InternalError:
-            await _end(context, CimfedError("a message could not be sent"))
-        except grpc.aio.BaseError:
-            raise  # aborted, or the server has stopped
-        except Exception:
-            log.exception("%s failed", method)
-            await _end(context, CimfedError("the server failed; its log says why"))
+        except Exception as raised:
+            await self._fail(method, context, _gravest(raised))
         finally:
             self.running.discard(task)
 
+    async def _fail(self, method: str, context: Any, raised: Exception) -> None:
+        match raised:
+            case CimfedError():
+                if raised.status == "INTERNAL":
+                    log.error("%s: %s", method, raised)
+                await _end(context, raised)
+            case grpc.aio.InternalError():
+                await _end(context, CimfedError("a message could not be sent"))
+            case grpc.aio.BaseError():
+                raise raised  # aborted, or the server has stopped
+            case _:
+                log.error("%s failed", method, exc_info=raised)
+                await _end(context, CimfedError("the server failed; its log says why"))
+
+
+def _gravest(raised: Exception) -> Exception:
+    """What counts of a group's errors: one that nobody raised on purpose, else cimfed's own, else the connection's."""
+    if not isinstance(raised, ExceptionGroup):
+        return raised
+
+    def harmless(error: Exception) -> int:
+        return 2 if isinstance(error, grpc.aio.BaseError) else isinstance(error, CimfedError)
+
+    return min((_gravest(error) for error in raised.exceptions), key=harmless)
+
 
 async def _end(context: Any, error: CimfedError) -> None:
-    """Ends the call with the error. Sending it fails where the caller has left: then the call is just over."""
+    """Ends the call with the error. Where the caller has left, or does not take it, the call is just over.
+
+    gRPC keeps a status that was not taken in time and still delivers it.
+    """
     try:
-        await context.abort(*to_grpc(error))
-    except grpc.aio.InternalError:
+        async with asyncio.timeout(PARTING):
+            await context.abort(*to_grpc(error))
+    except (TimeoutError, grpc.aio.InternalError):
         raise asyncio.CancelledError from None
 
 

@@ -1,8 +1,9 @@
 """Asking cities side by side: each within its own deadline, none able to hold up or spoil another's answer.
 
 Frames go to the caller one after the other as they come (``emit`` waits while the caller is slow, and so the cities
-wait too). A city that cannot be reached, is late or breaks off costs its own answer only. A city's manifest ends its
-answer: nothing behind it is waited for or passed on.
+wait too). A city that cannot be reached, is late or breaks off costs its own answer only; what ``emit`` raises is the
+caller's doing and ends the whole answer. A city's manifest ends its answer: nothing behind it is waited for or passed
+on.
 """
 
 from __future__ import annotations
@@ -59,15 +60,23 @@ async def ask(relay: Relay, open_stream: Open, emit: Emit, patience: Patience, r
 
 
 async def _follow(relay: Relay, open_stream: Open, emit: Emit, patience: Patience) -> CityOutcome:
+    async with aclosing(open_stream(patience.whole)) as stream:
+        while relay.outcome is None:
+            data = await _next(relay, stream, patience)
+            if isinstance(data, CityOutcome):
+                return data
+            await emit(data)
+    return relay.outcome
+
+
+async def _next(relay: Relay, stream: AsyncGenerator[bytes, None], patience: Patience) -> bytes | CityOutcome:
+    """The next frame that may be passed on, or the gateway's word on why there is none."""
     try:
-        async with aclosing(open_stream(patience.whole)) as stream:
-            while relay.outcome is None:
-                async with asyncio.timeout(patience.silence):
-                    data = await anext(stream, None)
-                if data is None:
-                    return CityOutcome(relay.city, Outcome.BROKEN, "truncated", "the stream ended without a manifest")
-                relay.look(data)
-                await emit(data)
+        async with asyncio.timeout(patience.silence):
+            data = await anext(stream, None)
+        if data is None:
+            return CityOutcome(relay.city, Outcome.BROKEN, "truncated", "the stream ended without a manifest")
+        relay.look(data)
     except TimeoutError:
         return CityOutcome(relay.city, Outcome.TIMED_OUT, "timed_out", f"silent for {patience.silence:g} s")
     except TimedOut as error:
@@ -78,4 +87,4 @@ async def _follow(relay: Relay, open_stream: Open, emit: Emit, patience: Patienc
         return CityOutcome(
             relay.city, Outcome.BROKEN if answering else Outcome.UNREACHABLE, error.reason, error.message
         )
-    return relay.outcome
+    return data

@@ -8,7 +8,8 @@ The way of a query, numbered as in the code:
 5. the decision is logged, then the others are asked side by side;
 6. the total of an aggregate, then the signed coverage: every member, and what came of it.
 
-Nodes check everything again; the gateway's checks only keep hopeless queries off the wire.
+Nodes check everything again; the gateway's checks only keep hopeless queries off the wire. However slowly the caller
+reads, 5 and 6 have an end: a query holds a slot.
 """
 
 from __future__ import annotations
@@ -17,9 +18,9 @@ import asyncio
 import logging
 from collections.abc import AsyncGenerator, Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, ClassVar
 
-from cimfed.errors import BadQuery, CimfedError, ExpiredQuery, NotAddressed, NotAllowed, NotVia
+from cimfed.errors import BadQuery, CimfedError, ExpiredQuery, NotAddressed, NotAllowed, NotVia, TimedOut
 from cimfed.model.answer import CityOutcome, Coverage, Narrowing, Outcome
 from cimfed.model.limits import LIMITS
 from cimfed.model.names import CityName, GatewayName
@@ -29,13 +30,14 @@ from cimfed.query.route import RuledOut, route
 from cimfed.rpc.authorisation import AGGREGATE, CATALOG, READ
 from cimfed.rpc.channel import ChannelPool
 from cimfed.rpc.identity import current_peer
+from cimfed.rpc.outlet import Outlet
 from cimfed.trust.asker import verify_query
 from cimfed.trust.directory import Directory, DirectorySource
 from cimfed.trust.envelope import Envelope, PayloadType, seal
 from cimfed.trust.keys import Signer, works
 from cimfed.wire import answers, envelopes, frames
 from cimfed.wire.queries import decode_query
-from cimfed_gateway.fanout import Emit, Patience, ask
+from cimfed_gateway.fanout import Patience, ask
 from cimfed_gateway.merge import NO_TOTAL, Total, add_up
 from cimfed_gateway.registry import Registry
 from cimfed_gateway.relay import Relay
@@ -59,6 +61,8 @@ class Asked:
 
 @dataclass
 class Gateway:
+    answer_time: ClassVar[float] = LIMITS.answer_time  # seconds from the decision to the coverage
+
     name: GatewayName
     signer: Signer
     directories: DirectorySource
@@ -95,11 +99,15 @@ class Gateway:
         outcomes: dict[CityName, CityOutcome] = {
             city: _ruled_out(directory, city, why) for city, why in ruled_out.items() if why is not None
         }
+        outlet = Outlet(context.write)
         try:
-            narrowing, relays = self._relays(asked, cities)
-            await self._ask_all(method, asked, narrowing, relays, context, outcomes)
-            coverage = await self._finish(asked, relays, outcomes, narrowing, context)
-            await context.write(frames.encode(frames.Frame(self.name, frames.Coverage(coverage))))
+            async with asyncio.timeout(self.answer_time):
+                narrowing, relays = self._relays(asked, cities)
+                await self._ask_all(method, asked, narrowing, relays, self._patience(context), outlet, outcomes)
+                coverage = await self._finish(asked, relays, outcomes, narrowing, outlet)
+                await outlet.write(frames.encode(frames.Frame(self.name, frames.Coverage(coverage))))
+        except TimeoutError:
+            raise TimedOut("the answer was read too slowly", remedy="Ask for less, or ask several queries") from None
         finally:
             self._note(sequence, outcomes)
 
@@ -166,18 +174,17 @@ class Gateway:
         asked: Asked,
         narrowing: Envelope,
         relays: list[Relay],
-        context: Any,
+        patience: Patience,
+        outlet: Outlet,
         outcomes: dict[CityName, CityOutcome],
     ) -> None:
         request = envelopes.encode_ask(asked.envelope, (narrowing,))
-        patience = self._patience(context)
-        emit = _one_at_a_time(context)
 
         async def ask_one(relay: Relay) -> None:
             def open_stream(seconds: float) -> AsyncGenerator[bytes, None]:
                 return self.channels.stream(relay.city, method, request, seconds)
 
-            outcomes[relay.city] = await ask(relay, open_stream, emit, patience, self.registry)
+            outcomes[relay.city] = await ask(relay, open_stream, outlet.write, patience, self.registry)
 
         async with asyncio.TaskGroup() as group:
             for relay in relays:
@@ -206,12 +213,12 @@ class Gateway:
         relays: list[Relay],
         outcomes: Mapping[CityName, CityOutcome],
         narrowing: Envelope,
-        context: Any,
+        outlet: Outlet,
     ) -> Envelope:
         answered = [relay for relay in relays if outcomes[relay.city].outcome is Outcome.ANSWERED]
         total = await asyncio.to_thread(self._total, asked.query.request, answered)
         for data in total.frames:
-            await context.write(data)
+            await outlet.write(data)
         coverage = Coverage(
             request_hash=asked.envelope.payload_hash,
             federation=asked.directory.federation,
@@ -230,14 +237,3 @@ def _ruled_out(directory: Directory, city: CityName, why: RuledOut) -> CityOutco
     return CityOutcome(
         city, Outcome.RULED_OUT, reason=str(why), routing_hash=routing[1].payload_hash if routing else b""
     )
-
-
-def _one_at_a_time(context: Any) -> Emit:
-    """Writes whole frames in turn; waiting for a slow caller makes the cities wait."""
-    turn = asyncio.Lock()
-
-    async def emit(data: bytes) -> None:
-        async with turn:
-            await context.write(data)
-
-    return emit

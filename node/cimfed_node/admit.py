@@ -12,7 +12,8 @@
    committed, nothing is answered.
 
 What fails before 4 is raised, and counted by the caller: nobody has proven to have asked. From 4 on a refusal is a
-``Refusal``, which the service signs; it has its line in the log, and from 6 on it uses the nonce up.
+``Refusal``, which the service signs; it has its line in the log, and from 6 on it uses the nonce up. Whoever holds a
+query can present it again and again: the same refusal has one line, however often it is given.
 
 Synchronous: it is run in the service's executor, in several threads.
 """
@@ -29,6 +30,7 @@ from cimfed.errors import (
     NotAddressed,
     NotGranted,
     PolicyChanged,
+    Replayed,
     ViewGone,
 )
 from cimfed.model.instants import instant_text
@@ -53,6 +55,7 @@ from cimfed_node.tables.admissions import (
     check_slots,
     clock_mark,
     log_decision,
+    logged,
     renew_slot,
     slot_expires,
     spend_nonce,
@@ -62,6 +65,8 @@ from cimfed_node.tables.publication import ActivePolicy, Place, active_policy, g
 
 SECOND = 1_000_000  # microseconds
 SLOT_LIFE = 60 * SECOND  # of a slot that is not renewed: then its process must have died
+# What a query can be refused for without using a nonce up, and so for ever.
+AGAIN_AND_AGAIN = (ExpiredQuery.reason, NotAddressed.reason, Replayed.reason)
 TRIES = 5  # activations that may come between checks 6 and 7 of one query
 
 
@@ -81,7 +86,10 @@ class Given:
 
 @dataclass(frozen=True)
 class Admission:
-    """A query that may be answered. ``view`` is None for a catalogue, and where the collection has no snapshot."""
+    """A query that may be answered. ``view`` is None for a catalogue, and where the collection has no snapshot.
+
+    ``decision``: the position of its line in the log.
+    """
 
     signed: Signed
     given: Given
@@ -92,12 +100,13 @@ class Admission:
 
 @dataclass(frozen=True)
 class Refusal:
-    """A refusal that the city signs."""
+    """A refusal that the city signs. ``repeated``: it was given before, and ``decision`` is the line of then."""
 
     signed: Signed
     given: Given | None
     error: CimfedError
     decision: int
+    repeated: bool = False
 
 
 class Admitter:
@@ -121,7 +130,14 @@ class Admitter:
         now = self._clock()
         # 1, 2, 3
         signed = check_signed(kind, request, peer, self._directories.current(now), now, self._limits)
-        query = signed.query
+        try:
+            return self._decided(signed)
+        except _Repeated as known:
+            return known.refusal
+
+    def _decided(self, signed: Signed) -> Admission | Refusal:
+        """Checks 4 to 7. Raises _Repeated."""
+        query, now = signed.query, signed.now
         try:
             # 4
             self._check_addressed(query)
@@ -269,16 +285,27 @@ class Admitter:
                 view=view.id if view else "",
                 reason=refusal.reason if refusal else "",
             )
-            sequence = log_decision(transaction, line)
+            if refusal is not None and refusal.reason in AGAIN_AND_AGAIN:
+                known = logged(transaction, line)
+                if known is not None:
+                    raise _Repeated(Refusal(signed, given, refusal, known, repeated=True))
+            position = log_decision(transaction, line)
             if refusal is None:
-                take_slot(transaction, sequence, line.organisation, line.view, mark + SLOT_LIFE)
+                take_slot(transaction, position, line.organisation, line.view, mark + SLOT_LIFE)
         if refusal is not None or given is None:
-            return Refusal(signed, given, refusal or NotGranted("nothing is granted for this"), sequence)
-        return Admission(signed, given, shape_hash, view, sequence)
+            return Refusal(signed, given, refusal or NotGranted("nothing is granted for this"), position)
+        return Admission(signed, given, shape_hash, view, position)
 
 
 class _PolicyMoved(Exception):
     """Another version of the policy came into force after check 6 of this query."""
+
+
+class _Repeated(Exception):
+    """This refusal has its line: nothing of the transaction needs to reach the disk."""
+
+    def __init__(self, refusal: Refusal) -> None:
+        self.refusal = refusal
 
 
 def check_present(request: Read | Aggregate, shape: Shape) -> None:

@@ -1,8 +1,10 @@
 """The node's handlers: Read, Aggregate and Catalog, from request bytes to frames.
 
-The way of a query: admission in the executor of decisions (``cimfed_node.admit``), the answer from the store in the
-executor of statements (``cimfed_node.stream``), the outcome into the log in all cases, which frees the slot. Refusals
-before check 4 are statuses, counted and not logged; later ones are signed manifests.
+The way of a query: admission in the executor of decisions (``cimfed_node.admit``), and the making of its statement,
+which runs nothing yet; so the start of an answer never waits for another's statement. Then the answer from the store
+in the threads of statements (``cimfed_node.stream``, ``cimfed_node.workers``), and the outcome into the log in all
+cases, which frees the slot. Refusals before check 4 are statuses, counted and not logged; later ones are signed
+manifests, and the same one again is counted.
 """
 
 from __future__ import annotations
@@ -26,15 +28,17 @@ from cimfed.model.names import CityName, Federation
 from cimfed.query.query import Aggregate, Catalog, Read, Request
 from cimfed.rpc.authorisation import AGGREGATE, CATALOG, READ
 from cimfed.rpc.identity import current_peer
+from cimfed.rpc.outlet import Outlet
 from cimfed.trust.keys import Signer, works
 from cimfed_node.admit import Admission, Admitter, Refusal
 from cimfed_node.catalog import catalogue_rows
 from cimfed_node.facts import facts, refused
 from cimfed_node.seal import Chainer, Sealer
 from cimfed_node.stores.base import Reader, Store
-from cimfed_node.stream import Stream
+from cimfed_node.stream import Stream, Write
 from cimfed_node.tables import Control
 from cimfed_node.tables.admissions import Outcome, log_outcome
+from cimfed_node.workers import Workers
 
 log = logging.getLogger(__name__)
 
@@ -42,7 +46,6 @@ DECIDERS = 4  # threads; the log's transactions take turns anyway
 CANCELLED = "cancelled"  # the outcome of an answer that nobody waited for
 
 T = TypeVar("T")
-Write = Callable[[bytes], Awaitable[None]]
 Handler = Callable[[bytes, Any], Awaitable[None]]
 METHODS: Mapping[str, type[Request]] = {READ: Read, AGGREGATE: Aggregate, CATALOG: Catalog}
 
@@ -67,9 +70,10 @@ class NodeService:
         self._admitter, self._store, self._control = admitter, store, control
         self._clock, self._limits, self._monotonic = clock, limits, monotonic
         self._deciding = ThreadPoolExecutor(DECIDERS, thread_name_prefix="decide")
-        self._working = ThreadPoolExecutor(workers, thread_name_prefix="statement")
+        self._workers = Workers(workers)
         self._leftover: set[asyncio.Future[Any]] = set()  # what goes on when its caller has gone
         self.unadmitted: Counter[str] = Counter()  # refusals before check 4, by reason
+        self.repeated: Counter[str] = Counter()  # refusals that had their line in the log before, by reason
         self.running: dict[int, Stream] = {}  # answers under way, by decision
 
     def streams(self) -> dict[str, Handler]:
@@ -80,7 +84,7 @@ class NodeService:
         """CimfedError unless the engine and the signing key do what they must."""
         if not works(self._signer):
             raise CimfedError("the node's key does not sign")
-        await self._in(self._working, self._store.self_test)
+        await self._workers.run(self._city, self._store.self_test)
 
     async def settled(self) -> None:
         """Waits for queries that were being decided when their callers went, and for the log."""
@@ -90,8 +94,8 @@ class NodeService:
     async def close(self) -> None:
         """After the last call."""
         await self.settled()
-        for executor in (self._working, self._deciding):
-            await asyncio.to_thread(executor.shutdown)
+        await asyncio.to_thread(self._workers.close)
+        await asyncio.to_thread(self._deciding.shutdown)
 
     # One query
 
@@ -99,12 +103,15 @@ class NodeService:
         verdict = await self._admit(kind, request)
         manifest = facts(verdict, self._city, self._federation)
         sealer = Sealer(self._signer, self._city, manifest.request_hash, self._limits)
+        outlet = Outlet(context.write)
         if isinstance(verdict, Refusal):
-            await context.write(sealer.manifest(manifest)[0])
+            if verdict.repeated:
+                self.repeated[verdict.error.reason] += 1
+            await outlet.write(sealer.manifest(manifest)[0])
             return
         ended = Outcome(verdict.decision, 0, CANCELLED)
         try:
-            said = await self._send(verdict, manifest, sealer, context.write)
+            said = await self._send(verdict, manifest, sealer, outlet.write)
             ended = replace(ended, outcome=str(said.outcome), reason=said.reason)
         except CimfedError as error:
             ended = replace(ended, reason=error.reason)
@@ -137,7 +144,7 @@ class NodeService:
     async def _send(self, admission: Admission, manifest: Manifest, sealer: Sealer, write: Write) -> Manifest:
         """Every frame of an admitted query; gives what its manifest says."""
         try:
-            reader = await self._in(self._working, self._open, admission)
+            reader = await self._in(self._deciding, self._open, admission)
         except Exception as error:
             if not isinstance(error, CimfedError):
                 log.exception("a statement could not be made")
@@ -159,7 +166,8 @@ class NodeService:
             ),
             sealer,
             manifest,
-            run=partial(self._in, self._working),
+            run=partial(self._workers.run, admission.signed.subject.org),
+            close=partial(self._in, self._deciding, reader.close),
             check=partial(self._in, self._deciding, self._admitter.check_again, admission),
             monotonic=self._monotonic,
             limits=self._limits,

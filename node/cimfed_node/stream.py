@@ -1,7 +1,8 @@
 """One answer on its way: from the store's reader to the caller's connection.
 
-- Reading, serialising and hashing happen in the executor, one batch at a time: a slow caller holds no thread.
-- At most ``AHEAD`` frames wait; ``write`` is the back-pressure. Memory does not grow with the answer.
+- Reading, serialising and hashing happen in a worker's thread, one batch at a time: a slow caller holds no thread.
+- At most ``AHEAD`` frames wait; ``write`` is the back-pressure, and gives up a caller that takes nothing. Memory does
+  not grow with the answer.
 - A task beside it asks every two seconds whether the answer may go on, and interrupts the engine if not. It ends an
   answer that takes too long in all: a caller who reads a frame now and then would keep its slot for ever.
 - Whatever ends the answer early, what was written is a signed prefix: the manifest counts just that, with the reason.
@@ -29,16 +30,16 @@ log = logging.getLogger(__name__)
 
 AHEAD = 3  # frames between the executor and the connection
 SMALL = 64 * KIB  # bytes
-STALL = 600.0  # seconds that a caller may take no data
 
+Write = Callable[[bytes], Awaitable[None]]
 Run = Callable[..., Awaitable[Any]]
-"""Runs a function with its arguments in the executor."""
+"""Runs a function with its arguments in a worker's thread; cancelled, it raises once the thread is out of it."""
 
 
 class Stream:
-    """``check`` raises in the executor once the answer may not go on. Times are monotonic seconds."""
-
-    stall = STALL
+    """``close`` closes the reader, when nothing reads any more, without waiting for a worker. ``check`` raises once
+    the answer may not go on. Times are monotonic seconds.
+    """
 
     def __init__(
         self,
@@ -47,24 +48,25 @@ class Stream:
         sealer: Sealer,
         facts: Manifest,
         run: Run,
+        close: Callable[[], Awaitable[None]],
         check: Callable[[], Awaitable[None]],
         monotonic: Callable[[], float],
         limits: Limits,
     ) -> None:
         self._reader, self._chainer, self._sealer, self._facts = reader, chainer, sealer, facts
-        self._run, self._check, self._monotonic, self._limits = run, check, monotonic, limits
+        self._run, self._close, self._check, self._monotonic, self._limits = run, close, check, monotonic, limits
         self._frames: asyncio.Queue[Sealed | None] = asyncio.Queue(AHEAD)
         self._exhausted = False  # the reader gave all and is closed
         self.stopped: Exception | None = None  # why the answer ends early
         self.checking: asyncio.Task[None] | None = None  # ends once the answer may not go on
 
-    async def send(self, write: Callable[[bytes], Awaitable[None]]) -> Manifest:
+    async def send(self, write: Write) -> Manifest:
         """All frames, the manifest last; gives what the manifest says."""
         self.checking = asyncio.create_task(self._keep_checking())
         tasks = [asyncio.create_task(self._read_all()), self.checking]
         try:
             try:
-                await self._write(write, self._chainer.start_frame)
+                await write(self._chainer.start_frame)
                 self._sealer.start(self._chainer.empty)
                 await self._send_all(write)
             finally:
@@ -74,11 +76,11 @@ class Stream:
                 await asyncio.gather(*tasks, return_exceptions=True)
         finally:
             if not self._exhausted:
-                await asyncio.shield(asyncio.ensure_future(self._run(self._reader.close)))
+                await asyncio.shield(self._close())
         manifest = self._facts if self.stopped is None else refused(self._facts, self.stopped)
         return await self._end(write, manifest)
 
-    async def _send_all(self, write: Callable[[bytes], Awaitable[None]]) -> None:
+    async def _send_all(self, write: Write) -> None:
         while self.stopped is None:
             try:
                 async with asyncio.timeout(self._sealer.wait(self._monotonic())):
@@ -88,25 +90,18 @@ class Stream:
             else:
                 if sealed is None or self.stopped is not None:
                     return
-                await self._write(write, sealed.frame)
+                await write(sealed.frame)
                 head = self._sealer.wrote(sealed, self._monotonic())
             if head is not None:
-                await self._write(write, head)
+                await write(head)
 
-    async def _end(self, write: Callable[[bytes], Awaitable[None]], manifest: Manifest) -> Manifest:
+    async def _end(self, write: Write, manifest: Manifest) -> Manifest:
         head = self._sealer.last_head()
         if head is not None:
-            await self._write(write, head)
+            await write(head)
         frame, manifest = self._sealer.manifest(manifest)
-        await self._write(write, frame)
+        await write(frame)
         return manifest
-
-    async def _write(self, write: Callable[[bytes], Awaitable[None]], data: bytes) -> None:
-        try:
-            async with asyncio.timeout(self.stall):
-                await write(data)
-        except TimeoutError:
-            raise TimedOut("the caller took no data for too long") from None
 
     async def _read_all(self) -> None:
         """Frames, then None. The first thing that goes wrong stops the answer."""

@@ -109,7 +109,14 @@ class Liar(Gateway):
         return narrowing, relays
 
     async def _ask_all(
-        self, method: str, asked: Asked, narrowing: Envelope, relays: list[Relay], context: Any, outcomes: Any
+        self,
+        method: str,
+        asked: Asked,
+        narrowing: Envelope,
+        relays: list[Relay],
+        patience: Any,
+        outlet: Any,
+        outcomes: Any,
     ) -> None:
         query, narrowings = asked.envelope, (narrowing,)
         if self.deed is not None:
@@ -117,16 +124,16 @@ class Liar(Gateway):
         request = envelopes.encode_ask(query, narrowings)
         self.requests.append(request)
         for relay in relays:
-            outcomes[relay.city] = await self._ask_one(method, request, relay, context)
+            outcomes[relay.city] = await self._ask_one(method, request, relay, outlet)
 
-    async def _ask_one(self, method: str, request: bytes, relay: Relay, context: Any) -> CityOutcome:
+    async def _ask_one(self, method: str, request: bytes, relay: Relay, outlet: Any) -> CityOutcome:
         try:
             for _ in range(self.times - 1):
                 async for _data in self.channels.stream(relay.city, method, request, 30):
                     pass
             async for data in self.channels.stream(relay.city, method, request, 30):
                 relay.look(data)
-                await context.write(data)
+                await outlet.write(data)
         except CimfedError as error:
             return CityOutcome(relay.city, Outcome.UNREACHABLE, error.reason, error.message)
         return relay.outcome or CityOutcome(relay.city, Outcome.BROKEN, "truncated")

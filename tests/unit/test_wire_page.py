@@ -28,13 +28,14 @@ from cimfed.model.schema import arrow_type
 from cimfed.model.vocabulary import Property, Type
 from cimfed.query.check import check
 from cimfed.query.query import Catalog, Query
+from cimfed.rpc import outlet
 from cimfed.rpc.authorisation import TABLE
 from cimfed.trust import answer, envelope
 from cimfed.trust.directory_format import roles
 from cimfed.trust.tls import LEAF_LIFE
 from cimfed.wire import envelopes, receipts
 from cimfed_gateway import relay
-from cimfed_node import stream
+from cimfed_node import workers
 
 ROOT = Path(__file__).resolve().parents[2]
 WIRE = (ROOT / "docs" / "wire.md").read_text("utf-8")
@@ -84,7 +85,8 @@ OTHERS = {
     "life of a leaf": LEAF_LIFE.total_seconds(),
     "a city's part of an aggregate, at a gateway": relay.STATE,
     "a gateway's total, at a client": verify.TOTAL_BYTES,
-    "a caller that takes nothing": stream.STALL,
+    "a caller that takes nothing, at a node or gateway": outlet.STALL,
+    "a statement that waits for a thread": workers.PATIENCE,
 }
 
 

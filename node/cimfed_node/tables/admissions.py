@@ -6,6 +6,7 @@ logged, or nothing is.
 
 from __future__ import annotations
 
+import secrets
 from dataclasses import dataclass
 
 from sqlalchemy import bindparam, delete, func, insert, select, update
@@ -34,7 +35,16 @@ _RUNNING = select(_SLOT.c.partner, func.count()).group_by(_SLOT.c.partner)
 _TAKE = insert(_SLOT)
 _EXPIRES = select(_SLOT.c.expires).where(_SLOT.c.decision == bindparam("number"))
 _FREE = delete(_SLOT).where(_SLOT.c.decision == bindparam("number"))
-_LOG = insert(_DECISION).returning(_DECISION.c.sequence)
+_LOG = insert(_DECISION)
+_LOGGED = (
+    select(_DECISION.c.position)
+    .where(
+        _DECISION.c.request_hash == bindparam("of"),
+        _DECISION.c.reason == bindparam("why"),
+        _DECISION.c.presenter == bindparam("by"),
+    )
+    .limit(1)
+)
 _END = insert(_OUTCOME)
 
 
@@ -116,8 +126,17 @@ def renew_slot(connection: Connection, decision: int, partner: str, view: str, e
 
 
 def log_decision(connection: Connection, decision: Decision) -> int:
-    """The sequence number of the line."""
-    return int(connection.execute(_LOG, vars(decision)).scalar_one())
+    """The position of the line: 63 random bits, never 0."""
+    position = 1 + secrets.randbelow(2**63 - 1)
+    connection.execute(_LOG, {"position": position, **vars(decision)})
+    return position
+
+
+def logged(connection: Connection, line: Decision) -> int | None:
+    """The position of a line that refuses the same query of the same presenter for the same reason."""
+    found = connection.execute(_LOGGED, {"of": line.request_hash, "why": line.reason, "by": line.presenter})
+    position: int | None = found.scalar()
+    return position
 
 
 def log_outcome(connection: Connection, outcome: Outcome) -> None:
@@ -132,11 +151,12 @@ def views_in_use(connection: Connection, now: int) -> frozenset[str]:
 
 
 def decisions(connection: Connection) -> list[tuple[int, Decision, Outcome | None]]:
-    """The whole log, for its readers: each line with its number and its outcome."""
+    """The whole log in its order, for its readers: each line with its position and its outcome."""
     ended = {row["decision"]: Outcome(**row) for row in connection.execute(select(_OUTCOME)).mappings()}
     lines = []
     for row in connection.execute(select(_DECISION).order_by(_DECISION.c.sequence)).mappings():
         fields = dict(row)
-        sequence = fields.pop("sequence")
-        lines.append((sequence, Decision(**fields), ended.get(sequence)))
+        del fields["sequence"]
+        position = fields.pop("position")
+        lines.append((position, Decision(**fields), ended.get(position)))
     return lines

@@ -1,7 +1,8 @@
 """The tables. Times are microseconds since 1970-01-01T00:00Z; hashes are raw bytes; names are text.
 
 Rows of ``decision`` and ``outcome`` are only ever added. They hold digests and names: never data, never a filter
-or its literals.
+or its literals. A decision goes by its ``position``, a number that is drawn: it stands in manifests, and one that
+counted would tell each partner how much the others ask.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ from typing import Any
 from sqlalchemy import BigInteger, Integer, LargeBinary
 from sqlmodel import Field, SQLModel
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 ONLY = 1  # the key of tables that have one row
 
 # SQLite numbers rows of an INTEGER key by itself, and only of that; elsewhere 64 bits must be asked for.
@@ -108,7 +109,10 @@ class NonceRow(SQLModel, table=True):
 
 
 class SlotRow(SQLModel, table=True):
-    """A query that runs. It is renewed while it does; one whose process died ends at ``expires``."""
+    """A query that runs, by its decision's position.
+
+    It is renewed while it does; one whose process died ends at ``expires``.
+    """
 
     __tablename__ = "slot"
 
@@ -124,7 +128,8 @@ class DecisionRow(SQLModel, table=True):
     __tablename__ = "decision"
     __table_args__ = {"sqlite_autoincrement": True}
 
-    sequence: int | None = Field(default=None, sa_type=_NUMBER, primary_key=True)
+    sequence: int | None = Field(default=None, sa_type=_NUMBER, primary_key=True)  # the order; never leaves
+    position: int = Field(sa_type=_NUMBER, index=True, unique=True)
     time: int = Field(sa_type=_NUMBER)
     request_hash: bytes = Field(sa_type=LargeBinary, index=True)
     key_id: bytes = Field(sa_type=LargeBinary)
@@ -140,7 +145,7 @@ class DecisionRow(SQLModel, table=True):
 
 
 class OutcomeRow(SQLModel, table=True):
-    """What came of a granted query, once it ended in whatever way."""
+    """What came of a granted query, once it ended in whatever way; by its decision's position."""
 
     __tablename__ = "outcome"
 

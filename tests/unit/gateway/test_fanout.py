@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator, Callable
 
 import pytest
 
-from cimfed.errors import CimfedError, DirectoryExpired, NodeUnreachable, TimedOut
+from cimfed.errors import CimfedError, DirectoryExpired, NodeUnreachable, Overloaded, TimedOut
 from cimfed.model.answer import Manifest, Outcome
 from cimfed.model.names import city_name, federation
 from cimfed.trust.envelope import PayloadType, seal
@@ -157,11 +157,43 @@ async def test_only_a_city_that_fails_is_left_alone(
     assert result.outcome is outcome
 
 
-async def test_refusing_is_not_failing() -> None:
+@pytest.mark.parametrize("reason", ["not_granted", "overloaded", "timed_out"])
+async def test_refusing_is_not_failing(reason: str) -> None:
     book = registry()
     for _ in range(FAILURES + 1):
-        result, _ = await outcome_of(manifest(Outcome.REFUSED, reason="not_granted"), book=book)
+        result, _ = await outcome_of(manifest(Outcome.REFUSED, reason=reason), book=book)
         assert result.outcome is Outcome.REFUSED
+
+
+async def test_a_full_city_does_not_fail() -> None:
+    book = registry()
+    for _ in range(FAILURES + 1):
+        result, _ = await outcome_of(Overloaded("64 queries are running here"), book=book)
+        assert (result.outcome, result.reason) == (Outcome.UNREACHABLE, "overloaded")
+    result, _ = await outcome_of(manifest(), book=book)
+    assert result.outcome is Outcome.ANSWERED
+
+
+async def test_a_caller_that_takes_nothing_ends_the_answer_and_is_no_fault_of_the_city() -> None:
+    closed: list[bool] = []
+    book = registry()
+
+    async def endless(_seconds: float) -> AsyncIterator[bytes]:
+        try:
+            while True:
+                yield rows(1)
+        finally:
+            closed.append(True)
+
+    async def stuck(_data: bytes) -> None:
+        raise TimedOut("the caller took no data for too long")
+
+    for _ in range(FAILURES):
+        with pytest.raises(TimedOut, match="the caller"):
+            await ask(Relay(CITY, REQUEST, (KEY.public,)), endless, stuck, Patience(5, 5), book)
+    assert len(closed) == FAILURES
+    result, _ = await outcome_of(manifest(), book=book)
+    assert result.outcome is Outcome.ANSWERED
 
 
 async def test_cancelling_reaches_the_city_and_leaves_a_probe_free() -> None:

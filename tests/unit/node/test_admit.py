@@ -463,6 +463,28 @@ def test_a_replay_is_refused_also_by_another_way_and_after_a_restart(door: Door)
         assert door.reason(asked, control=restarted) == "replayed"
 
 
+def test_a_refusal_that_is_given_again_is_that_of_its_first_line_and_writes_nothing(door: Door) -> None:
+    asked = door.query(via=["gw.alliance"])
+    assert door.reason(asked) == ""
+    first = door.admit(asked)
+    assert isinstance(first, Refusal)
+    assert not first.repeated
+    before = door.log()
+    door.now += SECOND
+    with door.control.reading() as connection:
+        state = connection.execute(text("PRAGMA data_version")).scalar()
+        again = door.admit(asked)
+        assert isinstance(again, Refusal)
+        assert (again.repeated, again.error.reason, again.decision) == (True, "replayed", first.decision)
+        assert connection.execute(text("PRAGMA data_version")).scalar() == state
+    assert door.log() == before
+    # What another presents is told of that other.
+    presented = door.admit(asked, GATEWAY, narrowings=[door.narrowing(asked)])
+    assert isinstance(presented, Refusal)
+    assert not presented.repeated
+    assert [line.presenter for _, line, _ in door.log()[len(before) :]] == ["gw.alliance"]
+
+
 def test_a_nonce_is_the_signers_own(door: Door) -> None:
     nonce = os.urandom(16)
     assert door.reason(door.query(nonce=nonce)) == ""

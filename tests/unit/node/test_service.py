@@ -18,15 +18,17 @@ from grpc_health.v1 import health_pb2
 from sqlalchemy import text
 
 from cimfed.model.catalog import CATALOG
+from cimfed.rpc.outlet import Outlet
 from cimfed.trust.tls import LeafSource, Use
 from cimfed.v1 import directory_service_pb2, query_pb2
 from cimfed_node.admit import Admitter
 from cimfed_node.serve import Node
 from cimfed_node.service import NodeService
-from cimfed_node.stream import Stream
+from cimfed_node.stores.duckdb.statements import StatementRows
 from cimfed_node.tables.admissions import Decision, Outcome, decisions
+from cimfed_node.workers import Workers
 from tests.federation import raw
-from tests.federation.world import World, buildings
+from tests.federation.world import SECOND, World, buildings
 from tests.oracle.wire.streams import City, read_frame
 
 CITY = "kz.almaty"
@@ -166,8 +168,8 @@ async def test_a_read_gives_what_the_policy_gives(federation: World, compression
         assert abs(manifest["now"] - federation.clock()) < 60_000_000
         assert answer.heads == 1
         outcome = await desk.ended(desk.calls())
-        sequence, line, _ = desk.log()[-1]
-        assert (line.view, sequence) == (manifest["view"], manifest["decision"])
+        position, line, _ = desk.log()[-1]
+        assert (line.view, position) == (manifest["view"], manifest["decision"])
         assert (outcome.outcome, outcome.rows, outcome.batches) == ("answered", len(GIVEN), 1)
         assert outcome.chain == manifest["chain"]
         assert desk.slots() == 0
@@ -276,6 +278,30 @@ async def test_a_signed_refusal_is_a_manifest_and_a_status_comes_before(federati
         assert error.value.reason == "bad_query"
         assert len(desk.log()) == before
         assert desk.node.service.unadmitted == {"bad_query": 3, "not_via": 1, "unknown_key": 1}
+
+
+async def test_a_query_that_is_presented_again_and_again_has_one_line_for_each_reason(tmp_path: Path) -> None:
+    """Else whoever holds one signed query could fill the log in its signer's name."""
+    world = furnished(World(tmp_path))
+    async with opened(world) as desk:
+
+        async def refused(asked: query_pb2.Query) -> tuple[str, int]:
+            answer = await desk.ask(asked)
+            assert answer.outcome == "refused"
+            return answer.reason, answer.manifest["decision"]
+
+        asked = raw.query(world.clock(), read=raw.read())
+        assert (await desk.ask(asked)).outcome == "answered"
+        for _ in range(5):
+            assert await refused(asked) == ("replayed", desk.log()[-1][0])
+        elsewhere = raw.query(world.clock(), read=raw.read(), cities=["uz.tashkent"])
+        for _ in range(5):
+            assert await refused(elsewhere) == ("not_addressed", desk.log()[-1][0])
+        world.clock.offset = 3600 * SECOND
+        for _ in range(5):
+            assert await refused(asked) == ("expired_query", desk.log()[-1][0])
+        assert [line.reason for _, line, _ in desk.log()] == ["", "replayed", "not_addressed", "expired_query"]
+        assert desk.node.service.repeated == {"replayed": 4, "not_addressed": 4, "expired_query": 4}
 
 
 async def test_hidden_and_never_there_are_told_in_the_same_words(federation: World) -> None:
@@ -470,7 +496,7 @@ async def test_an_answer_has_an_end_however_slowly_it_is_read(tmp_path: Path) ->
 
 
 async def test_a_caller_that_takes_nothing_is_given_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(Stream, "stall", 0.2)
+    monkeypatch.setattr(Outlet, "stall", 0.2)
     logged, log_now = asyncio.Event(), NodeService._log_now
 
     async def watched(self: NodeService, ended: Outcome) -> None:
@@ -523,6 +549,42 @@ async def test_a_partner_has_its_share_of_slots(tmp_path: Path) -> None:
         call.cancel()
         await asyncio.wait(calls, timeout=20)
         assert (await desk.ask(raw.query(aggregate=count()))).outcome == "answered"
+
+
+async def test_heavy_statements_of_one_partner_leave_room_for_another(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The node has four workers here; the partner asks for all of them, and for one more."""
+    go_on, begun = threading.Event(), threading.Semaphore(0)
+    statement = StatementRows.next
+
+    def heavy(self: StatementRows, seconds: float) -> Any:
+        begun.release()
+        assert go_on.wait(30)
+        return statement(self, seconds)
+
+    monkeypatch.setattr(StatementRows, "next", heavy)
+    monkeypatch.setattr(Workers, "patience", 0.5)
+    world = furnished(World(tmp_path))
+    world.add_partner("inst.iitd", "CN")
+    async with opened(world) as desk, calling(world, desk.node, "inst.iitd") as caller:
+        asked = {asyncio.create_task(desk.ask(raw.query(aggregate=count()))) for _ in range(5)}
+        for _ in range(2):
+            assert await asyncio.to_thread(begun.acquire, timeout=20)
+        async with asyncio.timeout(20):
+            other = await Desk(world, desk.node, caller, "inst.iitd").ask(raw.query(read=raw.read()))
+            assert other.outcome == "answered"
+            # Who waits too long is told so and gives its slot back; the two that run go on.
+            refused: set[str] = set()
+            running = asked
+            while len(running) > 2:
+                done, running = await asyncio.wait(running, return_when=asyncio.FIRST_COMPLETED)
+                refused |= {task.result().reason for task in done}
+        assert refused == {"overloaded"}
+        go_on.set()
+        assert {(await task).outcome for task in running} == {"answered"}
+        await desk.node.service.settled()
+        assert desk.slots() == 0
 
 
 async def test_a_caller_that_goes_while_it_is_decided_leaves_no_slot(

@@ -6,6 +6,7 @@ import os
 import sqlite3
 import threading
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pyarrow as pa
@@ -26,6 +27,7 @@ from cimfed_node.tables.admissions import (
     decisions,
     log_decision,
     log_outcome,
+    logged,
     spend_nonce,
     take_slot,
     views_in_use,
@@ -47,6 +49,7 @@ from cimfed_node.tables.publication import (
     rows_by_grant,
     views,
 )
+from cimfed_node.tables.schema import SCHEMA_VERSION
 
 LINE = Decision(1, b"r" * 32, b"k" * 32, "inst.x", "gw.alliance", "read", "research", "building")
 
@@ -69,7 +72,7 @@ def test_a_database_of_another_schema_is_refused(tmp_path: Path) -> None:
     with pytest.raises(NotFound):
         Control.open(path)
     Control.create(path).close()
-    for version, remedy in ((2, "Upgrade"), (0, "Make a new home")):
+    for version, remedy in ((SCHEMA_VERSION + 1, "Upgrade"), (SCHEMA_VERSION - 1, "Make a new home")):
         with sqlite3.connect(path) as raw:
             raw.execute("UPDATE schema_version SET version = ?", (version,))
         with pytest.raises(BadConfig, match=remedy):
@@ -89,20 +92,44 @@ def test_others_cannot_read_it(tmp_path: Path) -> None:
     assert (tmp_path / "control.sqlite").stat().st_mode & 0o007 == 0
 
 
-def test_lines_are_numbered_without_a_gap_and_outcomes_join_them(control: Control) -> None:
+def test_lines_stand_in_their_order_and_outcomes_join_them(control: Control) -> None:
     with control.writing() as connection:
-        assert [log_decision(connection, LINE) for _ in range(2)] == [1, 2]
+        first, second = (log_decision(connection, LINE) for _ in range(2))
     with pytest.raises(ZeroDivisionError), control.writing() as connection:
-        print(1 // (log_decision(connection, LINE) - 3))
+        print(log_decision(connection, LINE) // 0)
+    ended = Outcome(second, 9, "answered", rows=5, batches=1, chain=b"c")
     with control.writing() as connection:
-        assert log_decision(connection, LINE) == 3
-        log_outcome(connection, Outcome(2, 9, "answered", rows=5, batches=1, chain=b"c"))
+        third = log_decision(connection, LINE)
+        log_outcome(connection, ended)
     with control.reading() as connection:
-        assert decisions(connection) == [
-            (1, LINE, None),
-            (2, LINE, Outcome(2, 9, "answered", rows=5, batches=1, chain=b"c")),
-            (3, LINE, None),
-        ]
+        assert decisions(connection) == [(first, LINE, None), (second, LINE, ended), (third, LINE, None)]
+
+
+def test_a_position_says_nothing_of_how_many_lines_there_are(control: Control) -> None:
+    with control.writing() as connection:
+        positions = [log_decision(connection, LINE) for _ in range(64)]
+    assert len(set(positions)) == 64
+    assert positions not in (sorted(positions), sorted(positions, reverse=True))
+    assert 0 < min(positions) < 2**60 < max(positions) < 2**63
+
+
+def test_a_position_is_taken_once(control: Control, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("secrets.randbelow", lambda _: 6)
+    with control.writing() as connection:
+        assert log_decision(connection, LINE) == 7
+    with pytest.raises(LogUnavailable), control.writing() as connection:
+        log_decision(connection, LINE)
+
+
+def test_the_line_of_a_refusal_is_found_by_query_reason_and_presenter(control: Control) -> None:
+    refused = replace(LINE, reason="replayed")
+    with control.writing() as connection:
+        log_decision(connection, LINE)
+        assert logged(connection, refused) is None
+        position = log_decision(connection, refused)
+        assert logged(connection, refused) == position
+        for other in ({"request_hash": b"o" * 32}, {"reason": "expired_query"}, {"presenter": "gw.second"}):
+            assert logged(connection, replace(refused, **other)) is None
 
 
 def test_one_nonce_is_spent_once_by_however_many_at_a_time(control: Control) -> None:

@@ -15,10 +15,11 @@ from grpc_reflection.v1alpha import reflection_pb2
 from cimfed.errors import BadConfig, CimfedError, NodeUnreachable, NotAllowed, Overloaded, TimedOut, UnknownProperty
 from cimfed.model.limits import LIMITS, MIB
 from cimfed.model.names import Kind
-from cimfed.rpc import clock
+from cimfed.rpc import clock, layers
 from cimfed.rpc.admission import Admission
 from cimfed.rpc.authorisation import AGGREGATE, FETCH, HEALTH_CHECK, HEALTH_WATCH, READ, REFLECTION
 from cimfed.rpc.mirror import fetch, mirror
+from cimfed.rpc.outlet import Outlet
 from cimfed.rpc.server import Server
 from cimfed.trust.tls import Use
 
@@ -124,6 +125,73 @@ async def test_a_write_that_fails_ends_the_call_with_an_error(world: World, capl
         async with serving(world, {READ: write_in_vain}), calling(world) as pool:
             assert (await refusal(pool)).reason == "internal"
     assert not caplog.records
+
+
+@pytest.mark.parametrize(
+    ("raised", "reason"),
+    [
+        ([TimedOut("too slow"), grpc.aio.InternalError("gone")], "timed_out"),
+        ([grpc.aio.InternalError("gone"), TimedOut("too slow"), KeyError("the secret of row 7")], "internal"),
+    ],
+)
+async def test_of_what_several_tasks_raise_the_gravest_counts(
+    world: World, caplog: pytest.LogCaptureFixture, raised: list[Exception], reason: str
+) -> None:
+    async def fail(request: bytes, context: Any) -> None:
+        raise ExceptionGroup("of tasks", [ExceptionGroup("of some", raised[:2]), *raised[2:]])
+
+    with caplog.at_level(logging.WARNING):
+        async with serving(world, {READ: fail}), calling(world) as pool:
+            assert (await refusal(pool)).reason == reason
+    assert ("secret of row 7" in caplog.text) == bool(caplog.records) == (reason == "internal")
+
+
+async def test_a_caller_that_leaves_several_writers_is_no_error(world: World, caplog: pytest.LogCaptureFixture) -> None:
+    async def flood(write: Any) -> None:
+        while True:
+            await write(bytes(MIB))
+
+    async def flood_twice(request: bytes, context: Any) -> None:
+        outlet = Outlet(context.write)
+        async with asyncio.TaskGroup() as group:
+            for _ in range(2):
+                group.create_task(flood(outlet.write))
+
+    with caplog.at_level(logging.WARNING):
+        async with serving(world, {READ: flood_twice}) as server, calling(world) as pool:
+            async with aclosing(pool.stream(CITY, READ, b"", WITHIN)) as messages:
+                for _ in range(3):
+                    await anext(messages)
+            await server.drain(5)
+    assert not caplog.records
+
+
+async def test_a_caller_that_takes_nothing_holds_neither_slot_nor_task(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its status waits with the data that it does not take, and is delivered when it does."""
+    monkeypatch.setattr(Outlet, "stall", 0.1)
+    monkeypatch.setattr(layers, "PARTING", 0.1)
+    admission = Admission()
+
+    async def flood(request: bytes, context: Any) -> None:
+        outlet = Outlet(context.write)
+        while True:
+            await outlet.write(bytes(MIB))
+
+    async with (
+        serving(world, {READ: flood}, admission=admission) as server,
+        calling(world) as pool,
+        aclosing(pool.stream(CITY, READ, b"", WITHIN)) as messages,
+    ):
+        await anext(messages)
+        (task,) = server._errors.running
+        async with asyncio.timeout(WITHIN):
+            await asyncio.wait([task])
+        assert (admission.running, server._errors.running) == (0, set())
+        with pytest.raises(TimedOut, match="the caller took no data"):
+            async for _ in messages:
+                pass
 
 
 class TestAdmission:
