@@ -20,14 +20,13 @@ import pyarrow as pa
 
 from cimfed.errors import BadAnswer
 from cimfed.model.names import CityName
-from cimfed.model.schema import MASK, field
+from cimfed.model.schema import MASK, MASKS, field
 from cimfed.model.vocabulary import VOCABULARY
 from cimfed.query.query import Read
 from cimfed.wire.batches import read_batch
 from cimfed.wire.wkb import check_shapes
 
 CITY = "city"
-MASKS = b"cimfed:masks"
 
 
 def read_schema(request: Read) -> pa.Schema:
@@ -100,12 +99,19 @@ def with_masks(table: pa.Table, masks: Mapping[CityName, Mapping[str, str]]) -> 
 
 
 def masks_of(schema: pa.Schema) -> dict[str, str]:
-    """The columns that are not exact, and how they were coarsened."""
-    return {
+    """The properties that a query names and the city has coarsened, and how. What cannot be read says nothing."""
+    found = {
         item.name: item.metadata[MASK].decode(errors="replace")
         for item in schema
         if item.metadata and MASK in item.metadata
     }
+    try:
+        named = json.loads((schema.metadata or {}).get(MASKS, b"{}"))
+    except (ValueError, RecursionError):
+        return found
+    if isinstance(named, dict):
+        found |= {name: mask for name, mask in named.items() if isinstance(mask, str)}
+    return found
 
 
 def without_empty(table: pa.Table, given: Iterable[str]) -> pa.Table:

@@ -42,7 +42,7 @@ class Word(StrEnum):
 class CityCoverage:
     """One member's line. What the manifest says is empty where there is none; ``rows`` counts verified rows only.
 
-    ``masks``: columns that the city has coarsened, and how. ``absent``: requested properties that it does not give.
+    ``masks``: properties that the query names and the city has coarsened, and how. ``absent``: requested properties that it does not give.
     """
 
     city: CityName

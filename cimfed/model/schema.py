@@ -2,7 +2,8 @@
 
 Solids and surfaces are MultiPolygon Z of their boundary surfaces, as ISO WKB. Geometry fields bear
 ``geoarrow.wkb`` extension metadata (geoarrow.org, extension types); ``cimfed:unit`` and ``cimfed:mask`` say in
-what unit and how coarsened a column is.
+what unit and how coarsened a column is. ``cimfed:masks`` of a schema says the same of properties that a query names
+without having them as columns: what a filter, a group or a measure of coarsened values gives is coarsened too.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ GEOARROW = {
 BOX = pa.struct([(corner, pa.float64()) for corner in ("xmin", "ymin", "xmax", "ymax")])
 UNIT = b"cimfed:unit"
 MASK = b"cimfed:mask"
+MASKS = b"cimfed:masks"
 
 
 def arrow_type(prop: Property) -> pa.DataType:

@@ -33,6 +33,7 @@ class Entry:
     max_lod: int | None = None
     valid: tuple[int, int] | None = None
     obligations: tuple[str, ...] = ()
+    via: frozenset[str] | None = None
 
 
 def catalogue(policy: Policy, subject: Subject, now: int, collection: str | None = None) -> list[Entry]:
@@ -67,6 +68,7 @@ def _granted(policy: Policy, grant: Grant) -> list[Entry]:
             max_lod=shape.max_lod,
             valid=shape.valid,
             obligations=tuple(sorted(shape.obligations)),
+            via=shape.via,
         )
         for name, mask in view_columns(shape).items()
     ]

@@ -81,9 +81,14 @@ def matching_grants(policy: Policy, subject: Subject, now: int) -> Iterator[Gran
 
 def check_via(shape: Shape, presenter: GatewayName | None, passed: Sequence[GatewayName] = ()) -> None:
     """NotVia unless the shape lets the answer go to whoever presents the query, and through all that it passed."""
-    seen = {DIRECT} if presenter is None and not passed else {*passed, *([presenter] if presenter else [])}
-    if shape.via is not None and not seen <= shape.via:
+    if not allows(shape.via, presenter, passed):
         raise NotVia("the grant does not allow this way", remedy="Ask through a gateway that the city names")
+
+
+def allows(via: frozenset[str] | None, presenter: GatewayName | None, passed: Sequence[GatewayName] = ()) -> bool:
+    """Whether an answer may be seen by whoever presents the query, and by all that it passed."""
+    seen = {DIRECT} if presenter is None and not passed else {*passed, *([presenter] if presenter else [])}
+    return via is None or seen <= via
 
 
 def shape_of(policy: Policy, grant: Grant) -> Shape:

@@ -11,20 +11,34 @@ from cimfed.model.catalog import CATALOG
 from cimfed.model.names import CityName
 from cimfed.model.vocabulary import VOCABULARY
 from cimfed.policy.catalogue import Entry, catalogue
-from cimfed.policy.grant import Policy, Subject
+from cimfed.policy.decide import allows
+from cimfed.policy.grant import Policy
+from cimfed_node.asked import Signed
 from cimfed_node.tables import Control
 from cimfed_node.tables.publication import SnapshotEntry, current_snapshots, rows_by_grant
 
 
 def catalogue_rows(
-    city: CityName, policy: Policy | None, subject: Subject, now: int, collection: str | None, control: Control
+    city: CityName, policy: Policy | None, signed: Signed, collection: str | None, control: Control
 ) -> pa.RecordBatch:
-    """Rows of ``CATALOG``, all in one batch; none where nothing is granted or listed. ``now`` in microseconds."""
-    entries = [] if policy is None else catalogue(policy, subject, now, collection)
+    """Rows of ``CATALOG``, all in one batch; none where nothing is granted or listed.
+
+    How many rows a view has is told only where the grant lets an answer go the way that the catalogue goes.
+    """
+    entries = [] if policy is None else catalogue(policy, signed.subject, signed.now, collection)
     with control.reading() as connection:
         snapshots, rows = current_snapshots(connection), rows_by_grant(connection)
     return pa.RecordBatch.from_pylist(
-        [_row(city, entry, snapshots.get(entry.collection), rows.get(entry.grant)) for entry in entries], schema=CATALOG
+        [
+            _row(
+                city,
+                entry,
+                snapshots.get(entry.collection),
+                rows.get(entry.grant) if allows(entry.via, signed.way.presenter, signed.way.passed) else None,
+            )
+            for entry in entries
+        ],
+        schema=CATALOG,
     )
 
 

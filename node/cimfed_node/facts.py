@@ -5,15 +5,21 @@ Rows, batches and chain are added by the ``Sealer`` of the answer, from what was
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
+
+import pyarrow as pa
 
 from cimfed.errors import CimfedError
 from cimfed.model.answer import Manifest, Outcome
 from cimfed.model.limits import LIMITS
 from cimfed.model.names import CityName, Federation
+from cimfed.model.schema import MASK, MASKS
 from cimfed.policy.shape import view_columns
-from cimfed.query.query import Read
+from cimfed.query.expression import properties
+from cimfed.query.query import Aggregate, Catalog, Read, Request
 from cimfed_node.admit import Admission, Refusal
+from cimfed_node.stores.base import View
 
 
 def facts(verdict: Admission | Refusal, city: CityName, federation: Federation) -> Manifest:
@@ -47,6 +53,20 @@ def facts(verdict: Admission | Refusal, city: CityName, federation: Federation) 
         absent=tuple(name for name in asked if shape and name not in view_columns(shape)),
         obligations=tuple(sorted(shape.obligations)) if shape else (),
     )
+
+
+def masked(schema: pa.Schema, request: Request, view: View | None) -> pa.Schema:
+    """The schema of an answer, which says of every property that the query names how the view has coarsened it."""
+    if view is None or isinstance(request, Catalog):
+        return schema
+    named = properties(request.where) if request.where is not None else frozenset()
+    if isinstance(request, Aggregate):
+        named |= {*request.group_by, *(measure.of for measure in request.measures)}
+    said = {at.name: (at.metadata or {}).get(MASK) for at in view.schema if at.name in named}
+    found = {name: mask.decode() for name, mask in said.items() if mask is not None}
+    if not found:
+        return schema
+    return schema.with_metadata({MASKS: json.dumps(found, sort_keys=True)})
 
 
 def refused(manifest: Manifest, error: Exception) -> Manifest:

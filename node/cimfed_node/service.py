@@ -32,7 +32,7 @@ from cimfed.rpc.outlet import Outlet
 from cimfed.trust.keys import Signer, works
 from cimfed_node.admit import Admission, Admitter, Refusal
 from cimfed_node.catalog import catalogue_rows
-from cimfed_node.facts import facts, refused
+from cimfed_node.facts import facts, masked, refused
 from cimfed_node.seal import Chainer, Sealer
 from cimfed_node.stores.base import Reader, Store
 from cimfed_node.stream import Stream, Write
@@ -159,7 +159,7 @@ class NodeService:
             Chainer(
                 self._city,
                 manifest.request_hash,
-                reader.schema,
+                masked(reader.schema, request, admission.view),
                 manifest.view,
                 request.compression if isinstance(request, Read) else "",
                 self._limits,
@@ -183,9 +183,7 @@ class NodeService:
         signed, request = admission.signed, admission.signed.query.request
         if isinstance(request, Catalog):
             policy = admission.given.policy.policy if admission.given.policy else None
-            return OneBatch(
-                catalogue_rows(self._city, policy, signed.subject, signed.now, request.collection, self._control)
-            )
+            return OneBatch(catalogue_rows(self._city, policy, signed, request.collection, self._control))
         if admission.view is None:
             return None
         if isinstance(request, Read):

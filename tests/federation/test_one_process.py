@@ -38,3 +38,37 @@ async def test_a_question_to_two_cities_is_answered_by_both(world: World) -> Non
             ("uz.tashkent", Decimal(21)),
         ]
         assert {str(item.outcome) for item in answer.coverage.cities} == {"answered"}
+
+
+async def test_what_is_made_of_coarsened_values_says_so(world: World) -> None:
+    """A measure, a group and a filter see what the view holds; that it is not exact stands in the coverage."""
+    world.add_gateway()
+    world.add_partner()
+    city = world.add_city("kz.almaty")
+    city.adopt(buildings("kz.almaty", [{"height": Decimal(height), "year_built": 1987} for height in (3, 12, 14)]))
+    city.activate(GRANTS.replace("height: exact", "height: {band: 5}, year_built: {band: 10}"))
+    async with world.node("kz.almaty"), world.gateway(), cimfed.connect_async(str(world.profile())) as fed:
+        mean = fed.aggregate("building", ["mean:height"], purpose="research")
+        assert (await mean.to_table()).to_pylist() == [{"mean_height": 20 / 3}]
+        assert mean.coverage["kz.almaty"].masks == {"height": "band(5)"}
+        by_year = fed.aggregate("building", ["count"], by=["year_built"], where="height > 1", purpose="research")
+        assert (await by_year.to_table()).to_pylist() == [{"year_built": 1980, "count": 2}]
+        assert by_year.coverage["kz.almaty"].masks == {"height": "band(5)", "year_built": "band(10)"}
+        tall = fed.read("building", where="height > 9", properties=["id"], purpose="research")
+        assert sorted((await tall.to_table())["id"].to_pylist()) == ["b1", "b2"]
+        assert tall.coverage["kz.almaty"].masks == {"height": "band(5)"}
+        exact = fed.aggregate("building", ["count"], purpose="research")
+        await exact.to_table()
+        assert exact.coverage["kz.almaty"].masks == {}
+
+
+async def test_a_catalogue_tells_a_gateway_no_numbers_that_may_not_go_its_way(world: World) -> None:
+    world.add_gateway()
+    world.add_partner()
+    city = world.add_city("kz.almaty")
+    city.adopt(buildings("kz.almaty", [{}] * 7))
+    city.activate(GRANTS.rstrip() + "\n    via: [direct]\n" + GRANTS.replace("massing", "open"))
+    async with world.node("kz.almaty"), world.gateway(), cimfed.connect_async(str(world.profile())) as fed:
+        catalogue = await fed.catalog().to_table()
+    rows = dict(zip(catalogue["grant"].to_pylist(), catalogue["rows"].to_pylist(), strict=True))
+    assert rows == {"massing": None, "open": 7}
