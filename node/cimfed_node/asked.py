@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from cimfed.errors import BadQuery, BadSignature, DataLoss, NotAllowed, NotVia
-from cimfed.model.limits import Limits
+from cimfed.model.limits import LIMITS, Limits
 from cimfed.model.names import GatewayName, Kind
 from cimfed.policy.grant import Subject
 from cimfed.query.query import Query, Request
@@ -85,7 +85,7 @@ def _way(peer: Peer, envelope: Envelope, narrowings: tuple[Envelope, ...], direc
         raise NotVia("the presenting gateway's narrowing is missing")
     passed: list[GatewayName] = []
     for item in narrowings:
-        if item.payload_type != PayloadType.NARROWING or len(item.payload) > limits.error_detail:
+        if item.payload_type != PayloadType.NARROWING or len(item.payload) > LIMITS.error_detail:
             raise BadQuery("a narrowing is of another type, or too large")
         try:
             narrowing = decode_narrowing(item.payload)

@@ -7,13 +7,13 @@ never higher.
 from __future__ import annotations
 
 import os
-from dataclasses import fields, replace
+from dataclasses import replace
 from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 from pydantic_settings import SettingsConfigDict
 
-from cimfed.model.limits import LIMITS, MIB, Limits
+from cimfed.model.limits import LIMITS, MIB
 from cimfed.model.names import CityName, Federation, city_name
 from cimfed.rpc.settings import ServerSettings, checked, read_settings
 from cimfed.trust.directory_format import address
@@ -21,6 +21,17 @@ from cimfed.trust.keys import PublicKey
 from cimfed_node.tables.publication import Place
 
 FILE = "node.toml"
+LOWERED = (
+    "answer_time",
+    "clock_tolerance",
+    "concurrent_per_node",
+    "concurrent_per_partner",
+    "gateways_passed",
+    "groups",
+    "query_life",
+    "statement_time",
+)
+"""Limits that a node may lower. The others are what bytes on the wire are read by, the same everywhere."""
 
 
 class Engine(BaseModel):
@@ -62,10 +73,10 @@ class Settings(ServerSettings):
     @field_validator("limits")
     @classmethod
     def _limits(cls, value: dict[str, float]) -> dict[str, float]:
-        highest = {field.name: getattr(LIMITS, field.name) for field in fields(Limits)}
+        highest = {name: getattr(LIMITS, name) for name in LOWERED}
         for name, number in value.items():
             if name not in highest:
-                raise ValueError(f"there is no limit {name[:40]}")
+                raise ValueError(f"there is no limit {name[:40]} to be lowered; there are {', '.join(LOWERED)}")
             if not 0 < number <= highest[name]:
                 raise ValueError(f"{name} is more than 0 and at most {highest[name]}")
         return value

@@ -7,7 +7,7 @@ import sqlite3
 from pathlib import Path
 
 from cimfed.model.vocabulary import VOCABULARY
-from cimfed_node.config import FILE, Home
+from cimfed_node.config import FILE, LOWERED, Home
 from cimfed_node.ingest.mapping import RESERVED, parse_mapping, shipped_names, shipped_tables
 from cimfed_node.setup import make_home
 from tests.federation.tours import blocks
@@ -60,3 +60,8 @@ def test_the_operators_page_shows_settings_and_a_query_of_the_log_that_work(tmp_
     assert shown is not None
     there = {path.name for path in home.path.iterdir()}
     assert there <= {name.rstrip("/") for name in words(shown[1])}
+
+
+def test_the_operators_page_names_the_limits_that_may_be_lowered() -> None:
+    (row,) = (line for line in page("operator.md").splitlines() if line.startswith("| `limits`"))
+    assert words(row) == {"limits", *LOWERED}

@@ -37,6 +37,7 @@ def test_a_grantee_sees_each_column_as_the_grant_gives_it() -> None:
         max_lod=0,
         valid=FOUND.grants[0].valid,
         obligations=("attribution", "no-onward-sharing"),
+        via=frozenset({"gw.alliance", "direct"}),
     )
     assert not entries["id"].listed
 
