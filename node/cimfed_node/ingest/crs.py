@@ -22,7 +22,7 @@ from cimfed_node.ingest import gcj02
 
 GCJ02 = "GCJ-02"
 CRS84 = "OGC:CRS84"
-FORMS = "Name it by EPSG code, URN, URL, WKT or PROJJSON, such as --crs EPSG:4549"
+FORMS = "Name it by EPSG code, URN, URL, WKT or PROJJSON: --crs EPSG:4549, or OGC:CRS84 for longitude and latitude"
 
 Area = tuple[float, float, float, float]  # west, south, east, north in degrees; west > east across the antimeridian
 WORLD: Area = (-180.0, -90.0, 180.0, 90.0)

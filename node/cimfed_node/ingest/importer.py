@@ -118,7 +118,8 @@ class Run:
             self.bad = Bad(bad)
             for path in self.request.files:
                 self._file(path)
-        if self.bad.count and not self.tolerant and (self.request.quarantine is None or not self.spill.rows):
+        refused = self.request.quarantine is None and not self.tolerant
+        if self.bad.count and (refused or not self.spill.rows):
             raise self.bad.refusal()
         if not self.spill.rows:
             raise self._nothing()
@@ -219,12 +220,31 @@ class Run:
             raise _Again(points)
 
     def _nothing(self) -> BadFile:
-        skipped = ", ".join(f"{n:,} {kind or 'rows left out by --where'}" for kind, n in self.context.skipped.items())
+        skipped = self.context.skipped
+        told = ", ".join(f"{number:,} {kind or 'rows left out by --where'}" for kind, number in skipped.items())
+        if not skipped:
+            remedy = "There are no objects in it"
+        elif set(skipped) == {""}:
+            remedy = "Compare --where with the values of the file, which --dry-run shows without it"
+        else:
+            remedy = f"The mapping takes objects of type {', '.join(self.mapping.types) or '(none)'}"
         return BadFile(
-            f"nothing for the collection {self.request.collection}" + (f"; skipped: {skipped}" if skipped else ""),
+            f"nothing for the collection {self.request.collection}" + (f"; skipped: {told}" if told else ""),
             place=self.request.files[0].name,
-            remedy=f"The mapping takes objects of type {', '.join(self.mapping.types) or '(none)'}",
+            remedy=remedy,
         )
+
+    def _unmet(self) -> Iterator[str]:
+        """Rules of the operator's own that nothing in the files answers to: likely a typing mistake."""
+        if self.request.mapping is None:
+            return
+        ours = shipped(self.request.collection, self.request.vocabulary).rules
+        attributes = self.context.attributes
+        met = {*attributes.matched, *(key for key, counts in attributes.unmapped.items() if counts)}
+        for name, rule in self.mapping.rules.items():
+            columns = [source.column for source in rule.sources]
+            if columns and ours.get(name) != rule and not any((name, column) in met for column in columns):
+                yield f"no object has what the mapping names for {name}: {', '.join(columns)}"
 
     def report(self, groups: Mapping[str, duplicates.Places], seconds: float) -> ImportReport:
         counts, attributes = self.builder.counts, self.context.attributes
@@ -249,7 +269,7 @@ class Run:
             operation=OperationReport(
                 source.name, operation.name, operation.accuracy_m, bool(operation.declared), source.vertical
             ),
-            notes=(*dict.fromkeys(self.notes), *operation.notes),
+            notes=(*dict.fromkeys(self.notes), *operation.notes, *self._unmet()),
             seconds=seconds,
         )
 

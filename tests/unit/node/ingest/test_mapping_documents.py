@@ -337,3 +337,16 @@ def test_null_in_codes_is_known_and_says_nothing(tmp_path: Path) -> None:
         row = value(tmp_path / str(number), text, f="shop")
         assert row["function"] is None
         assert row["ext"] == {"f": "shop"}
+
+
+def test_a_rule_that_nothing_answers_to_is_told(tmp_path: Path) -> None:
+    """Rules of the shipped mapping are for many sources; the operator's own should find something."""
+    _, report = imported(
+        tmp_path,
+        features(feature("a", hoehe=5)),
+        mapping="format: cimfed/mapping/v1\nextends: building\n"
+        "properties: {height: [hohe, hoehe_m], year_built: hoehe}\n",
+    )
+    assert [note for note in report.notes if "mapping" in note] == [
+        "no object has what the mapping names for height: hohe, hoehe_m"
+    ]

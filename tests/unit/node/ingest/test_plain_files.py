@@ -212,3 +212,17 @@ def test_rows_are_taken_by_the_values_that_where_names(tmp_path: Path) -> None:
     made = features(feature("a", kind=7), feature("b", kind=8.0), feature("c", kind=[7]), feature("d"))
     rows, _ = imported(tmp_path / "json", made, where=(("kind", "7"),))
     assert set(rows) == {"a", "c"}, "a list of one item stands for the item"
+
+
+@pytest.mark.parametrize(
+    ("data", "where", "remedy"),
+    [
+        (b"id,lon,lat\n", (), "no objects in it"),
+        (b"id,lon,lat,kind\na,70,40,x\n", (("kind", "y"),), "--where"),
+    ],
+)
+def test_nothing_to_import_says_why(
+    data: bytes, where: tuple[tuple[str, str], ...], remedy: str, tmp_path: Path
+) -> None:
+    error = refused(tmp_path, data, collection="facility", crs="OGC:CRS84", where=where)
+    assert remedy in (error.remedy or "")
