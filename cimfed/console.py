@@ -4,39 +4,43 @@ Rules:
 1. Results go to standard output; progress, coverage and errors to standard error.
 2. A ``CimfedError`` is one line with reason, place and remedy, one for each of its details, and its exit code. Secrets
    are never printed.
-3. Any other exception is a fault of ours: its class and the way to report it, exit code 1, the trace only on request
+3. What the system refuses (``OSError``: a folder that is not there, a full disk) is such a line too: ``bad_config``.
+4. Ctrl-C and SIGTERM end a command in good order: what it has begun to write goes away, and there is no trace.
+5. Any other exception is a fault of ours: its class and the way to report it, exit code 1, the trace only on request
    (``CIMFED_TRACE=1``), since it may hold data.
 """
 
 from __future__ import annotations
 
 import os
+import signal
 import sys
-from collections.abc import Iterable, Sequence
+import threading
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from importlib.metadata import version
+from typing import NoReturn
 
 import typer
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from cimfed.errors import CimfedError
+from cimfed.errors import BadConfig, CimfedError
 from cimfed.model.texts import plain
 
 out = Console(highlight=False, soft_wrap=False)
 err = Console(stderr=True, highlight=False, soft_wrap=True)
 
 
-def run(app: typer.Typer) -> None:
-    """The entry point of a program: never shows a trace unless asked to."""
+def run(program: typer.Typer | Callable[[], typer.Typer]) -> None:
+    """The entry point of a program, or of what makes it: never shows a trace unless asked to."""
     try:
-        app()
+        with _interruptible():
+            (program if isinstance(program, typer.Typer) else program())()
     except CimfedError as error:
-        err.print(f"[red]error[/red] {_shown(error.line)}")
-        for detail in error.details:
-            err.print(f"  {_shown(detail)}")
-        sys.exit(error.exit_code)
+        _fail(error)
     except KeyboardInterrupt:
-        err.print("interrupted")
         sys.exit(130)
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
@@ -44,8 +48,59 @@ def run(app: typer.Typer) -> None:
     except Exception as error:
         if os.environ.get("CIMFED_TRACE"):
             raise
+        if isinstance(error, OSError) and error.errno is not None:
+            _fail(BadConfig(os.strerror(error.errno), place=_file_of(error)))
         err.print(f"[red]error[/red] internal: {type(error).__name__}; set CIMFED_TRACE=1 to see where")
         sys.exit(1)
+
+
+def _fail(error: CimfedError) -> NoReturn:
+    err.print(f"[red]error[/red] {_shown(error.line)}")
+    for detail in error.details:
+        err.print(f"  {_shown(detail)}")
+    sys.exit(error.exit_code)
+
+
+def _file_of(error: OSError) -> str | None:
+    """What the error is about; of two files (a rename) the one that the user knows."""
+    name = error.filename2 or error.filename
+    return None if name is None else os.fsdecode(name) if isinstance(name, bytes) else str(name)
+
+
+@contextmanager
+def _interruptible() -> Iterator[None]:
+    """Ctrl-C and SIGTERM raise here, so that ``finally`` blocks run. Servers have their own handlers while they run."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+
+    def terminate(*_: object) -> NoReturn:
+        raise SystemExit(128 + signal.SIGTERM)
+
+    before = {signal.SIGTERM: signal.signal(signal.SIGTERM, terminate)}
+    if signal.getsignal(signal.SIGINT) is signal.SIG_DFL:
+        before[signal.SIGINT] = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def versioned(app: typer.Typer, program: str, about: str) -> None:
+    """Gives a program, which bears its distribution's name, its ``--version``, and what its help begins with."""
+
+    def show(wanted: bool) -> None:
+        if wanted:
+            say(f"{program} {version(program)}")
+            raise typer.Exit
+
+    def top(
+        _: bool = typer.Option(False, "--version", callback=show, is_eager=True, help="Show the version."),
+    ) -> None:
+        pass
+
+    app.callback(help=about)(top)
 
 
 def say(text: str) -> None:

@@ -40,6 +40,7 @@ def aggregate(
 ) -> None:
     """Adds up what all cities say. Unless --require says otherwise, a missing city is an error (7)."""
     target = Target.of(output, format, None, True)
+    ending = asking.Ending.of(receipt, json)
     with asking.federation(profile, gateway, direct, passphrase_file) as fed:
         answer = fed.aggregate(
             collection,
@@ -53,6 +54,4 @@ def aggregate(
             require=asking.required(require),
             timeout=timeout,
         )
-        asking.put_out(
-            answer, target, collection, asking.Ending(receipt, json), lambda found: output_table.print_rows(found, rows)
-        )
+        asking.put_out(answer, target, collection, ending, lambda found: output_table.print_rows(found, rows))

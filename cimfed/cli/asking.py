@@ -5,8 +5,8 @@ The exit code, decided here and nowhere else:
 - 0: every city that may have rows answered; what was written is all of it, verified;
 - 6: some cities are missing (refused, unreachable, late); what was written is verified, the coverage says who is away;
 - otherwise nothing was written to a file, and it is the error's own (``docs/errors.md``): 2 the question is wrong,
-  4 nobody granted it or the partner is not known, 7 too few cities answered or the gateway is away, 8 the answer did
-  not verify. Where nobody answered, each for a reason of its own, that is 7.
+  3 a city is not listed, 4 nobody granted it or the partner is not known, 7 too few cities answered or the gateway is
+  away, 8 the answer did not verify. Where nobody answered, each for a reason of its own, that is 7.
 """
 
 from __future__ import annotations
@@ -21,16 +21,18 @@ from typing import Annotated
 
 import typer
 
-from cimfed import console
+from cimfed import console, paths
 from cimfed.cli import output, output_table, passphrase
 from cimfed.cli.output import Format, Rows, Target
 from cimfed.client.answer import Answer
 from cimfed.client.connect import asker_of
 from cimfed.client.federation import Federation
-from cimfed.client.profile import FILE, profiles_folder, read_profile
-from cimfed.errors import BadConfig, CimfedError, NotFound
+from cimfed.client.profile import only_profile, read_profile
+from cimfed.errors import BadConfig, CimfedError, NotGranted, UnknownProperty
+from cimfed.model.texts import plain
 
 PARTIAL = 6
+CATALOGUE = "cimfed catalog shows what you may ask"
 
 ProfileOption = Annotated[
     str | None,
@@ -58,7 +60,7 @@ OutputOption = Annotated[
     ),
 ]
 FormatOption = Annotated[Format | None, typer.Option("--format", help="Instead of what the file's name says.")]
-RowsOption = Annotated[int, typer.Option("--rows", min=0, help="Rows to show on a terminal.")]
+RowsOption = Annotated[int, typer.Option("--rows", min=1, help="Rows to show on a terminal.")]
 ReceiptOption = Annotated[
     Path | None, typer.Option("--receipt", metavar="FILE", help="Write what proves the answer, without its rows.")
 ]
@@ -72,26 +74,28 @@ class Ending:
     receipt: Path | None
     json: bool
 
+    @classmethod
+    def of(cls, receipt: Path | None, json: bool) -> Ending:
+        return cls(paths.replaceable(receipt) if receipt else None, json)
+
 
 @contextmanager
 def federation(
     profile: str | None, gateway: str | None, direct: str | None, passphrase_file: Path | None
 ) -> Iterator[Federation]:
-    known = read_profile(profile or the_profile())
+    """What is asked; an error about what may be asked says where that is shown."""
+    with opened(profile, gateway, direct, passphrase_file) as found:
+        try:
+            yield found
+        except (NotGranted, UnknownProperty) as error:
+            error.remedy = ". ".join(part for part in (error.remedy, CATALOGUE) if part)
+            raise
+
+
+def opened(profile: str | None, gateway: str | None, direct: str | None, passphrase_file: Path | None) -> Federation:
+    known = read_profile(profile or only_profile())
     signer = passphrase.open_key(known.access_key, passphrase_file)
-    with Federation(asker_of(known, signer, gateway, direct)) as found:
-        yield found
-
-
-def the_profile() -> str:
-    """The only profile that there is."""
-    folder = profiles_folder()
-    names = sorted(path.parent.name for path in folder.glob(f"*/{FILE}"))
-    if not names:
-        raise NotFound(f"there is no profile in {folder}", remedy="Make one: cimfed profile new")
-    if len(names) > 1:
-        raise BadConfig("there are several profiles", remedy=f"Name one with --profile: {', '.join(names)}")
-    return names[0]
+    return Federation(asker_of(known, signer, gateway, direct))
 
 
 def put_out(
@@ -111,7 +115,9 @@ def put_out(
         if target.format is Format.TABLE:
             show(found)
         else:
-            output.write(found, target, layer)
+            count = output.write(found, target, layer)
+            if target.path is not None and not ending.json:
+                console.err.print(f"{count:,} rows in {plain(str(target.path))}", markup=False)
     except CimfedError:
         _account(answer, ending)
         raise

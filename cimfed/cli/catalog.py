@@ -36,28 +36,26 @@ def catalog(
 ) -> None:
     """Shows what each city grants to you, and what it lists without granting; files have one row for a property."""
     target = Target.of(output, format, None, True)
+    ending = asking.Ending.of(receipt, json)
     with asking.federation(profile, gateway, direct, passphrase_file) as fed:
-        answer = fed.catalog(collection, cities=city, require=asking.required(require), timeout=timeout)
+        answer = fed.catalog(
+            collection, purpose=purpose, cities=city, require=asking.required(require), timeout=timeout
+        )
         asking.put_out(
             answer,
             target,
             "catalog",
-            asking.Ending(receipt, json),
+            ending,
             print_grants,
-            lambda: of_purpose(answer.to_table(), purpose),
+            answer.to_table,
         )
 
 
-def of_purpose(rows: pa.Table, purpose: str | None) -> pa.Table:
-    """Grants that serve a purpose, and what is only listed."""
-    if purpose is None:
-        return rows
-    serves = [row is None or purpose in row.split() for row in rows["purposes"].to_pylist()]
-    return rows.filter(pa.array(serves))
-
-
 def print_grants(rows: Rows) -> None:
-    """One line for each grant: for which purposes, which properties, how many rows, until when."""
+    """One line for each grant: for which purposes, which properties, how many rows, until when.
+
+    What a narrow terminal has no room for is wrapped, not cut: one must be able to type it.
+    """
     assert isinstance(rows, pa.Table)
     grants: dict[tuple[str, str, str], list[dict[str, Any]]] = {}
     for row in rows.to_pylist():
@@ -65,13 +63,11 @@ def print_grants(rows: Rows) -> None:
     if not grants:
         console.err.print("nothing is granted to you or listed")
         return
-    table = Table(header_style="bold")
-    for name in ("city", "collection", "grant"):
-        table.add_column(name, no_wrap=True)
-    table.add_column("purposes")
-    table.add_column("properties", ratio=1, min_width=20)
+    table = Table(header_style="bold", padding=(0, 1 if console.out.width >= 100 else 0))
+    for name in ("city", "collection", "grant", "purposes", "properties"):
+        table.add_column(name, overflow="fold")
     for name in ("rows", "until"):
-        table.add_column(name, no_wrap=True, justify="right")
+        table.add_column(name, overflow="fold", justify="right")
     for key, found in sorted(grants.items()):
         table.add_row(*(escape(plain(cell)) for cell in (*key, *_line(found))))
     console.out.print(table)

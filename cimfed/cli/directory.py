@@ -12,6 +12,7 @@ from cimfed.cli import passphrase, registrar
 from cimfed.model.instants import instant_text
 from cimfed.model.names import federation, kind_of
 from cimfed.rpc import clock
+from cimfed.trust.card import card_of
 from cimfed.trust.directory import Directory, Gateway, Member, Partner, Party
 
 app = typer.Typer(no_args_is_help=True, help="The signed list of members, gateways and partners.")
@@ -33,13 +34,15 @@ def init(
 
 @app.command()
 def show(home: registrar.HomeOption) -> None:
-    """Lists everybody, with keys and routing entries."""
+    """Lists everybody, with keys and routing entries, and each one's fingerprint as its own program showed it."""
     directory = registrar.current(home)
     late = " (expired)" if clock.now() >= directory.expires else ""
     console.say(
         f"{directory.federation}, version {directory.version}, valid until {instant_text(directory.expires)}{late}"
     )
     console.out.print(console.table(("name", "kind", "address", "keys", "about"), _rows(directory)))
+    for party in directory.listing.parties():
+        console.say(f"{party.name}, fingerprint {card_of(directory.federation, party).fingerprint}")
 
 
 @app.command()

@@ -8,6 +8,9 @@ from __future__ import annotations
 import sys
 from importlib import import_module
 
+from cimfed import program  # noqa: F401  # before what takes long
+
+# isort: split
 import typer
 
 from cimfed import console
@@ -19,7 +22,7 @@ GROUPS = ("receipt", "profile", "directory", "member", "partner", "policy")
 def app(*names: str) -> typer.Typer:
     """The program with these commands and groups; with all of them where none is named."""
     made = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
-    made.callback()(_cimfed)
+    console.versioned(made, "cimfed", "Asks a federation of cities, and administers it.")
     for name in names or COMMANDS + GROUPS:
         module = import_module(f"cimfed.cli.{name}")
         if name in COMMANDS:
@@ -31,8 +34,4 @@ def app(*names: str) -> typer.Typer:
 
 def main() -> None:
     typed = sys.argv[1] if len(sys.argv) > 1 else ""
-    console.run(app(typed) if typed in COMMANDS + GROUPS else app())
-
-
-def _cimfed() -> None:
-    """Asks a federation of cities, and administers it."""
+    console.run(lambda: app(typed) if typed in COMMANDS + GROUPS else app())

@@ -11,6 +11,7 @@ from cimfed.cli import passphrase, registrar
 from cimfed.errors import BadConfig, BadDirectory, BadSignature
 from cimfed.model.limits import LIMITS
 from cimfed.model.names import Kind
+from cimfed.trust.directory import Listing
 from cimfed.trust.envelope import Envelope, from_json
 from cimfed.trust.identity_files import read
 from cimfed.trust.publish import with_gateway, with_member
@@ -25,6 +26,8 @@ def add(
     routing: Annotated[
         Path | None, typer.Option(help="The .routing.json beside the city's signed policy; it may come later.")
     ] = None,
+    fingerprint: registrar.FingerprintOption = None,
+    replace: registrar.ReplaceOption = False,
     days: registrar.DaysOption = registrar.LIFE_DAYS,
     passphrase_file: passphrase.FileOption = None,
 ) -> None:
@@ -32,14 +35,15 @@ def add(
 
     Compare the fingerprint with the one that its operator sees, by another way than the card came.
     """
-    facts = registrar.card_of(card, home, Kind.CITY, Kind.GATEWAY)
-    if facts.kind is Kind.GATEWAY:
-        if routing is not None:
-            raise BadConfig("a gateway has no routing entry")
-        registrar.change(home, passphrase_file, lambda listing: with_gateway(listing, facts), days)
-    else:
-        entry = None if routing is None else routing_of(routing)
-        registrar.change(home, passphrase_file, lambda listing: with_member(listing, facts, entry), days)
+    facts = registrar.read_card(card, home, Kind.CITY, Kind.GATEWAY)
+    if facts.kind is Kind.GATEWAY and routing is not None:
+        raise BadConfig("a gateway has no routing entry")
+    entry = None if routing is None else routing_of(routing)
+
+    def edit(listing: Listing) -> Listing:
+        return with_gateway(listing, facts) if facts.kind is Kind.GATEWAY else with_member(listing, facts, entry)
+
+    registrar.list_card(facts, home, passphrase_file, edit, days, fingerprint, replace)
 
 
 def routing_of(path: Path) -> Envelope:

@@ -1,7 +1,8 @@
 """Where rows go: a table on a terminal, CSV in a pipe, or a file of the format that its name says.
 
 A file gets its name only when the answer was verified to its end; until then it has a hidden one beside it, which is
-removed when anything goes wrong. What goes to standard output cannot be taken back: there the exit code tells.
+removed when anything goes wrong. A link to a file stays one, and a file that is replaced keeps its mode; what is no
+file is not written to. What goes to standard output cannot be taken back: there the exit code tells.
 
 Answers up to ``SMALL`` bytes are verified before the first byte is written, and have the columns that some city gave;
 longer ones are written as they come and have all columns of the query.
@@ -21,6 +22,7 @@ from typing import Any
 
 import pyarrow as pa
 
+from cimfed import paths
 from cimfed.cli import output_geo, output_text
 from cimfed.client.geo import LEVELS, PREFIX
 from cimfed.errors import BadConfig
@@ -79,21 +81,23 @@ class Target:
             raise BadConfig(
                 f"no format is known for {path.name!r}", remedy=f"Use one of {', '.join(_BY_SUFFIX)}, or --format"
             )
-        if not path.parent.is_dir():
-            raise BadConfig(f"there is no folder {path.parent}")
-        return cls(path, chosen_for_file, lod, geometry)
+        return cls(paths.replaceable(path), chosen_for_file, lod, geometry)
 
 
-def write(rows: Rows, target: Target, layer: str) -> None:
-    """Reads an answer's rows to their verified end into the target (not for TABLE). ``layer``: of a GeoPackage."""
-    source = rows.to_reader(max_chunksize=CHUNK) if isinstance(rows, pa.Table) else rows
+def write(rows: Rows, target: Target, layer: str) -> int:
+    """Reads an answer's rows to their verified end into the target (not for TABLE), and gives how many there were.
+
+    ``layer``: of a GeoPackage.
+    """
+    counted = _Counted()
+    source = counted.of(rows.to_reader(max_chunksize=CHUNK) if isinstance(rows, pa.Table) else rows)
     if not target.geometry:
         source = _without_geometry(source)
     geometry = _geometry(source.schema, target.lod)
     if target.path is None:
         _stream(source, sys.stdout.buffer, target.format, geometry)
         sys.stdout.buffer.flush()
-        return
+        return counted.rows
     with _put_in_place(target.path) as temporary:
         match target.format:
             case Format.GPKG:
@@ -104,6 +108,19 @@ def write(rows: Rows, target: Target, layer: str) -> None:
                 with open(temporary, "wb") as file:
                     _stream(source, file, target.format, geometry)
         _drain(source)
+    return counted.rows
+
+
+class _Counted:
+    rows = 0
+
+    def of(self, source: pa.RecordBatchReader) -> pa.RecordBatchReader:
+        return pa.RecordBatchReader.from_batches(source.schema, self._count(source))
+
+    def _count(self, source: pa.RecordBatchReader) -> Iterator[pa.RecordBatch]:
+        for batch in source:
+            self.rows += batch.num_rows
+            yield batch
 
 
 def _stream(source: pa.RecordBatchReader, file: Any, format: Format, geometry: str | None) -> None:
@@ -148,4 +165,6 @@ def _put_in_place(path: Path) -> Iterator[Path]:
     with tempfile.TemporaryDirectory(prefix=f".{path.name}.", dir=path.parent) as folder:
         temporary = Path(folder) / path.name
         yield temporary
+        if path.exists():
+            temporary.chmod(path.stat().st_mode & 0o7777)
         os.replace(temporary, path)

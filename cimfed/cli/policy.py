@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from cimfed import console
+from cimfed import console, paths
 from cimfed.cli import passphrase, registrar
 from cimfed.cli.member import routing_of
 from cimfed.errors import BadPolicy, BadSignature
@@ -37,6 +37,8 @@ def new_key(
     no_passphrase: passphrase.NoneOption = False,
 ) -> None:
     """Makes a steward's key. Keep it offline: whoever has it decides what the city gives."""
+    paths.new_file(out)
+    paths.new_file(out.with_suffix(".pub"))
     key = make_signing_key(out, passphrase.new_passphrase(passphrase_file, no_passphrase))
     console.say(f"made {out} and {out.with_suffix('.pub')}, key id {key.id.hex()[:16]}")
 
@@ -52,6 +54,9 @@ def sign(
     """Checks a policy, embeds its areas and signs it, with the routing entry for the directory."""
     if not out.name.endswith(SUFFIX):
         raise BadPolicy(f"the signed file must be called *{SUFFIX}", place=str(out))
+    beside = out.with_name(out.name.removesuffix(SUFFIX) + ROUTING_SUFFIX)
+    paths.new_file(out)
+    paths.new_file(beside)
     composed = compose(
         read(policy).decode("utf-8", "replace"),
         str(policy),
@@ -72,7 +77,6 @@ def sign(
         routing = seal(PayloadType.ROUTING, routing_entry(composed, payload), signer)
     finally:
         signer.close()
-    beside = out.with_name(out.name.removesuffix(SUFFIX) + ROUTING_SUFFIX)
     create_file(beside, to_json(routing))
     console.say(f"signed version {composed.version} of {composed.city}: {out} for its node, {beside} to publish")
 

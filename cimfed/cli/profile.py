@@ -1,4 +1,4 @@
-"""`cimfed profile new`: a partner's keys and connection profile."""
+"""`cimfed profile new | list`: a partner's keys and connection profiles."""
 
 from __future__ import annotations
 
@@ -9,13 +9,15 @@ import typer
 
 from cimfed import console
 from cimfed.cli import passphrase
-from cimfed.client.profile import Profile, profile_home, write_profile
-from cimfed.errors import Conflict
+from cimfed.client.ask import not_listed
+from cimfed.client.profile import Profile, profile_home, profile_names, profiles_folder, read_profile, write_profile
+from cimfed.errors import BadConfig, CimfedError, Conflict
 from cimfed.model.names import federation, gateway_name, partner_name
 from cimfed.rpc import clock
-from cimfed.trust.directory_format import parse
+from cimfed.trust.directory import expired
 from cimfed.trust.files import replace_file
-from cimfed.trust.identity_files import load_public_key, make_identity, read
+from cimfed.trust.identity_files import load_public_key, make_identity
+from cimfed.trust.pinned import pinned_directory
 
 app = typer.Typer(no_args_is_help=True, help="Connection profiles of a partner.")
 
@@ -25,7 +27,9 @@ def new(
     profile: Annotated[str, typer.Argument(help="A short name of your choice, or a path.")],
     name: Annotated[str, typer.Argument(help="The institution, such as inst.tsinghua.")],
     of: Annotated[str, typer.Option("--federation", help="Such as sco.")],
-    registrar_key: Annotated[Path, typer.Option(help="registrar.pub of the administrator: what you will trust.")],
+    registrar_key: Annotated[
+        Path, typer.Option(exists=True, help="registrar.pub of the administrator: what you will trust.")
+    ],
     directory: Annotated[Path, typer.Option(help="The federation's signed directory.json.")],
     gateway: Annotated[str, typer.Option(help="The gateway to ask, such as gw.alliance.")],
     passphrase_file: passphrase.FileOption = None,
@@ -35,9 +39,13 @@ def new(
     home = profile_home(profile)
     made = Profile(home, partner_name(name), federation(of), load_public_key(registrar_key), gateway_name(gateway))
     now = clock.now()
-    current = parse(read(directory), made.registrar, now)
-    if current.federation != made.federation:
-        raise Conflict(f"this is the directory of {current.federation}, not of {made.federation}")
+    current = pinned_directory(directory, made.registrar, made.federation)
+    if current is None:
+        raise BadConfig("there is no such file", place=str(directory), remedy="Get it from the administrator")
+    if now >= current.expires:
+        raise expired(current)
+    if made.gateway not in current.gateways:
+        raise not_listed(made.gateway, current.gateways)
     if home.exists() and any(home.iterdir()):
         raise Conflict(f"there is a profile in {home} already", remedy="Choose another name, or remove it yourself")
     secret = passphrase.new_passphrase(passphrase_file, no_passphrase)
@@ -46,3 +54,19 @@ def new(
     write_profile(made)
     console.say(f"made the profile {profile} in {home}, fingerprint {card.fingerprint}")
     console.say(f"Send {made.card} to the administrator and tell them the fingerprint by another way")
+
+
+@app.command("list")
+def list_() -> None:
+    """Shows the profiles that there are."""
+    rows: list[tuple[str, ...]] = []
+    for name in profile_names():
+        try:
+            made = read_profile(name)
+            rows.append((name, made.name, made.federation, made.gateway))
+        except CimfedError as error:
+            rows.append((name, error.line, "", ""))
+    if rows:
+        console.out.print(console.table(("profile", "name", "federation", "gateway"), rows))
+    else:
+        console.err.print(f"there is no profile in {profiles_folder()}", markup=False)

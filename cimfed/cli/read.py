@@ -46,6 +46,7 @@ def read(
     reached, 8 when the answer does not verify.
     """
     target = Target.of(output, format, lod, geometry)
+    ending = asking.Ending.of(receipt, json)
     with asking.federation(profile, gateway, direct, passphrase_file) as fed:
         answer = fed.read(
             collection,
@@ -59,6 +60,4 @@ def read(
             timeout=timeout,
             compression=compression,
         )
-        asking.put_out(
-            answer, target, collection, asking.Ending(receipt, json), lambda found: output_table.print_rows(found, rows)
-        )
+        asking.put_out(answer, target, collection, ending, lambda found: output_table.print_rows(found, rows))

@@ -11,7 +11,7 @@ import typer
 from cimfed import console
 from cimfed.cli import asking
 from cimfed.cli.output_table import coverage_table
-from cimfed.client.profile import read_profile
+from cimfed.client.profile import only_profile, read_profile
 from cimfed.client.receipts import Report, verify_receipt
 from cimfed.model.instants import instant_text
 from cimfed.model.texts import plain
@@ -24,7 +24,8 @@ app = typer.Typer(no_args_is_help=True, help="What proves an answer, without its
 
 FileArgument = Annotated[Path, typer.Argument(metavar="FILE", help="A receipt, as --receipt writes it.")]
 KeyOption = Annotated[
-    Path | None, typer.Option("--registrar-key", help="registrar.pub: what you trust. Else that of the profile.")
+    Path | None,
+    typer.Option("--registrar-key", exists=True, help="registrar.pub: what you trust. Else that of the profile."),
 ]
 
 
@@ -65,7 +66,7 @@ def show(
 def _registrar(file: Path | None, profile: str | None) -> PublicKey:
     if file is not None:
         return load_public_key(file)
-    return read_profile(profile or asking.the_profile()).registrar
+    return read_profile(profile or only_profile()).registrar
 
 
 def _facts(report: Report) -> dict[str, Any]:

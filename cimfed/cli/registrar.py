@@ -7,6 +7,7 @@ replace the file. A change that changes nothing publishes nothing.
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -26,10 +27,17 @@ from cimfed.trust.directory_format import parse_however_old
 from cimfed.trust.files import replace_file
 from cimfed.trust.identity_files import load_public_key, load_signing_key, make_signing_key, read
 from cimfed.trust.keys import KeySigner
-from cimfed.trust.publish import DAY, publish
+from cimfed.trust.publish import DAY, check_keys, publish
 
 HomeOption = Annotated[Path, typer.Option("--home", help="The registrar's folder.", envvar="CIMFED_REGISTRAR_HOME")]
-DaysOption = Annotated[int, typer.Option("--days", help="Readers refuse the directory after so many days.", min=1)]
+MAX_DAYS = 3_660
+DaysOption = Annotated[
+    int, typer.Option("--days", help="Readers refuse the directory after so many days.", min=1, max=MAX_DAYS)
+]
+FingerprintOption = Annotated[
+    str | None, typer.Option(help="As the card's owner sees it: anything else is refused, and you are not asked.")
+]
+ReplaceOption = Annotated[bool, typer.Option("--replace", help="List it with new keys in place of those it had.")]
 LIFE_DAYS = 90
 
 
@@ -59,13 +67,18 @@ def change(
     edit: Callable[[Listing], Listing],
     days: int = LIFE_DAYS,
     always: bool = False,
+    confirm: Callable[[], None] = lambda: None,
 ) -> Directory:
-    """Publishes what ``edit`` makes of the listing, and says so. ``always``: even where that is the same."""
+    """Publishes what ``edit`` makes of the listing, and says so. ``always``: even where that is the same.
+
+    ``confirm`` is called before the key is opened; it raises where this is not to be published.
+    """
     previous = current(home)
     listing = edit(previous.listing)
     if listing == previous.listing and not always:
         console.say(f"nothing to change: version {previous.version} says so already")
         return previous
+    confirm()
     signer = open_key(_key(home), passphrase_file)
     try:
         directory = publish(previous.federation, listing, previous, clock.now(), signer, days * DAY)
@@ -79,8 +92,8 @@ def change(
     return directory
 
 
-def card_of(path: Path, home: Path, *kinds: Kind) -> Card:
-    """A card that may be listed in this federation; its fingerprint is shown for the administrator to compare."""
+def read_card(path: Path, home: Path, *kinds: Kind) -> Card:
+    """A card that may be listed in this federation."""
     try:
         card = parse_card(read(path))
     except BadDirectory as error:
@@ -90,8 +103,37 @@ def card_of(path: Path, home: Path, *kinds: Kind) -> Card:
         raise BadDirectory(f"this card is for {card.federation}, the directory is of {of}", place=str(path))
     if card.kind not in kinds:
         raise BadConfig(f"this is the card of a {card.kind}", place=str(path))
-    console.say(f"{card.kind} {card.name}, fingerprint {card.fingerprint}")
     return card
+
+
+def list_card(
+    card: Card,
+    home: Path,
+    passphrase_file: Path | None,
+    edit: Callable[[Listing], Listing],
+    days: int,
+    fingerprint: str | None,
+    replace: bool,
+) -> None:
+    """Publishes a card, after its fingerprint was compared: with ``fingerprint``, or by the one at the terminal."""
+    console.say(f"{card.kind} {card.name}, fingerprint {card.fingerprint}")
+    if fingerprint is not None and _digits(fingerprint) != _digits(card.fingerprint):
+        raise BadDirectory("the card has another fingerprint than the one given", place=card.name)
+
+    def confirm() -> None:
+        if fingerprint is None and sys.stdin.isatty():
+            typer.confirm(f"Does {card.name} see the same fingerprint?", abort=True)
+
+    def checked(listing: Listing) -> Listing:
+        if not replace:
+            check_keys(listing, card)
+        return edit(listing)
+
+    change(home, passphrase_file, checked, days, confirm=confirm)
+
+
+def _digits(fingerprint: str) -> str:
+    return "".join(fingerprint.split()).lower()
 
 
 @contextmanager

@@ -30,7 +30,7 @@ from cimfed.client.geo import to_geopandas
 from cimfed.client.intake import Intake, Piece, schema_of
 from cimfed.client.loop import Loop
 from cimfed.client.verify import Stale
-from cimfed.errors import Conflict
+from cimfed.errors import Conflict, NodeUnreachable
 from cimfed.trust.files import replace_file
 
 if TYPE_CHECKING:
@@ -40,6 +40,7 @@ if TYPE_CHECKING:
 
 
 T = TypeVar("T")
+UNREACHABLE = "It may be down; it also turns away whom its directory does not list yet, and whose clock is days off"
 
 
 class Receipt(bytes):
@@ -59,6 +60,15 @@ class _Answer:
         self._feed: Feed | None = None
         self._table: pa.Table | None = None
         self._used = False
+
+    def __repr__(self) -> str:
+        request = self._question.request
+        of = f"{type(request).__name__.lower()} {request.collection or ''}".rstrip()
+        if not self.ended:
+            return f"<{type(self).__name__} of {of}: {'read in part' if self._used else 'nothing is asked yet'}>"
+        coverage = self.coverage
+        missing = f", {len(coverage.missing)} missing" if coverage.missing else ""
+        return f"<{type(self).__name__} of {of}: {len(coverage.answered)} cities answered{missing}; see .coverage>"
 
     @cached_property
     def schema(self) -> pa.Schema:
@@ -99,7 +109,11 @@ class _Answer:
         """Takes in more frames, at first it asks for them; False at the end."""
         if self._intake is None or self._feed is None:
             self._intake, self._feed = await self._asker.open(self._question)
-        frames = await self._feed.next()
+        try:
+            frames = await self._feed.next()
+        except NodeUnreachable as error:
+            error.remedy = error.remedy or UNREACHABLE
+            raise
         self._intake.put(frames)
         return bool(frames)
 
@@ -113,11 +127,18 @@ class _Answer:
 
     def _take(self) -> deque[Piece]:
         assert self._intake is not None
-        return self._intake.take(self._asker.now())
+        return self._chosen(self._intake.take(self._asker.now()))
 
     def _finish(self) -> deque[Piece]:
         assert self._intake is not None
-        return self._intake.finish()
+        return self._chosen(self._intake.finish())
+
+    def _chosen(self, pieces: deque[Piece]) -> deque[Piece]:
+        """Of a catalogue, what serves the purpose that was named, and what is only listed."""
+        purpose = self._question.serving
+        if not purpose:
+            return pieces
+        return deque(Piece(piece.city, _serving(piece.batch, purpose)) for piece in pieces)
 
     def _check(self, *, whole: bool) -> None:
         """After the end. ``whole``: the rows are with the caller already."""
@@ -206,6 +227,11 @@ class Answer(_Answer):
         except Stale as stale:
             self._loop.run(self._renew(stale))
             return None
+
+
+def _serving(rows: pa.RecordBatch, purpose: str) -> pa.RecordBatch:
+    serves = [words is None or purpose in words.split() for words in rows["purposes"].to_pylist()]
+    return rows.filter(pa.array(serves, pa.bool_()))
 
 
 def _first(kept: deque[Piece], pieces: Iterator[Piece]) -> Iterator[Piece]:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+import difflib
+import math
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from cimfed.errors import BadQuery
+from cimfed.errors import BadQuery, NotFound
 from cimfed.model.names import CityName, Federation, Kind, city_name, gateway_name, kind_of
 from cimfed.query.check import check
 from cimfed.query.cql2 import parse
@@ -27,7 +29,8 @@ QUERY_LIFE = 120_000_000
 class Question:
     """A request and all that the caller says about it. ``timeout`` in seconds, for the whole answer.
 
-    ``require``: ``all``, ``any`` or how many cities must answer.
+    ``require``: ``all``, ``any`` or how many cities must answer. ``serving``: of a catalogue, only what serves this
+    purpose; a catalogue itself is asked for none.
     """
 
     request: Request
@@ -36,15 +39,38 @@ class Question:
     grants: Mapping[CityName, str] = field(default_factory=dict)
     require: str | int = "any"
     timeout: float | None = None
+    serving: str = ""
 
     def __post_init__(self) -> None:
         known = self.require in ("all", "any") or (
-            isinstance(self.require, int) and not isinstance(self.require, bool) and self.require >= 0
+            isinstance(self.require, int) and not isinstance(self.require, bool) and self.require > 0
         )
         if not known:
-            raise BadQuery(f"require is all, any or a number, not {self.require!r}", place="require")
-        if self.timeout is not None and not self.timeout > 0:
+            raise BadQuery(f"require is all, any or a number above zero, not {self.require!r}", place="require")
+        if self.timeout is not None and not _is_span(self.timeout):
             raise BadQuery("timeout is a number of seconds above zero", place="timeout")
+
+    def check_members(self, source: str, members: Collection[str]) -> None:
+        """By the directory: NotFound for a city that it does not list; BadQuery for what needs a city not asked."""
+        direct = kind_of(source) is Kind.CITY
+        for city in (*self.cities, *self.grants, *((source,) if direct else ())):
+            if city not in members:
+                raise not_listed(city, members)
+        asked = (source,) if direct else self.cities or members
+        for city in self.grants:
+            if city not in asked:
+                raise BadQuery(f"{city} is not asked, so no grant of it can be used", place="grants")
+        if isinstance(self.require, int) and self.require > len(asked):
+            raise BadQuery(f"{self.require} answers are required, but {len(asked)} cities are asked", place="require")
+
+
+def not_listed(name: str, known: Iterable[str]) -> NotFound:
+    close = difflib.get_close_matches(name, known, n=1)
+    return NotFound(f"the directory does not list {name}", remedy=f"Did you mean {close[0]}?" if close else None)
+
+
+def _is_span(timeout: object) -> bool:
+    return isinstance(timeout, int | float) and not isinstance(timeout, bool) and 0 < timeout < math.inf
 
 
 def question(
@@ -59,6 +85,8 @@ def question(
         raise BadQuery("name the purpose", place="purpose", remedy="Cities grant by purpose, such as research")
     if isinstance(cities, str):
         cities = [cities]
+    if not isinstance(grants, Mapping | None):
+        raise BadQuery("grants is a mapping of cities to the ids of their grants", place="grants")
     return Question(
         request,
         purpose,
@@ -89,6 +117,8 @@ def catalog_request(collection: str | None) -> Catalog:
 
 def filter_of(where: Where, bbox: Bbox) -> Expression | None:
     """Text (CQL2) or a tree, and a box (xmin, ymin, xmax, ymax in degrees), both of which must hold."""
+    if not isinstance(where, Where):
+        raise BadQuery("a filter is text in CQL2, or an expression tree", place="where")
     tree = parse(where) if isinstance(where, str) else where
     if bbox is None:
         return tree

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from cimfed.client.federation import Asker, AsyncFederation, Federation
-from cimfed.client.profile import Profile, read_profile
+from cimfed.client.profile import Profile, only_profile, read_profile
 from cimfed.client.transport import Wire
 from cimfed.errors import BadConfig
 from cimfed.model.names import Kind, city_name, gateway_name
@@ -15,22 +15,30 @@ from cimfed.trust.tls import LeafSource, Use
 
 
 def connect(
-    profile: str, *, gateway: str | None = None, city: str | None = None, passphrase: str | bytes | None = None
+    profile: str | None = None,
+    *,
+    gateway: str | None = None,
+    city: str | None = None,
+    passphrase: str | bytes | None = None,
 ) -> Federation:
     """The federation of a profile (its name, or its path), asked through the profile's gateway or the one named.
 
-    ``city``: that city alone, asked directly. ``passphrase``: of the access key, where it has one. Nothing is dialled
-    yet. NotFound, BadConfig.
+    ``profile``: not needed where there is only one. ``city``: that city alone, asked directly. ``passphrase``: of the
+    access key, where it has one. Nothing is dialled yet. NotFound, BadConfig.
     """
-    known = read_profile(profile)
+    known = read_profile(profile or only_profile())
     return Federation(asker_of(known, _signer(known, passphrase), gateway, city))
 
 
 def connect_async(
-    profile: str, *, gateway: str | None = None, city: str | None = None, passphrase: str | bytes | None = None
+    profile: str | None = None,
+    *,
+    gateway: str | None = None,
+    city: str | None = None,
+    passphrase: str | bytes | None = None,
 ) -> AsyncFederation:
     """As ``connect``, for programs with an event loop: ``async with cimfed.connect_async("sco") as fed``."""
-    known = read_profile(profile)
+    known = read_profile(profile or only_profile())
     return AsyncFederation(asker_of(known, _signer(known, passphrase), gateway, city))
 
 

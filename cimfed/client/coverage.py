@@ -42,7 +42,8 @@ class Word(StrEnum):
 class CityCoverage:
     """One member's line. What the manifest says is empty where there is none; ``rows`` counts verified rows only.
 
-    ``masks``: properties that the query names and the city has coarsened, and how. ``absent``: requested properties that it does not give.
+    ``masks``: properties that the query names and the city has coarsened, and how. ``absent``: requested properties
+    that it does not give.
     """
 
     city: CityName
@@ -134,7 +135,11 @@ class Coverage:
         missing = self.missing
         if not count and missing and len({line.reason for line in missing}) == 1:
             error = missing[0].error
-            error.message = "; ".join(line.error.message for line in missing)
+            if len({line.message for line in missing}) == 1:
+                names = ", ".join(line.city for line in missing)
+                error.message = error.message.replace(missing[0].city, names, 1)
+            else:
+                error.message = "; ".join(line.error.message for line in missing)
             raise error
         away = ", ".join(f"{line.city} ({line.reason or line.outcome})" for line in missing) or "none"
         raise NotEnough(f"{count} cities answered, {enough} required; missing: {away}")

@@ -8,6 +8,7 @@ import logging
 import secrets
 import weakref
 from collections.abc import Callable, Iterable, Mapping
+from dataclasses import replace
 from typing import Generic, Protocol, Self, TypeVar
 
 from cimfed.client import ask
@@ -67,10 +68,15 @@ class Asker:
         self._feeds: weakref.WeakSet[Feed] = weakref.WeakSet()
 
     async def open(self, question: Question) -> tuple[Intake, Feed]:
-        if not self._looked:
+        fresh = not self._looked
+        if fresh:
             await self._look()
         now = self.now()
         directory = await asyncio.to_thread(self._directories.current, now)
+        if not fresh and not directory.members.keys() >= {*question.cities, *question.grants}:
+            await self._look()  # it may have been admitted meanwhile
+            directory = await asyncio.to_thread(self._directories.current, now)
+        question.check_members(self.source, directory.members)
         query = ask.make_query(question, directory.federation, self.source, now, secrets.token_bytes(16))
         envelope = ask.sign(query, self._signer)
         intake = Intake(query, envelope, self.source, directory)
@@ -142,7 +148,8 @@ class _Questions(Generic[A]):
         grant to use of a city, where several match. ``require``: how many cities must answer (``all``, ``any``, a
         number); fewer is an error at the end. ``timeout``: seconds for the whole answer. ``compression``: "lz4" or
         "zstd", where the link is slow.
-        Raises BadQuery, UnknownProperty and the like at once for what needs no server.
+        Raises BadQuery, UnknownProperty and the like at once for what needs no server, NotFound before anything is
+        asked for a city that the directory does not list.
         """
         request = ask.read_request(collection, where, bbox, properties, compression)
         return self._ask(request, purpose, cities, grants, require, timeout)
@@ -174,12 +181,19 @@ class _Questions(Generic[A]):
         self,
         collection: str | None = None,
         *,
+        purpose: str | None = None,
         cities: Iterable[str] | None = None,
         require: str | int = "any",
         timeout: float | None = None,
     ) -> A:
-        """What the cities grant to this partner, for which purposes, and what they list: one row for a property."""
-        return self._ask(ask.catalog_request(collection), CATALOG_PURPOSE, cities, None, require, timeout)
+        """What the cities grant to this partner, for which purposes, and what they list: one row for a property.
+
+        ``purpose``: only grants that serve it, and what is listed.
+        """
+        request = ask.catalog_request(collection)
+        check_request(request)
+        question = ask.question(request, CATALOG_PURPOSE, cities, None, require, timeout)
+        return self._answer(replace(question, serving=purpose or ""))
 
     def _ask(
         self,

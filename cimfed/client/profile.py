@@ -29,8 +29,8 @@ from cimfed.model.names import (
     gateway_name,
     partner_name,
 )
+from cimfed.trust import identity_files
 from cimfed.trust.files import create_file
-from cimfed.trust.identity_files import encrypted
 from cimfed.trust.keys import PublicKey
 
 FORMAT = "cimfed/profile/v1"
@@ -68,7 +68,12 @@ class Profile:
     @property
     def encrypted(self) -> bool:
         """Whether the access key asks for a passphrase."""
-        return encrypted(self.access_key)
+        return identity_files.encrypted(self.access_key)
+
+
+def load_public_key(path: str | Path) -> PublicKey:
+    """The key in a ``.pub`` file, such as ``registrar.pub`` for ``verify_receipt``."""
+    return identity_files.load_public_key(Path(path))
 
 
 def profiles_folder(environment: Mapping[str, str] = os.environ) -> Path:
@@ -82,6 +87,20 @@ def profile_home(profile: str, environment: Mapping[str, str] = os.environ) -> P
     if not _PROFILE.fullmatch(profile):
         raise BadConfig(f"{profile[:80]!r} is not the name of a profile", remedy="Use letters, digits, - _ .")
     return profiles_folder(environment) / profile
+
+
+def profile_names(environment: Mapping[str, str] = os.environ) -> list[str]:
+    return sorted(path.parent.name for path in profiles_folder(environment).glob(f"*/{FILE}"))
+
+
+def only_profile(environment: Mapping[str, str] = os.environ) -> str:
+    """The only profile that there is: NotFound where there is none, BadConfig where there are several."""
+    names = profile_names(environment)
+    if not names:
+        raise NotFound(f"there is no profile in {profiles_folder(environment)}", remedy="Make one: cimfed profile new")
+    if len(names) > 1:
+        raise BadConfig("there are several profiles", remedy=f"Name one (--profile): {', '.join(names)}")
+    return names[0]
 
 
 def write_profile(profile: Profile) -> None:

@@ -5,17 +5,21 @@ Wrong or unknown words are refused with their place. Needs pydantic-settings, wh
 
 from __future__ import annotations
 
+import difflib
 import json
+import os
+import socket
 import tomllib
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
-from pydantic import ValidationError, field_validator
+from pydantic import BaseModel, ValidationError, field_validator
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource
 
 from cimfed.errors import BadConfig, CimfedError, NotFound
 from cimfed.model.names import federation
+from cimfed.trust.directory_format import address as dialled
 
 LOOPBACK = ("localhost", "127.0.0.1", "[::1]")
 
@@ -49,7 +53,7 @@ class ServerSettings(BaseSettings):
     def _listen(cls, value: str) -> str:
         host, _, port = value.rpartition(":")
         if not host or not port.isdigit() or int(port) > 65535:
-            raise ValueError("give host:port; port 0 takes a free one")
+            raise ValueError(f"{value[:100]!r} is not host:port")
         return value
 
 
@@ -74,18 +78,66 @@ def read_settings(file: Path, kind: type[Found], program: str) -> Found:
         ) from None
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
         raise BadConfig(f"cannot be read: {error}", place=str(file)) from None
+    return settings_of(kind, document, f"{file}: ")
+
+
+def settings_of(kind: type[Found], document: Mapping[str, Any], place: str) -> Found:
+    """BadConfig at the word that is wrong; ``place`` is what stands before it."""
     try:
         return kind(**document)
     except ValidationError as error:
         first = error.errors(include_input=False, include_url=False)[0]
-        where = ".".join(str(part) for part in first["loc"])
-        raise BadConfig(str(first["msg"]), place=f"{file}: {where}") from None
+    where = [str(part) for part in first["loc"]]
+    remedy = None
+    if first["type"] == "extra_forbidden":
+        remedy = _known_words(kind, where)
+    elif first["type"] == "missing":
+        remedy = "It must be there"
+    message = str(first["msg"]).removeprefix("Value error, ")
+    raise BadConfig(message, place=place + ".".join(where), remedy=remedy)
+
+
+def _known_words(kind: type[BaseModel], where: list[str]) -> str:
+    for part in where[:-1]:
+        inner = kind.model_fields[part].annotation
+        assert isinstance(inner, type)
+        assert issubclass(inner, BaseModel)
+        kind = inner
+    close = difflib.get_close_matches(where[-1], kind.model_fields, n=1)
+    meant = f"Did you mean {close[0]}? " if close else ""
+    return f"{meant}The words are {', '.join(kind.model_fields)}"
 
 
 def bind_of(address: str) -> str:
-    """Where to listen for an address that others dial: its port on all interfaces, unless it is a loopback."""
-    host, _, port = address.rpartition(":")
+    """Where to listen for an address that others dial: its port on all interfaces, unless it is a loopback.
+
+    BadConfig for what is no address.
+    """
+    try:
+        host, _, port = dialled(address).rpartition(":")
+    except CimfedError as error:
+        raise BadConfig(error.message, place="--address", remedy=error.remedy) from None
     return address if host in LOOPBACK else f"0.0.0.0:{port}"
+
+
+def check_bind(address: str) -> None:
+    """BadConfig with the system's reason where nobody can listen at ``host:port`` now; gRPC itself gives none."""
+    host, _, port = address.rpartition(":")
+    failed = 0
+    try:
+        found = socket.getaddrinfo(host.strip("[]"), int(port), type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
+    except socket.gaierror as error:
+        raise BadConfig(f"cannot listen: {error.strerror}", place=address) from None
+    for family, kind, protocol, _, where in found:
+        try:
+            with socket.socket(family, kind, protocol) as probe:
+                probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # as gRPC does
+                probe.bind(where)
+                probe.listen()
+            return
+        except OSError as error:
+            failed = error.errno or 0
+    raise BadConfig(f"cannot listen: {os.strerror(failed)}", place=address)
 
 
 def toml(values: Mapping[str, str | Sequence[str]]) -> bytes:

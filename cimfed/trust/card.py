@@ -16,6 +16,7 @@ import rfc8785
 from cimfed.errors import BadDirectory, BadSignature, CimfedError
 from cimfed.model.limits import LIMITS
 from cimfed.model.names import Federation, Kind, federation, kind_of
+from cimfed.trust.directory import Gateway, Member, Partner, Party
 from cimfed.trust.directory_format import address
 from cimfed.trust.envelope import Envelope, PayloadType, from_json, seal, to_json, verify
 from cimfed.trust.hashing import sha256
@@ -42,6 +43,19 @@ class Card:
         """Of every public fact here, for people to compare: 8 groups of 4 hex digits."""
         digits = sha256(_payload(self)).hex()[:32]
         return " ".join(digits[i : i + 4] for i in range(0, 32, 4))
+
+
+def card_of(federation: Federation, party: Party) -> Card:
+    """The facts that a directory lists of a party: its card, signatures apart, so long as nothing was changed since."""
+    address, stewards = "", tuple[PublicKey, ...]()
+    match party:
+        case Member():
+            address, keys, stewards = party.address, party.keys, party.stewards
+        case Gateway():
+            address, keys = party.address, party.keys
+        case Partner():
+            keys = tuple(access.key for access in party.keys)
+    return Card(kind_of(party.name), party.name, federation, address, party.issuer, keys, stewards)
 
 
 def seal_card(card: Card, *signers: Signer) -> bytes:

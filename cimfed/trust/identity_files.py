@@ -84,8 +84,9 @@ def load_issuing_key(home: Path) -> IssuingKey:
 
 def load_public_key(path: Path) -> PublicKey:
     """Of a ``.pub`` file."""
+    content = read(path)
     try:
-        return PublicKey.parse(read(path).decode("ascii"))
+        return PublicKey.parse(content.decode("ascii"))
     except (BadConfig, UnicodeDecodeError):
         raise BadConfig("not a public key file: one line, ed25519:<64 hex digits>", place=str(path)) from None
 
@@ -93,6 +94,8 @@ def load_public_key(path: Path) -> PublicKey:
 def read(path: Path) -> bytes:
     try:
         return path.read_bytes()
+    except FileNotFoundError:
+        raise BadConfig("there is no such file", place=str(path)) from None
     except OSError as error:
         raise BadConfig(f"the file cannot be read: {error.strerror}", place=str(path)) from None
 
@@ -112,5 +115,7 @@ def _read_private(path: Path) -> bytes:
             if os.name == "posix" and os.fstat(file.fileno()).st_mode & 0o077:
                 raise BadConfig("others may read this private key", place=str(path), remedy=f"chmod 600 {path}")
             return file.read()
+    except FileNotFoundError:
+        raise BadConfig("the key file is not there", place=str(path)) from None
     except OSError as error:
         raise BadConfig(f"the key file cannot be read: {error.strerror}", place=str(path)) from None

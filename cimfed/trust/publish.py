@@ -10,7 +10,7 @@ from dataclasses import replace
 
 from cimfed.errors import BadDirectory, Conflict
 from cimfed.model.names import CityName, Federation, GatewayName, PartnerName
-from cimfed.trust.card import Card
+from cimfed.trust.card import Card, card_of
 from cimfed.trust.directory import AccessKey, Directory, Gateway, Listing, Member, Partner
 from cimfed.trust.directory_format import check, country, parse_however_old, payload, roles
 from cimfed.trust.envelope import Envelope, PayloadType, seal, to_json
@@ -18,6 +18,18 @@ from cimfed.trust.keys import Signer
 
 DAY = 86_400_000_000  # microseconds
 LIFE = 90 * DAY
+
+
+def check_keys(listing: Listing, card: Card) -> None:
+    """Conflict where the name is listed with other keys: whoever holds these would take its place."""
+    for party in listing.parties():
+        if party.name == card.name:
+            old = card_of(card.federation, party)
+            if (old.issuer, old.keys, old.stewards) != (card.issuer, card.keys, card.stewards):
+                raise Conflict(
+                    f"{card.name} is listed with other keys, fingerprint {old.fingerprint}",
+                    remedy="If it has new ones, and you have compared the fingerprint, use --replace",
+                )
 
 
 def with_member(listing: Listing, card: Card, routing: Envelope | None = None) -> Listing:
@@ -37,11 +49,20 @@ def with_gateway(listing: Listing, card: Card) -> Listing:
 
 
 def with_partner(
-    listing: Listing, card: Card, of_country: str, its_roles: tuple[str, ...], valid: tuple[int, int]
+    listing: Listing, card: Card, of_country: str | None, its_roles: tuple[str, ...] | None, valid: tuple[int, int]
 ) -> Listing:
-    """Lists a partner; keys that it had keep their dates, new and expired ones get ``valid``."""
+    """Lists a partner; keys that it had keep their dates, new and expired ones get ``valid``.
+
+    None: its country and roles stay as they are listed.
+    """
     name = PartnerName(card.name)
     old = listing.partners.get(name)
+    if of_country is None:
+        if old is None:
+            raise BadDirectory("a new partner has a country", place=name, remedy="Give --country")
+        of_country = old.country
+    if its_roles is None:
+        its_roles = old.roles if old else ()
     dates = {key.key: key.valid for key in old.keys if key.valid[1] > valid[0]} if old else {}
     keys = tuple(AccessKey(key, name, dates.get(key, valid)) for key in card.keys)
     partner = Partner(name, country(of_country), roles(its_roles), card.issuer, keys)

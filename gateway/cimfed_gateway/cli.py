@@ -8,6 +8,9 @@ import time
 from pathlib import Path
 from typing import Annotated
 
+from cimfed import program  # noqa: F401  # before what takes long
+
+# isort: split
 import typer
 
 from cimfed import console
@@ -17,18 +20,20 @@ from cimfed.rpc.channel import ChannelPool
 from cimfed.rpc.mirror import mirror
 from cimfed.rpc.run import run
 from cimfed.rpc.server import Server
-from cimfed.rpc.settings import bind_of, toml
+from cimfed.rpc.settings import bind_of, check_bind, settings_of, toml
 from cimfed.trust.directory_file import FileDirectory
 from cimfed.trust.files import create_file
 from cimfed.trust.identity_files import load_issuing_key, load_public_key, load_signer, make_identity
+from cimfed.trust.pinned import pinned_directory
 from cimfed.trust.tls import LeafSource, Use
-from cimfed_gateway.config import FILE, Home
+from cimfed_gateway.config import FILE, Home, Settings
 from cimfed_gateway.fanout import Patience
 from cimfed_gateway.registry import Registry
 from cimfed_gateway.service import Gateway
 from cimfed_gateway.tables import Journal
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
+console.versioned(app, "cimfed-gateway", "A gateway: asks the cities that can answer, and brings their answers back.")
 HOME = Annotated[Path, typer.Option(help="The gateway's folder.", envvar="CIMFED_GATEWAY_HOME")]
 
 
@@ -38,24 +43,31 @@ def init(
     home: HOME,
     federation_name: Annotated[str, typer.Option("--federation", help="Such as sco.")],
     address: Annotated[str, typer.Option(help="host:port that partners dial.")],
-    registrar_key: Annotated[Path, typer.Option(help="The registrar's public key, a .pub file: pinned from now on.")],
+    registrar_key: Annotated[
+        Path, typer.Option(exists=True, help="The registrar's public key, a .pub file: pinned from now on.")
+    ],
     directory: Annotated[Path, typer.Option(help="The signed directory file, as it will be kept up to date.")],
     listen: Annotated[str, typer.Option(help="host:port to bind; the address's port where not given.")] = "",
 ) -> None:
     """Makes the gateway's keys, settings and card."""
     gateway_name(name)
-    registrar = load_public_key(registrar_key)
-    home.mkdir(mode=0o750, parents=True, exist_ok=True)
-    card = make_identity(home, name, federation(federation_name), clock.now(), address)
-    settings = {
+    alliance, registrar = federation(federation_name), load_public_key(registrar_key)
+    known = pinned_directory(directory, registrar, alliance)
+    bound = bind_of(address)
+    values = {
         "name": name,
         "federation": federation_name,
-        "listen": listen or bind_of(address),
+        "listen": listen or bound,
         "registrar_key": registrar.text,
         "directory": str(directory.resolve()),
     }
-    create_file(home / FILE, toml(settings))
+    settings_of(Settings, values, "--")
+    home.mkdir(mode=0o750, parents=True, exist_ok=True)
+    card = make_identity(home, name, alliance, clock.now(), address)
+    create_file(home / FILE, toml(values))
     console.say(f"{name} has its keys in {home / 'keys'}, fingerprint {card.fingerprint}")
+    if known is None:
+        console.say(f"note: there is no directory at {directory} yet; put it there before the gateway serves")
     console.say("Next:")
     console.say(f"  give {home / 'card.json'} to the administrator (cimfed member add)")
     console.say(f"  cimfed-gateway serve --home {home}")
@@ -72,6 +84,7 @@ def serve(
 
 
 async def _serve(home: Home, ready_file: Path | None) -> None:
+    check_bind(home.settings.listen)
     alliance = federation(home.settings.federation)
     directories = FileDirectory(home.directory, home.registrar_key, home.directory_state, alliance)
     directories.current(clock.now())

@@ -10,7 +10,8 @@
 The service writes the tables, so they are not believed alone: a version below the highest that was activated, which the
 operator's own file records, is built no more.
 
-What fails on the way leaves the policy and the data in force as they are. One operator at a time: a lock on a file.
+What fails on the way leaves the policy and the data in force as they are. One operator at a time: a lock on a file. An
+import holds it from its first byte on (``alone``), so that of two the one that read older files cannot come last.
 """
 
 from __future__ import annotations
@@ -53,11 +54,12 @@ Building = Callable[[str, int, int], None]
 
 @dataclass(frozen=True)
 class GrantReport:
-    """``rows`` None: the collection has no snapshot yet."""
+    """How many rows of the collection it gives; both None: there is no snapshot of it yet."""
 
     grant: str
     collection: str
     rows: int | None
+    of: int | None
 
 
 @dataclass(frozen=True)
@@ -75,12 +77,13 @@ class Publisher:
 
     def __init__(self, home: Home, control: Control, builder: Callable[[], Builder], clock: Callable[[], int]) -> None:
         self._home, self._control, self._builder, self._clock = home, control, builder, clock
+        self._is_alone = False
 
     def activate(self, content: bytes, source: str, building: Building = lambda *_: None) -> Report:
         """Puts a signed policy in force. BadSignature, BadPolicy or Conflict where it may not be."""
         signed = read_policy(content, self._home.city, self._home.steward_keys, source)
         policy, now = signed.policy, self._clock()
-        with self._alone():
+        with self.alone():
             with self._control.reading() as connection:
                 active = active_policy(connection)
                 highest = highest_version(connection)
@@ -108,25 +111,26 @@ class Publisher:
             if not same:
                 replace_file(self._home.policy_record, f"{policy.version}\n".encode())
             self._sweep()
-        return Report(policy.version, not same, _reports(grants, built), tuple(notes))
+        return Report(policy.version, not same, _reports(grants, built, current), tuple(notes))
 
     def adopt(self, snapshot: Snapshot, building: Building = lambda *_: None) -> Report:
         """Makes a snapshot the current one of its collection, the active policy's views on it included."""
         now = self._clock()
-        with self._alone():
+        with self.alone():
             with self._control.reading() as connection:
                 active = active_policy(connection)
                 before = current_snapshots(connection)
             grants: list[ActiveGrant] = []
             built: dict[str, View] = {}
+            current: dict[str, Snapshot] = {}
             if active is not None:
                 signed = self._active(active)
                 current = {
                     name: read_snapshot(self._home.snapshots / entry.id)
                     for name, entry in before.items()
                     if name != snapshot.collection
-                }
-                grants, built = self._build(signed, {**current, snapshot.collection: snapshot}, building)
+                } | {snapshot.collection: snapshot}
+                grants, built = self._build(signed, current, building)
             with self._control.writing() as transaction:
                 put_snapshot(transaction, _entry(snapshot, now))
                 if active is not None:
@@ -137,7 +141,7 @@ class Publisher:
         return Report(
             active.version if active else 0,
             known is None or known.id != snapshot.id,
-            _reports(grants, built),
+            _reports(grants, built, current),
             () if active else ("no policy is active: nothing of it is given to anyone",),
         )
 
@@ -208,8 +212,14 @@ class Publisher:
                 path.unlink(missing_ok=True)
 
     @contextmanager
-    def _alone(self) -> Iterator[None]:
-        """Conflict while another import or activation of this node runs. The lock goes with the process."""
+    def alone(self) -> Iterator[None]:
+        """Conflict while another import or activation of this node runs; again inside of it: nothing.
+
+        The lock goes with the process.
+        """
+        if self._is_alone:
+            yield
+            return
         path = self._home.path / "operator.lock"
         handle = os.open(path, os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600)
         try:
@@ -219,8 +229,10 @@ class Publisher:
                 raise Conflict(
                     "another import or activation is running on this node", remedy="Wait for it to end"
                 ) from None
+            self._is_alone = True
             yield
         finally:
+            self._is_alone = False
             os.close(handle)
 
 
@@ -240,7 +252,12 @@ def _entry(snapshot: Snapshot, now: int) -> SnapshotEntry:
     )
 
 
-def _reports(grants: list[ActiveGrant], built: Mapping[str, View]) -> tuple[GrantReport, ...]:
+def _reports(
+    grants: list[ActiveGrant], built: Mapping[str, View], snapshots: Mapping[str, Snapshot]
+) -> tuple[GrantReport, ...]:
     return tuple(
-        GrantReport(item.grant, item.collection, built[item.view].rows if item.view else None) for item in grants
+        GrantReport(item.grant, item.collection, built[item.view].rows, snapshots[item.collection].rows)
+        if item.view
+        else GrantReport(item.grant, item.collection, None, None)
+        for item in grants
     )

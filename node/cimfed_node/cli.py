@@ -7,12 +7,16 @@ import logging
 from pathlib import Path
 from typing import Annotated
 
+from cimfed import program  # noqa: F401  # before what takes long
+
+# isort: split
 import typer
 
 from cimfed import console
 from cimfed.model.names import city_name, federation
 from cimfed.rpc import clock
 from cimfed.rpc.run import run
+from cimfed.rpc.settings import check_bind
 from cimfed.trust.directory_file import FileDirectory
 from cimfed.trust.identity_files import load_public_key, read
 from cimfed_node.cli_import import import_
@@ -23,9 +27,8 @@ from cimfed_node.serve import Keys, Node, drop_to
 from cimfed_node.setup import Plan, make_home
 from cimfed_node.tables.publication import active_grants, active_policy, current_snapshots
 
-HELP = "A member city's node: its data, served under its signed access policy."
-
-app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, help=HELP)
+app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
+console.versioned(app, "cimfed-node", "A member city's node: its data, served under its signed access policy.")
 HOME = Annotated[Path, typer.Option(help="The node's folder.", envvar="CIMFED_NODE_HOME")]
 
 
@@ -35,8 +38,12 @@ def init(
     home: HOME,
     federation_name: Annotated[str, typer.Option("--federation", help="Such as sco.")],
     address: Annotated[str, typer.Option(help="host:port that gateways dial.")],
-    registrar_key: Annotated[Path, typer.Option(help="The registrar's public key, a .pub file: pinned from now on.")],
-    steward_key: Annotated[list[Path], typer.Option(help="A steward's public key, a .pub file: pinned from now on.")],
+    registrar_key: Annotated[
+        Path, typer.Option(exists=True, help="The registrar's public key, a .pub file: pinned from now on.")
+    ],
+    steward_key: Annotated[
+        list[Path], typer.Option(exists=True, help="A steward's public key, a .pub file: pinned from now on.")
+    ],
     directory: Annotated[Path, typer.Option(help="The signed directory file, as it will be kept up to date.")],
     service_user: Annotated[str, typer.Option(help="The Unix user that serves, of its own: name or number.")] = "",
     listen: Annotated[str, typer.Option(help="host:port to bind; the address's port where not given.")] = "",
@@ -54,6 +61,8 @@ def init(
     )
     made, card = make_home(home, plan, clock.now())
     console.say(f"{city} has its keys in {made.keys}, fingerprint {card.fingerprint}")
+    if not made.directory.exists():
+        console.say(f"note: there is no directory at {made.directory} yet; put it there before the node serves")
     console.say("Next:")
     console.say(f"  give {made.path / 'card.json'} to the administrator (cimfed member add)")
     console.say(f"  cimfed-node import FILE... --collection building --home {home}")
@@ -118,8 +127,10 @@ def serve(
 
 async def _serve(home: Home, keys: Keys, port: int | None, ready_file: Path | None) -> None:
     host, _, own = home.settings.listen.rpartition(":")
+    bind = f"{host}:{own if port is None else port}"
+    check_bind(bind)
     directories = FileDirectory(home.directory, home.registrar_key, home.directory_state, home.federation)
-    node = Node(home, keys, directories, f"{host}:{own if port is None else port}")
+    node = Node(home, keys, directories, bind)
     try:
         await run(node.server, host, node.service.self_test, ready_file)
     finally:

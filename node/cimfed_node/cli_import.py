@@ -8,8 +8,9 @@ from typing import Annotated
 import typer
 from rich.progress import TaskProgressColumn, TimeRemainingColumn
 
-from cimfed import console
+from cimfed import console, paths
 from cimfed.errors import BadConfig
+from cimfed.trust.files import create_file
 from cimfed_node.config import Home
 from cimfed_node.ingest import ImportReport, ImportRequest, OnDuplicate, Preview, import_files, preview, write_mapping
 from cimfed_node.operate import opened, publisher
@@ -54,19 +55,23 @@ def import_(
         licence=licence,
         attribution=attribution,
     )
+    if quarantine is not None:
+        paths.in_folder(quarantine)
+    if mapping_out is not None:
+        paths.new_file(mapping_out)
     if dry_run or mapping_out is not None:
         found = preview(request)
         _show_preview(found)
         if mapping_out is not None:
-            mapping_out.write_text(write_mapping(found.mapping), "utf-8")
+            create_file(mapping_out, write_mapping(found.mapping).encode())
             console.say(f"the mapping in force is in {mapping_out}")
         return
-    with opened(home) as (at, control):
+    with opened(home) as (at, control), (publishing := publisher(at, control)).alone():
         with bar(TaskProgressColumn(), TimeRemainingColumn()) as update:
             snapshot, report = import_files(request, at.snapshots, update)
         _show_report(report)
         with building_progress() as building:
-            published = publisher(at, control).adopt(snapshot, building)
+            published = publishing.adopt(snapshot, building)
     console.say(f"snapshot {snapshot.id[:12]} of {collection} is current: {snapshot.rows:,} rows")
     show(published)
 
@@ -105,7 +110,7 @@ def _show_report(report: ImportReport) -> None:
         rows += [(name, "", count) for name, count in report.derived.items() if name not in report.matched]
         console.out.print(console.table(("property", "from (objects)", "derived"), rows))
     for (name, column), values in report.unmapped.items():
-        console.say(f"no code of {name}: {column} {_counts(values)}; kept in ext")
+        console.say(f"not understood as {name}: {column} {_counts(values)}; kept in ext")
     if report.unclaimed:
         console.say(f"kept in ext: {_counts(report.unclaimed)}")
     for what, counts in (("left out", report.skipped), ("geometries left out", report.dropped)):

@@ -12,7 +12,7 @@ import threading
 from dataclasses import dataclass
 from pathlib import Path
 
-from cimfed.errors import BadPolicy, CimfedError
+from cimfed.errors import BadPolicy, BadSignature, CimfedError
 from cimfed.model.limits import LIMITS
 from cimfed.model.names import CityName
 from cimfed.policy.grant import Policy
@@ -37,8 +37,20 @@ class SignedPolicy:
 
 def read_policy(content: bytes, city: CityName, stewards: tuple[PublicKey, ...], source: str) -> SignedPolicy:
     """BadSignature for one that no pinned key signed; BadPolicy for one that is malformed or of another city."""
-    envelope = from_json(content, 2 * LIMITS.policy)
-    verify(envelope, PayloadType.POLICY, stewards)
+    try:
+        envelope = from_json(content, 2 * LIMITS.policy)
+    except BadSignature as error:
+        raise BadSignature(error.message, place=source, remedy="Sign it first: cimfed policy sign") from None
+    if envelope.payload_type != PayloadType.POLICY:
+        raise BadSignature("this is signed, but no policy", place=source, remedy="Give the *.policy.json")
+    try:
+        verify(envelope, PayloadType.POLICY, stewards)
+    except BadSignature as error:
+        raise BadSignature(
+            error.message,
+            place=source,
+            remedy="Compare steward_keys in node.toml with steward.pub of the steward who signed it",
+        ) from None
     policy = from_payload(envelope.payload, source)
     if policy.city != city:
         raise BadPolicy(f"this is the policy of {policy.city}, not of {city}", place=source)

@@ -28,12 +28,18 @@ def building_progress() -> Iterator[Building]:
 
 
 def show(report: Report) -> None:
-    """The grants that are in force, and what each gives."""
+    """The grants that are in force, and how many of their collection's rows each gives."""
     if report.grants:
         rows = [
-            (item.grant, item.collection, "no snapshot yet" if item.rows is None else item.rows)
+            (item.grant, item.collection, "no snapshot yet" if item.rows is None else item.rows, item.of)
             for item in report.grants
         ]
-        console.out.print(console.table(("grant", "collection", "rows"), rows))
+        console.out.print(console.table(("grant", "collection", "rows", "of"), rows))
+    for item in report.grants:
+        if item.of and not item.rows:
+            console.say(
+                f"note: {item.grant} gives nothing: all rows of {item.collection} lie outside the declared extent and "
+                "its area, or do not meet its rows; see whether longitude comes first"
+            )
     for note in report.notes:
         console.say(f"note: {note}")

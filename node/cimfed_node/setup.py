@@ -13,11 +13,12 @@ from pathlib import Path
 
 from cimfed.errors import Conflict
 from cimfed.model.names import CityName, Federation
-from cimfed.rpc.settings import bind_of, toml
+from cimfed.rpc.settings import bind_of, settings_of, toml
 from cimfed.trust.card import Card
 from cimfed.trust.files import create_file
 from cimfed.trust.identity_files import make_identity
 from cimfed.trust.keys import PublicKey
+from cimfed.trust.pinned import pinned_directory
 from cimfed_node.config import FILE, Home, Settings
 from cimfed_node.serve import find_user
 from cimfed_node.tables import Control
@@ -38,20 +39,25 @@ class Plan:
 
 
 def make_home(path: Path, plan: Plan, now: int) -> tuple[Home, Card]:
-    """Conflict where there is a node already. ``now`` in microseconds."""
+    """Conflict where there is a node already; BadConfig, BadDirectory and nothing made for what is wrong in the plan.
+
+    ``now`` in microseconds.
+    """
     if (path / FILE).exists():
         raise Conflict("there is a node here already", place=str(path / FILE))
+    pinned_directory(plan.directory, plan.registrar_key, plan.federation)
+    bound = bind_of(plan.address)
     values: dict[str, str | list[str]] = {
         "city": plan.city,
         "federation": plan.federation,
         "address": plan.address,
-        "listen": plan.listen or bind_of(plan.address),
+        "listen": plan.listen or bound,
         "registrar_key": plan.registrar_key.text,
         "steward_keys": [key.text for key in plan.steward_keys],
         "directory": str(plan.directory.resolve()),
         "service_user": plan.service_user,
     }
-    home = Home(path.resolve(), Settings.model_validate(values))
+    home = Home(path.resolve(), settings_of(Settings, values, "--"))
     group = find_user(plan.service_user).pw_gid if plan.service_user else -1
     path.mkdir(parents=True, exist_ok=True)
     for folder, mode in ((home.keys, 0o700), (home.snapshots, 0o700), (home.scratch, 0o700)):

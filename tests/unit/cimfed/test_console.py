@@ -1,8 +1,14 @@
-"""What commands print of other parties' words: just these words, whatever they hold."""
+"""What commands print, of other parties' words just these words whatever they hold; and how commands end."""
 
 from __future__ import annotations
 
 import io
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 import typer
@@ -71,3 +77,83 @@ def test_each_cause_of_an_error_has_a_line(monkeypatch: pytest.MonkeyPatch, scre
     with pytest.raises(SystemExit):
         console.run(app)
     assert screen.getvalue() == "error internal: two are bad\n  one:  [31mred \n  two\n"
+
+
+def _ends(monkeypatch: pytest.MonkeyPatch, deed: Callable[[], object]) -> int:
+    app = typer.Typer()
+    app.command("do")(lambda: deed())  # type: ignore[arg-type, return-value]
+    monkeypatch.setattr("sys.argv", ["cimfed"])
+    with pytest.raises(SystemExit) as ended:
+        console.run(app)
+    return int(ended.value.code or 0)
+
+
+@pytest.mark.parametrize(
+    ("deed", "said"),
+    [
+        (lambda: Path("/no/such/file").read_bytes(), "No such file or directory (at /no/such/file)"),
+        (lambda: os.listdir(b"/no/such"), "No such file or directory (at /no/such)"),
+        (lambda: os.link(sys.executable, "/no/such/x"), "No such file or directory (at /no/such/x)"),
+        (lambda: os.write(99, b""), "Bad file descriptor"),
+    ],
+)
+def test_what_the_system_refuses_is_one_line(
+    monkeypatch: pytest.MonkeyPatch, screen: io.StringIO, deed: Callable[[], object], said: str
+) -> None:
+    assert _ends(monkeypatch, deed) == 2
+    assert screen.getvalue() == f"error bad_config: {said}\n"
+
+
+def test_a_fault_of_ours_stays_one(monkeypatch: pytest.MonkeyPatch, screen: io.StringIO) -> None:
+    def fail() -> None:
+        raise OSError("made up")
+
+    assert _ends(monkeypatch, fail) == 1
+    assert "internal: OSError" in screen.getvalue()
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_an_interrupted_command_leaves_nothing_and_no_trace(tmp_path: Path, number: int, code: int) -> None:
+    program = (
+        "import sys, tempfile, time, typer\n"
+        "from cimfed import console\n"
+        "app = typer.Typer()\n"
+        "@app.command()\n"
+        "def wait(folder: str) -> None:\n"
+        "    with tempfile.TemporaryDirectory(dir=folder):\n"
+        "        print('begun', flush=True)\n"
+        "        time.sleep(60)\n"
+        "console.run(app)\n"
+    )
+    with subprocess.Popen(
+        [sys.executable, "-c", program, str(tmp_path)], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    ) as running:
+        assert running.stdout is not None
+        assert running.stdout.readline() == "begun\n"
+        assert list(tmp_path.iterdir())
+        running.send_signal(number)
+        _, said = running.communicate(timeout=30)
+    assert (running.returncode, said, list(tmp_path.iterdir())) == (code, "", [])
+
+
+def test_a_program_that_is_interrupted_while_it_loads_ends_without_a_trace(tmp_path: Path) -> None:
+    """As an entry point does it, the interrupt comes in the middle of the imports."""
+    (tmp_path / "slow.py").write_text("import os, signal\nos.kill(os.getpid(), signal.SIGINT)\n")
+    (tmp_path / "cimfed-x").write_text("from cimfed import program\nimport slow\n")
+    done = subprocess.run(
+        [sys.executable, str(tmp_path / "cimfed-x")], capture_output=True, text=True, check=False, timeout=60
+    )
+    assert (done.returncode, done.stdout, done.stderr) == (-signal.SIGINT, "", "")
+
+
+@pytest.mark.parametrize(("own", "used"), [({}, "NONE"), ({"GRPC_VERBOSITY": "INFO"}, "INFO")])
+def test_grpc_keeps_its_log_to_itself_unless_asked(tmp_path: Path, own: dict[str, str], used: str) -> None:
+    (tmp_path / "cimfed-x").write_text("from cimfed import program\nimport os\nprint(os.environ['GRPC_VERBOSITY'])\n")
+    done = subprocess.run(
+        [sys.executable, str(tmp_path / "cimfed-x")],
+        capture_output=True,
+        text=True,
+        check=True,
+        env={key: value for key, value in os.environ.items() if key != "GRPC_VERBOSITY"} | own,
+    )
+    assert done.stdout == f"{used}\n"

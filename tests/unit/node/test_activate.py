@@ -74,7 +74,9 @@ def refused(city: City, content: bytes) -> CimfedError:
 def test_a_policy_comes_into_force_with_its_views(city: City) -> None:
     city.adopt(buildings(CITY, ROWS))
     report = city.put_in_force(city.sign(GRANTS))
-    assert report == Report(1, True, (GrantReport("massing", "building", 4), GrantReport("plants", "facility", None)))
+    assert report == Report(
+        1, True, (GrantReport("massing", "building", 4, 4), GrantReport("plants", "facility", None, None))
+    )
     policy, grants = in_force(city)
     assert policy is not None
     assert policy.version == 1
@@ -204,7 +206,7 @@ def test_a_snapshot_comes_with_the_active_policys_views(city: City) -> None:
     snapshot = write_snapshot(city.home, buildings(CITY, ROWS[:2]))
     with city.control() as control:
         report = city.publisher(control).adopt(snapshot)
-    assert report.grants[0] == GrantReport("massing", "building", 2)
+    assert report.grants[0] == GrantReport("massing", "building", 2, 2)
     policy, after = in_force(city)
     assert policy is not None
     assert policy.version == 1

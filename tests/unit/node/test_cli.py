@@ -5,12 +5,17 @@ from __future__ import annotations
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
+from importlib.metadata import version
 from pathlib import Path
 
 import pytest
 
+from cimfed.errors import BadConfig
+from cimfed.rpc.settings import check_bind
+from cimfed.trust.keys import KeySigner
 from cimfed_node.config import Home
 from cimfed_node.tables import Control
 from tests.federation.world import City, World
@@ -89,7 +94,12 @@ def test_from_an_empty_folder_to_a_node_that_serves(tmp_path: Path, wards: Path)
     said = run("activate", str(policy), "--home", home)
     assert "version 2 is in force now" in said
     assert "wards" in said
+    assert "│ 3    │ 3  │" in said  # all of all
     assert "in force already" in run("activate", str(policy), "--home", home)
+    policy.write_bytes(city.sign(GRANTS.replace("geometry:", "rows: \"id = 'w7'\"\n    geometry:")))
+    said = run("activate", str(policy), "--home", home)
+    assert "│ 0    │ 3  │" in said
+    assert "wards gives nothing" in said
     shown = run("collections", "--home", home)
     assert "admin_unit" in shown
     assert "69.2000, 41.3000, 69.2300, 41.3100" in shown
@@ -120,3 +130,122 @@ def test_from_an_empty_folder_to_a_node_that_serves(tmp_path: Path, wards: Path)
 
 def test_a_node_that_is_not_there_is_not_found(tmp_path: Path) -> None:
     assert "cimfed-node init" in run("collections", "--home", str(tmp_path), expect=3)
+
+
+@pytest.fixture
+def world(tmp_path: Path) -> World:
+    return World(tmp_path)
+
+
+def init(world: World, *more: str, expect: int = 0, **change: object) -> str:
+    """Makes ``node`` beside the world's directory; gives what was said."""
+    pub = world.folder / "steward.pub"
+    pub.write_text(KeySigner.generate().public.text + "\n")
+    options = {
+        "federation": "sco", "address": "node.example:8443", "registrar-key": world.registrar_pub,
+        "steward-key": pub, "directory": world.file,
+        **{name.replace("_", "-"): value for name, value in change.items()},
+    }  # fmt: skip
+    words = [word for name, value in options.items() for word in (f"--{name}", str(value))]
+    return run("init", "uz.tashkent", "--home", str(world.folder / "node"), *words, *more, expect=expect)
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"address": "foo"}, "bad_config: 'foo' is not an address (at --address)"),
+        ({"address": "foo:99999"}, "(at --address)"),
+        ({"listen": "foo:99999"}, "bad_config: 'foo:99999' is not host:port (at --listen)"),
+        ({"federation": "other"}, "bad_directory: this is the directory of sco, not of other"),
+        ({"registrar_key": "steward.pub"}, "bad_directory: the directory is not signed by the registrar's key"),
+        ({"directory": "registrar.pub"}, "bad_directory"),
+        ({"registrar_key": "none.pub"}, "does not exist"),
+        ({"steward_key": "none.pub"}, "does not exist"),
+    ],
+)
+def test_init_refuses_what_is_wrong_and_leaves_nothing(world: World, change: dict[str, str], said: str) -> None:
+    files = {name: world.folder / value if "." in value else value for name, value in change.items()}
+    assert said in init(world, expect=2, **files)
+    assert not (world.folder / "node").exists()
+
+
+def test_init_without_a_directory_yet_says_so(world: World) -> None:
+    world.file.unlink()
+    assert f"note: there is no directory at {world.file}" in init(world)
+
+
+def test_a_typo_in_the_settings_is_told_with_the_word_that_was_meant(world: World) -> None:
+    init(world)
+    home = world.folder / "node"
+    before = (home / "node.toml").read_text()
+    for line, meant in (
+        ('listn = "x"', "Did you mean listen? The words are federation, listen,"),
+        ("engine = {memroy = 1}", "Did you mean memory? The words are memory, threads, workers"),
+    ):
+        (home / "node.toml").write_text(f"{before}{line}\n")
+        assert meant in run("collections", "--home", str(home), expect=2)
+
+
+def test_a_mapping_is_not_written_over(world: World, wards: Path) -> None:
+    init(world)
+    out = world.folder / "mapping.yaml"
+    command = ("import", str(wards), "--collection", "admin_unit", "--home", str(world.folder / "node"))
+    run(*command, "--write-mapping", str(out))
+    out.write_text("mine")
+    assert "already exists" in run(*command, "--write-mapping", str(out), expect=5)
+    assert out.read_text() == "mine"
+
+
+def test_an_import_holds_the_operators_lock_from_its_beginning(world: World, wards: Path, tmp_path: Path) -> None:
+    """The import reads a pipe that nobody has written to yet: another one is refused meanwhile."""
+    init(world)
+    home = str(world.folder / "node")
+    pipe = tmp_path / "slow.geojson"
+    os.mkfifo(pipe)
+    slow = subprocess.Popen(
+        [COMMAND, "import", str(pipe), "--collection", "admin_unit", "--home", home],
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+    try:
+        with open(pipe, "wb"):  # waits for the reader
+            second = run("import", str(wards), "--collection", "admin_unit", "--home", home, expect=5)
+        assert "another import or activation is running" in second
+    finally:
+        slow.kill()
+        slow.wait()
+    assert "3 rows" in run("import", str(wards), "--collection", "admin_unit", "--home", home)
+
+
+def test_a_policy_that_another_steward_signed_or_nobody_is_told_apart(world: World, tmp_path: Path) -> None:
+    init(world)
+    city = world.add_city("uz.tashkent")
+    policy = tmp_path / "p.policy.json"
+    policy.write_bytes(city.sign(GRANTS))
+    said = run("activate", str(policy), "--home", str(world.folder / "node"), expect=4)
+    assert str(policy) in said
+    assert "Compare steward_keys in node.toml with steward.pub" in said
+    plain = tmp_path / "policy.yaml"
+    plain.write_text("format: cimfed/policy/v1\n")
+    said = run("activate", str(plain), "--home", str(world.folder / "node"), expect=4)
+    assert str(plain) in said
+    assert "cimfed policy sign" in said
+
+
+def test_a_port_in_use_is_one_line_with_the_systems_reason(world: World) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        bind = f"127.0.0.1:{taken.getsockname()[1]}"
+        init(world, "--listen", bind)
+        said = run("serve", "--home", str(world.folder / "node"), expect=2).splitlines()
+    assert said[-1] == f"error bad_config: cannot listen: Address already in use (at {bind})"
+    assert not any(line.startswith("E0") for line in said)
+    with pytest.raises(BadConfig, match="Cannot assign requested address"):
+        check_bind("192.0.2.1:0")
+    with pytest.raises(BadConfig, match="cannot listen"):
+        check_bind("no.such.host.invalid:0")
+    check_bind("127.0.0.1:0")
+    check_bind("[::]:0")
+
+
+def test_the_version_is_shown() -> None:
+    assert run("--version") == f"cimfed-node {version('cimfed-node')}\n"

@@ -53,7 +53,7 @@ class Partner:
             with made as found:
                 yield found
 
-        self.monkeypatch.setattr(asking, "federation", federation)
+        self.monkeypatch.setattr(asking, "opened", federation)
         self.monkeypatch.setattr(sys, "argv", ["cimfed", *map(str, arguments)])
         code = 0
         try:
@@ -67,7 +67,8 @@ class Partner:
 @pytest.fixture
 def cimfed(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str], tmp_path: Path) -> Partner:
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(console.err, "width", 200)  # COLUMNS counts only while it is made
+    for screen in (console.out, console.err):
+        monkeypatch.setattr(screen, "width", 200)  # COLUMNS counts only while it is made
     return Partner(World(), monkeypatch, capfd)
 
 

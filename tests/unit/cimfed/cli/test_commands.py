@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import io
 import json
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
+from importlib.metadata import version
 from pathlib import Path
 
 import pytest
@@ -14,13 +16,16 @@ from cimfed.cli.main import main
 from cimfed.client.profile import read_profile
 from cimfed.errors import BadConfig, NotFound
 from cimfed.model.limits import LIMITS
-from cimfed.model.names import Federation
+from cimfed.model.names import Federation, Kind
 from cimfed.rpc import clock
+from cimfed.trust.card import Card, parse_card, seal_card
 from cimfed.trust.directory import Directory
 from cimfed.trust.directory_format import parse
 from cimfed.trust.envelope import PayloadType, from_json, verify
 from cimfed.trust.identity_files import load_public_key, load_signing_key, make_identity
+from cimfed.trust.keys import KeySigner
 from cimfed.trust.publish import DAY
+from cimfed.trust.tls import IssuingKey
 
 POLICY = """\
 format: cimfed/policy/v1
@@ -109,6 +114,20 @@ class TestDirectory:
         assert "kz.almaty" in shown
         assert "127.0.0.1:5001" in shown
 
+    def test_show_gives_the_fingerprint_that_each_party_was_shown(self, cimfed: Cli, home: Path, card: Path) -> None:
+        gateway = make_identity(Path("gw"), "gw.alliance", Federation("sco"), clock.now(), "127.0.0.1:5000")
+        partner = make_identity(Path("p"), "inst.tsinghua", Federation("sco"), clock.now())
+        cimfed("member", "add", card, "--home", home)
+        cimfed("member", "add", "gw/card.json", "--home", home)
+        cimfed("partner", "add", "p/card.json", "--home", home, "--country", "CN")
+        shown = cimfed("directory", "show", "--home", home).out
+        for its in (parse_card(card.read_bytes()), gateway, partner):
+            assert f"{its.name}, fingerprint {its.fingerprint}" in shown
+
+    def test_a_directory_lives_ten_years_at_most(self, cimfed: Cli, home: Path) -> None:
+        assert cimfed("directory", "renew", "--home", home, "--days", "3661").code == 2
+        assert cimfed("directory", "renew", "--home", home, "--days", "3660").code == 0
+
     def test_renew_is_the_same_listing_one_version_on(self, cimfed: Cli, home: Path, card: Path) -> None:
         cimfed("member", "add", card, "--home", home)
         before = published(home)
@@ -134,6 +153,50 @@ class TestMember:
         assert cimfed("member", "add", card, "--home", home).code == 0
         assert (home / "directory.json").read_bytes() == content
 
+    def test_other_keys_of_a_listed_name_are_listed_only_knowingly(self, cimfed: Cli, home: Path, card: Path) -> None:
+        cimfed("member", "add", card, "--home", home)
+        before = (home / "directory.json").read_bytes()
+        steward = load_public_key(Path("steward.pub"))
+        new = make_identity(Path("other"), "kz.almaty", Federation("sco"), clock.now(), "127.0.0.1:5001", [steward])
+        refused = cimfed("member", "add", "other/card.json", "--home", home)
+        assert refused.code == 5
+        assert parse_card(card.read_bytes()).fingerprint in refused.err
+        assert new.fingerprint in refused.out
+        assert (home / "directory.json").read_bytes() == before
+        assert cimfed("member", "add", "other/card.json", "--home", home, "--replace").code == 0
+        assert published(home).member("kz.almaty").keys == new.keys
+
+    def test_a_new_address_with_the_same_keys_is_no_conflict(self, cimfed: Cli, home: Path) -> None:
+        now, signer = clock.now(), KeySigner.generate()
+        issuer = IssuingKey.make(Federation("sco"), "gw.alliance", now).issuer
+        for port in (5000, 5001):
+            card = Card(Kind.GATEWAY, "gw.alliance", Federation("sco"), f"gw.org:{port}", issuer, (signer.public,))
+            Path("card.json").write_bytes(seal_card(card, signer))
+            assert cimfed("member", "add", "card.json", "--home", home).code == 0
+            assert published(home).address("gw.alliance") == f"gw.org:{port}"
+
+    def test_a_fingerprint_that_differs_is_refused(self, cimfed: Cli, home: Path, card: Path) -> None:
+        right = parse_card(card.read_bytes()).fingerprint
+        wrong = "0" * 32
+        assert cimfed("member", "add", card, "--home", home, "--fingerprint", wrong).code == 2
+        assert published(home).members == {}
+        spelled = right.replace(" ", "").upper()
+        assert cimfed("member", "add", card, "--home", home, "--fingerprint", spelled).code == 0
+
+    @pytest.mark.parametrize(("typed", "listed"), [("y", True), ("n", False), ("", False)])
+    def test_at_a_terminal_the_fingerprint_is_asked_for_before_anything_is_published(
+        self, cimfed: Cli, home: Path, card: Path, monkeypatch: pytest.MonkeyPatch, typed: str, listed: bool
+    ) -> None:
+        class Terminal(io.StringIO):
+            def isatty(self) -> bool:
+                return True
+
+        monkeypatch.setattr(sys, "stdin", Terminal(f"{typed}\n"))
+        result = cimfed("member", "add", card, "--home", home)
+        assert parse_card(card.read_bytes()).fingerprint in result.out
+        assert "same fingerprint?" in result.out
+        assert (result.code == 0, bool(published(home).members)) == (listed, listed)
+
     def test_add_takes_a_gateway_too(self, cimfed: Cli, home: Path) -> None:
         make_identity(Path("gw"), "gw.alliance", Federation("sco"), clock.now(), "127.0.0.1:5000")
         assert cimfed("member", "add", "gw/card.json", "--home", home).code == 0
@@ -157,7 +220,40 @@ class TestMember:
         assert cimfed("member", "add", "p/card.json", "--home", home).code == 2
 
 
+class TestPartner:
+    def test_country_and_roles_stay_unless_given(self, cimfed: Cli, home: Path) -> None:
+        make_identity(Path("p"), "inst.tsinghua", Federation("sco"), clock.now())
+        new = make_identity(Path("q"), "inst.tsinghua", Federation("sco"), clock.now())
+        assert cimfed("partner", "add", "p/card.json", "--home", home).code == 2  # a new one has a country
+        facts = ("--country", "CN", "--role", "researcher")
+        assert cimfed("partner", "add", "p/card.json", "--home", home, *facts).code == 0
+        assert cimfed("partner", "add", "q/card.json", "--home", home, *facts).code == 5
+        assert cimfed("partner", "add", "q/card.json", "--home", home, "--replace").code == 0
+        partner = published(home).partner("inst.tsinghua")
+        assert (partner.country, partner.roles, [access.key for access in partner.keys]) == (
+            "CN",
+            ("researcher",),
+            list(new.keys),
+        )
+        assert cimfed("partner", "add", "q/card.json", "--home", home, "--role", "teacher").code == 0
+        assert published(home).partner("inst.tsinghua").roles == ("teacher",)
+        assert cimfed("partner", "add", "q/card.json", "--home", home, "--key-days", "3661").code == 2
+
+
 class TestPolicy:
+    def test_a_key_or_a_policy_that_cannot_be_written_leaves_nothing(self, cimfed: Cli, home: Path, card: Path) -> None:
+        missing = cimfed("policy", "new-key", "nodir/steward.key", "--no-passphrase")
+        assert (missing.code, "there is no folder nodir" in missing.err) == (2, True)
+        Path("other.pub").write_text("")
+        assert cimfed("policy", "new-key", "other.key", "--no-passphrase").code == 5
+        assert not Path("other.key").exists()
+        Path("p1.routing.json").write_text("")
+        assert signed_policy(cimfed).code == 5
+        assert not Path("p1.policy.json").exists()
+        Path("p.yaml").write_text(POLICY.format(version=1, height="exact", lod=0))
+        sign = ("policy", "sign", "p.yaml", "--key", "steward.key", "--out", "nodir/p.policy.json")
+        assert cimfed(*sign).code == 2
+
     def test_sign_writes_what_the_node_and_the_directory_verify(self, cimfed: Cli, home: Path, card: Path) -> None:
         assert signed_policy(cimfed).code == 0
         steward = load_public_key(Path("steward.pub"))
@@ -207,6 +303,9 @@ class TestPolicy:
 class TestProfile:
     @pytest.fixture
     def new(self, cimfed: Cli, home: Path) -> Callable[..., Result]:
+        make_identity(Path("gw"), "gw.alliance", Federation("sco"), clock.now(), "127.0.0.1:5000")
+        assert cimfed("member", "add", "gw/card.json", "--home", home).code == 0
+
         def run(*options: str, name: str = "sco", federation: str = "sco") -> Result:
             return cimfed(
                 *("profile", "new", name, "inst.tsinghua", "--federation", federation),
@@ -250,7 +349,8 @@ class TestProfile:
         assert Path("profiles/sco/keys/access.key").read_bytes() == before
 
     def test_a_directory_of_another_federation_is_refused(self, new: Callable[..., Result]) -> None:
-        assert new("--no-passphrase", federation="other").code == 5
+        assert new("--no-passphrase", federation="other").code == 2
+        assert not Path("profiles").exists()
 
     def test_a_directory_that_the_registrar_did_not_sign_is_refused(
         self, cimfed: Cli, home: Path, new: Callable[..., Result]
@@ -259,6 +359,29 @@ class TestProfile:
         (home / "registrar.pub").write_bytes(Path("stranger.pub").read_bytes())
         assert new("--no-passphrase").code == 2
         assert not Path("profiles").exists()
+
+    def test_a_gateway_that_is_not_listed_is_not_found(self, cimfed: Cli, new: Callable[..., Result]) -> None:
+        result = new("--no-passphrase", "--gateway", "gw.aliance")
+        assert (result.code, "Did you mean gw.alliance?" in result.err) == (3, True)
+        assert not Path("profiles").exists()
+
+    def test_a_directory_or_key_that_is_not_there_is_said_to_be_missing(
+        self, home: Path, new: Callable[..., Result]
+    ) -> None:
+        assert "no such file" in new("--no-passphrase", "--directory", "none.json").err
+        missing = new("--no-passphrase", "--registrar-key", "none.pub")
+        assert (missing.code, "does not exist" in missing.err) == (2, True)
+        assert not Path("profiles").exists()
+
+    def test_list_shows_profiles_also_broken_ones(self, cimfed: Cli, new: Callable[..., Result]) -> None:
+        assert "no profile" in cimfed("profile", "list").err
+        new("--no-passphrase")
+        Path("profiles/broken").mkdir()
+        Path("profiles/broken/profile.toml").write_text("= =")
+        shown = cimfed("profile", "list")
+        assert shown.code == 0
+        for word in ("sco", "inst.tsinghua", "gw.alliance", "broken", "bad_config"):
+            assert word in shown.out
 
     def test_no_private_key_is_ever_printed(self, new: Callable[..., Result]) -> None:
         result = new("--no-passphrase")
@@ -286,6 +409,10 @@ def test_an_encrypted_registrar_key_is_opened_by_its_passphrase_alone(cimfed: Cl
     assert cimfed("directory", "renew", "--home", "r").code == 2
     assert cimfed("directory", "renew", "--home", "r", "--passphrase-file", "secret").code == 0
     assert published(Path("r")).version == 2
+
+
+def test_the_version_is_shown(cimfed: Cli) -> None:
+    assert cimfed("--version").out == f"cimfed {version('cimfed')}\n"
 
 
 def test_an_unknown_command_is_a_usage_error(cimfed: Cli) -> None:

@@ -1,0 +1,29 @@
+"""Where a command may write, looked at before anything is asked or made."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from cimfed.errors import BadConfig, Conflict
+
+
+def in_folder(path: Path) -> None:
+    """BadConfig where there is no folder for this file."""
+    if not path.parent.is_dir():
+        raise BadConfig(f"there is no folder {path.parent}")
+
+
+def new_file(path: Path) -> None:
+    """Conflict where something is there already, BadConfig where its folder is not."""
+    in_folder(path)
+    if path.exists() or path.is_symlink():
+        raise Conflict(f"{path} already exists", remedy="Remove it yourself if it is no longer needed")
+
+
+def replaceable(path: Path) -> Path:
+    """The file itself where ``path`` is a link to it. BadConfig for a folder, a device, a pipe."""
+    real = path.resolve()
+    in_folder(real)
+    if real.exists() and not real.is_file():
+        raise BadConfig("this is there and is no file", place=str(path), remedy="Name a file, or - for standard output")
+    return real
