@@ -22,7 +22,10 @@ def new_file(path: Path) -> None:
 
 def replaceable(path: Path) -> Path:
     """The file itself where ``path`` is a link to it. BadConfig for a folder, a device, a pipe."""
-    real = path.resolve()
+    try:
+        real = path.resolve()
+    except (OSError, RuntimeError):  # the second of links in a circle
+        raise BadConfig("this leads nowhere", place=str(path)) from None
     in_folder(real)
     if real.exists() and not real.is_file():
         raise BadConfig("this is there and is no file", place=str(path), remedy="Name a file, or - for standard output")

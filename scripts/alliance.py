@@ -178,10 +178,6 @@ class Alliance:
         self._list(home / "card.json", "--routing", str(self._put_in_force(city)))
         return printed
 
-    def give(self, city: City) -> None:
-        """Another policy of a city that has joined."""
-        self._publish("policy", "publish", str(self._put_in_force(city)))
-
     def _put_in_force(self, city: City) -> Path:
         """The steward signs the policy, the operator activates it; gives the routing entry to publish."""
         steward = self._steward(city.name)

@@ -40,7 +40,7 @@ def aggregate(
 ) -> None:
     """Adds up what all cities say. Unless --require says otherwise, a missing city is an error (7)."""
     target = Target.of(output, format, None, True)
-    ending = asking.Ending.of(receipt, json)
+    ending = asking.Ending.of(receipt, json, target)
     with asking.federation(profile, gateway, direct, passphrase_file) as fed:
         answer = fed.aggregate(
             collection,
@@ -50,7 +50,7 @@ def aggregate(
             bbox=asking.box(bbox),
             purpose=purpose,
             grants=asking.pairs(grant),
-            cities=city,
+            cities=city or None,
             require=asking.required(require),
             timeout=timeout,
         )

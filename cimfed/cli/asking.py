@@ -75,8 +75,11 @@ class Ending:
     json: bool
 
     @classmethod
-    def of(cls, receipt: Path | None, json: bool) -> Ending:
-        return cls(paths.replaceable(receipt) if receipt else None, json)
+    def of(cls, receipt: Path | None, json: bool, target: Target) -> Ending:
+        real = paths.replaceable(receipt) if receipt else None
+        if real is not None and real == target.path:
+            raise BadConfig("rows and receipt cannot go to one file", place="--receipt")
+        return cls(real, json)
 
 
 @contextmanager

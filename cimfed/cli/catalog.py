@@ -36,10 +36,10 @@ def catalog(
 ) -> None:
     """Shows what each city grants to you, and what it lists without granting; files have one row for a property."""
     target = Target.of(output, format, None, True)
-    ending = asking.Ending.of(receipt, json)
+    ending = asking.Ending.of(receipt, json, target)
     with asking.federation(profile, gateway, direct, passphrase_file) as fed:
         answer = fed.catalog(
-            collection, purpose=purpose, cities=city, require=asking.required(require), timeout=timeout
+            collection, purpose=purpose, cities=city or None, require=asking.required(require), timeout=timeout
         )
         asking.put_out(
             answer,

@@ -16,8 +16,8 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import shapely
 
-from cimfed.cli.output_text import geometries, names_json
-from cimfed.client.geo import PREFIX
+from cimfed.cli.output_text import names_json
+from cimfed.client.geo import PREFIX, geometries
 from cimfed.errors import BadConfig
 
 FOOTPRINT = f"{PREFIX}0"
@@ -72,6 +72,8 @@ def _gpkg_type(kind: pa.DataType) -> pa.DataType:
 def _gpkg_column(column: pa.Array[Any]) -> pa.Array[Any]:
     if pa.types.is_map(column.type):
         return names_json(column)
+    if pa.types.is_binary(column.type):
+        geometries(column)  # what is none makes no file
     return pc.cast(column, pa.float64()) if pa.types.is_decimal(column.type) else column
 
 
@@ -83,6 +85,9 @@ def write_parquet(source: pa.RecordBatchReader, path: Path, geometry: str | None
         schema = schema.with_metadata({**(schema.metadata or {}), b"geo": geo})
     with pq.ParquetWriter(path, schema, compression="zstd") as writer:
         for batch in source:
+            for column in batch.columns:
+                if pa.types.is_binary(column.type):
+                    geometries(column)  # what is none makes no file
             whole = _with_boxes(batch) if covered else batch
             writer.write_batch(whole.replace_schema_metadata(schema.metadata))
 

@@ -10,14 +10,12 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any, BinaryIO
 
-import numpy as np
 import pyarrow as pa
 import pyarrow.compute
 import pyarrow.csv
 import shapely
 
-from cimfed.client.geo import PREFIX
-from cimfed.errors import BadAnswer
+from cimfed.client.geo import PREFIX, geometries
 
 pc: Any = pyarrow.compute  # its stubs do not know that scalars may stand beside arrays
 _PLAIN = (pa.types.is_integer, pa.types.is_floating, pa.types.is_decimal, pa.types.is_boolean)
@@ -128,17 +126,6 @@ def names_json(column: pa.Array[Any]) -> pa.Array[Any]:
 def instants(column: pa.Array[Any]) -> pa.Array[Any]:
     """ISO 8601 in UTC. Without its zone, for which Arrow would look up a database."""
     found: pa.Array[Any] = pc.strftime(column.cast(pa.timestamp("us")), format="%Y-%m-%dT%H:%M:%SZ")
-    return found
-
-
-def geometries(column: pa.Array[Any]) -> np.ndarray[Any, np.dtype[np.object_]]:
-    """Shapes of a WKB column; BadAnswer for bytes or coordinates that are none."""
-    try:
-        found: np.ndarray[Any, np.dtype[np.object_]] = shapely.from_wkb(column.to_numpy(zero_copy_only=False))
-    except (shapely.errors.ShapelyError, NotImplementedError):  # the second of curves
-        raise BadAnswer("a geometry of the answer is not WKB") from None
-    if not np.isfinite(shapely.get_coordinates(found)).all():
-        raise BadAnswer("a geometry of the answer has a coordinate that is no number")
     return found
 
 

@@ -46,7 +46,7 @@ def read(
     reached, 8 when the answer does not verify.
     """
     target = Target.of(output, format, lod, geometry)
-    ending = asking.Ending.of(receipt, json)
+    ending = asking.Ending.of(receipt, json, target)
     with asking.federation(profile, gateway, direct, passphrase_file) as fed:
         answer = fed.read(
             collection,
@@ -55,7 +55,7 @@ def read(
             properties=properties or None,
             purpose=purpose,
             grants=asking.pairs(grant),
-            cities=city,
+            cities=city or None,
             require=asking.required(require),
             timeout=timeout,
             compression=compression,

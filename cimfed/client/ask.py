@@ -85,6 +85,10 @@ def question(
         raise BadQuery("name the purpose", place="purpose", remedy="Cities grant by purpose, such as research")
     if isinstance(cities, str):
         cities = [cities]
+    if cities is not None:
+        cities = list(cities)
+        if not cities or not all(isinstance(city, str) for city in cities):
+            raise BadQuery("cities are names, at least one", place="cities", remedy="Leave it out to ask all")
     if not isinstance(grants, Mapping | None):
         raise BadQuery("grants is a mapping of cities to the ids of their grants", place="grants")
     return Question(

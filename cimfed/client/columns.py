@@ -86,11 +86,18 @@ class Shaper:
         return found if len(found) == rows else found.slice(0, rows)
 
 
-def with_masks(table: pa.Table, masks: Mapping[CityName, Mapping[str, str]]) -> pa.Table:
-    """The table whose coarsened columns say so: ``cimfed:masks`` is a JSON object of cities and their masks."""
+def with_masks(
+    table: pa.Table, masks: Mapping[CityName, Mapping[str, str]], measured: Mapping[str, str] | None = None
+) -> pa.Table:
+    """The table whose coarsened columns say so: ``cimfed:masks`` is a JSON object of cities and their masks.
+
+    ``measured``: of which property a measure's column is.
+    """
+    measured = measured or {}
     schema = table.schema
     for at, item in enumerate(schema):
-        coarse = {city: of[item.name] for city, of in sorted(masks.items()) if item.name in of}
+        name = measured.get(item.name, item.name)
+        coarse = {city: of[name] for city, of in sorted(masks.items()) if name in of}
         if coarse:
             metadata: dict[Any, Any] = {MASKS: json.dumps(coarse).encode()}
             metadata.update(item.metadata or {})

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import shapely
 
-from cimfed.errors import BadConfig, BadQuery
+from cimfed.errors import BadAnswer, BadConfig, BadQuery
 
 if TYPE_CHECKING:
     import geopandas
@@ -32,6 +33,17 @@ def geometry_column(table: pa.Table, lod: int | None) -> pa.ChunkedArray[Any]:
     return pc.coalesce(*found) if len(found) > 1 else found[0]
 
 
+def geometries(column: pa.Array[Any] | pa.ChunkedArray[Any]) -> np.ndarray[Any, np.dtype[np.object_]]:
+    """Shapes of a WKB column. BadAnswer for bytes or coordinates that are none, rings that do not close, and so on."""
+    try:
+        found: np.ndarray[Any, np.dtype[np.object_]] = shapely.from_wkb(column.to_numpy(zero_copy_only=False))
+    except (shapely.errors.ShapelyError, NotImplementedError):  # the second of curves
+        raise BadAnswer("a geometry of the answer is not WKB") from None
+    if not np.isfinite(shapely.get_coordinates(found)).all():
+        raise BadAnswer("a geometry of the answer has a coordinate that is no number")
+    return found
+
+
 def to_geopandas(table: pa.Table, lod: int | None = None) -> geopandas.GeoDataFrame:
     """All columns but the geometries and the box, and one column ``geometry``; decimals become float64."""
     try:
@@ -39,7 +51,7 @@ def to_geopandas(table: pa.Table, lod: int | None = None) -> geopandas.GeoDataFr
         import pandas  # type: ignore[import-untyped]
     except ImportError:
         raise BadConfig("to_geopandas needs geopandas", remedy="pip install 'cimfed[geo]'") from None
-    geometry = shapely.from_wkb(geometry_column(table, lod).to_numpy(zero_copy_only=False))
+    geometry = geometries(geometry_column(table, lod))
     plain = table.drop_columns([name for name in table.column_names if name == "bbox" or name.startswith(PREFIX)])
     for at, item in enumerate(plain.schema):
         if pa.types.is_decimal(item.type):

@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import NoReturn
 
 import pyarrow as pa
 
@@ -17,7 +16,7 @@ from cimfed.client import totals
 from cimfed.client.columns import Shaper, masks_of, read_schema, with_masks, without_empty
 from cimfed.client.coverage import Coverage, of_outcomes
 from cimfed.client.receipts import make_receipt
-from cimfed.client.verify import Released, Stale, Verifier
+from cimfed.client.verify import Released, Verifier
 from cimfed.errors import Truncated
 from cimfed.model.answer import Outcome
 from cimfed.model.catalog import CATALOG
@@ -127,7 +126,12 @@ class Intake:
         table = pa.Table.from_batches(whole, self._target or schema_of(request))
         if isinstance(request, Read) and request.properties is None:
             table = without_empty(table, {name for shaper in self._shapers.values() for name in shaper.given})
-        return with_masks(table, {city: masks_of(schema) for city, schema in self._schemas.items()})
+        measures = request.measures if isinstance(request, Aggregate) else ()
+        return with_masks(
+            table,
+            {city: masks_of(schema) for city, schema in self._schemas.items()},
+            {measure.name: measure.of for measure in measures},
+        )
 
     def _add(self, item: Released) -> None:
         city, batch = item.answer.city, item.batch
@@ -161,8 +165,3 @@ class Intake:
     def _line(self, city: str):  # type: ignore[no-untyped-def]
         assert self.coverage is not None
         return self.coverage[city]
-
-
-def unstale(stale: Stale) -> NoReturn:
-    """No newer directory could be had: what made us ask for one is the error."""
-    raise stale.cause from None

@@ -21,7 +21,6 @@ from __future__ import annotations
 
 from decimal import Decimal
 from fractions import Fraction
-from functools import reduce
 from math import gcd, lcm
 from types import MappingProxyType
 
@@ -68,10 +67,6 @@ def meet(one: Shape, other: Shape) -> Shape:
         obligations=one.obligations | other.obligations,
         via=_narrower(one.via, other.via),
     )
-
-
-def meet_all(first: Shape, *more: Shape) -> Shape:
-    return reduce(meet, more, first)
 
 
 def meet_masks(one: Mask, other: Mask) -> Mask:

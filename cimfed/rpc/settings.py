@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from pydantic import BaseModel, ValidationError, field_validator
-from pydantic_settings import BaseSettings, PydanticBaseSettingsSource
+from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsError
 
 from cimfed.errors import BadConfig, CimfedError, NotFound
 from cimfed.model.names import federation
@@ -85,6 +85,8 @@ def settings_of(kind: type[Found], document: Mapping[str, Any], place: str) -> F
     """BadConfig at the word that is wrong; ``place`` is what stands before it."""
     try:
         return kind(**document)
+    except SettingsError as error:
+        raise BadConfig(f"a variable of the environment cannot be read: {error}", place="environment") from None
     except ValidationError as error:
         first = error.errors(include_input=False, include_url=False)[0]
     where = [str(part) for part in first["loc"]]

@@ -15,7 +15,6 @@ import json
 from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Generic, TypeVar
 
 import rfc8785
 
@@ -23,7 +22,6 @@ from cimfed.errors import BadSignature, TooLarge
 from cimfed.trust.hashing import sha256
 from cimfed.trust.keys import PublicKey, Signer
 
-T = TypeVar("T")
 MAX_SIGNATURES = 16
 
 
@@ -54,15 +52,6 @@ class Envelope:
     @property
     def payload_hash(self) -> bytes:
         return sha256(self.payload)
-
-
-@dataclass(frozen=True)
-class Verified(Generic[T]):
-    """A value that was decoded from bytes whose signature held, and the key that signed them."""
-
-    value: T
-    key: PublicKey
-    envelope: Envelope
 
 
 def pre_authentication(payload_type: str, payload: bytes) -> bytes:

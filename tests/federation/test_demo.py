@@ -19,10 +19,16 @@ from tests.lacking import real
 ROOT = Path(__file__).resolve().parents[2]
 
 
+STARTED: list[subprocess.Popen[str]] = []
+
+
 @pytest.fixture
 def folder(tmp_path: Path) -> Iterator[Path]:
     """Where the demo puts its own folder; in the end neither that nor a process that knows of it is left."""
     yield tmp_path
+    for demo in STARTED:
+        end(demo)
+    STARTED.clear()
     assert list(tmp_path.glob("cimfed-demo-*")) == []
     assert processes_of(tmp_path) == []
 
@@ -41,7 +47,7 @@ def processes_of(folder: Path) -> list[str]:
 
 
 def start(folder: Path, *arguments: str) -> subprocess.Popen[str]:
-    return subprocess.Popen(
+    demo = subprocess.Popen(
         [sys.executable, str(ROOT / "scripts" / "demo.py"), *arguments],
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
@@ -50,12 +56,25 @@ def start(folder: Path, *arguments: str) -> subprocess.Popen[str]:
         env={**os.environ, "TMPDIR": str(folder)},
         start_new_session=True,
     )
+    STARTED.append(demo)
+    return demo
+
+
+def end(demo: subprocess.Popen[str]) -> None:
+    """However a test ended: the demo cleans up after itself, and if it does not, its whole session goes."""
+    if demo.poll() is None:
+        demo.terminate()
+        try:
+            demo.wait(PATIENCE)
+        except subprocess.TimeoutExpired:
+            os.killpg(demo.pid, signal.SIGKILL)
+            demo.wait()
 
 
 def read_until(process: subprocess.Popen[str], words: str) -> str:
     """What the process printed up to the line with these words."""
     assert process.stdout is not None
-    watchdog = threading.Timer(4 * PATIENCE, process.kill)
+    watchdog = threading.Timer(4 * PATIENCE, process.terminate)
     watchdog.start()
     try:
         printed = ""

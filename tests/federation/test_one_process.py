@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from decimal import Decimal
 
 import cimfed
@@ -51,6 +52,8 @@ async def test_what_is_made_of_coarsened_values_says_so(world: World) -> None:
         mean = fed.aggregate("building", ["mean:height"], purpose="research")
         assert (await mean.to_table()).to_pylist() == [{"mean_height": 20 / 3}]
         assert mean.coverage["kz.almaty"].masks == {"height": "band(5)"}
+        said = (await mean.to_table()).schema.field("mean_height").metadata[b"cimfed:masks"]
+        assert json.loads(said) == {"kz.almaty": "band(5)"}
         by_year = fed.aggregate("building", ["count"], by=["year_built"], where="height > 1", purpose="research")
         assert (await by_year.to_table()).to_pylist() == [{"year_built": 1980, "count": 2}]
         assert by_year.coverage["kz.almaty"].masks == {"height": "band(5)", "year_built": "band(10)"}

@@ -120,6 +120,13 @@ def test_limits_may_be_set_lower(tmp_path: Path) -> None:
     assert isinstance(home.limits.concurrent_per_partner, int)
 
 
+def test_a_variable_that_cannot_be_read_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    make_home(tmp_path / "home", plan(tmp_path), 1)
+    monkeypatch.setenv("CIMFED_NODE_ENGINE", "much")
+    with pytest.raises(BadConfig, match="environment"):
+        Home.load(tmp_path / "home")
+
+
 # The service's own user
 
 

@@ -57,6 +57,14 @@ def test_what_cannot_be_written_fails_before_anything_is_asked(cimfed: Partner, 
     assert not Path("/dev/null").is_file()
 
 
+def test_rows_and_receipt_go_to_two_files_and_links_lead_somewhere(cimfed: Partner) -> None:
+    cimfed.line = line_of(cimfed.world)
+    assert cimfed(*READ, "-o", "a.csv", "--receipt", "a.csv").code == 2
+    os.symlink("circle.csv", "circle.csv")
+    assert cimfed(*READ, "-o", "circle.csv").code == 2
+    assert cimfed.line.asked == []
+
+
 def test_new_files_have_a_folder_and_no_forerunner(tmp_path: Path) -> None:
     paths.new_file(tmp_path / "x")
     (tmp_path / "link").symlink_to("nowhere")

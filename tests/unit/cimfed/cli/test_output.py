@@ -24,6 +24,7 @@ from cimfed.cli import output, output_table
 from cimfed.cli.output import Format, Target
 from cimfed.cli.output_text import json_text, names_json, quoted
 from cimfed.client.answer import Answer
+from cimfed.client.geo import to_geopandas
 from cimfed.errors import BadAnswer, BadConfig, Truncated
 from cimfed.model.answer import Outcome
 from tests.lacking import program
@@ -211,14 +212,17 @@ def test_numbers_and_times_are_json() -> None:
 
 
 ARC = struct.pack("<BII6d", 1, 8, 3, 0, 0, 1, 1, 2, 0)  # a circular string
+OPEN = struct.pack("<BIII8d", 1, 3, 1, 4, 0, 0, 1, 0, 1, 1, 0, 1)  # a polygon whose ring does not close
 
 
-@pytest.mark.parametrize("name", ["x.geojson", "x.csv"])
-@pytest.mark.parametrize("wkb", [b"\x01", shapely.to_wkb(shapely.Point(float("nan"), 1)), ARC])
+@pytest.mark.parametrize("name", ["x.geojson", "x.csv", "x.gpkg", "x.parquet"])
+@pytest.mark.parametrize("wkb", [b"\x01", shapely.to_wkb(shapely.Point(float("nan"), 1)), ARC, OPEN])
 def test_what_is_no_geometry_is_not_written(wkb: bytes, name: str, tmp_path: Path) -> None:
     table = pa.table({"geometry_lod0": pa.array([wkb], pa.binary())})
     with pytest.raises(BadAnswer):
         output.write(table, Target.of(str(tmp_path / name), None, None, True), "x")
+    with pytest.raises(BadAnswer):
+        to_geopandas(table)
 
 
 def test_an_empty_answer_is_an_empty_file(tmp_path: Path) -> None:

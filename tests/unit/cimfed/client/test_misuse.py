@@ -31,6 +31,8 @@ from .world import ALMATY, NOW, PARTNER, QINGDAO, SCO, TASHKENT, Line, World, as
         ({"timeout": True}, "timeout"),
         ({"timeout": float("inf")}, "timeout"),
         ({"timeout": -1}, "timeout"),
+        ({"cities": [5]}, "cities"),
+        ({"cities": []}, "cities"),
         ({"require": 0}, "require"),
         ({"require": -1}, "require"),
         ({"require": True}, "require"),

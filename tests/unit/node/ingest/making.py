@@ -21,7 +21,6 @@ from cimfed_node.ingest import ImportReport, ImportRequest, import_files
 from tests.oracle.places import to_crs84
 
 Row = dict[str, Any]
-Point3 = tuple[float, float, float]
 Data = bytes | str | dict[str, Any]
 
 RD = "https://www.opengis.net/def/crs/EPSG/0/7415"
