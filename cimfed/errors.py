@@ -274,6 +274,12 @@ class BadMapping(BadInput):
     reason = "bad_mapping"
 
 
+class BadVocabulary(BadInput):
+    """A vocabulary document that is malformed; ``place`` is ``file:line:column``, or each detail has its own."""
+
+    reason = "bad_vocabulary"
+
+
 class BadPolicy(BadInput):
     """``place`` is ``file:line:column`` where the text is at hand."""
 
