@@ -5,7 +5,11 @@ from __future__ import annotations
 import re
 import sqlite3
 from pathlib import Path
+from typing import Any
 
+import yaml
+
+from cimfed.model import vocabulary
 from cimfed.model.vocabulary import VOCABULARY
 from cimfed_node.config import FILE, LOWERED, Home
 from cimfed_node.ingest.mapping import RESERVED, parse_mapping, shipped_names, shipped_tables
@@ -44,6 +48,39 @@ def test_the_mapping_page_shows_a_mapping_and_names_what_is_shipped() -> None:
     filled = re.search(r"^(`city`.*?) are filled by the import itself", page("mapping.md"), re.MULTILINE | re.DOTALL)
     assert filled is not None
     assert words(filled[1]) == {name for name in RESERVED if not name.startswith("geometry")}
+
+
+def test_the_policy_page_names_every_collection() -> None:
+    sentence = re.search(r"^Collections are (.*?);", page("policy.md"), re.MULTILINE | re.DOTALL)
+    assert sentence is not None
+    assert re.findall(r"`(\w+)`", sentence[1]) == list(VOCABULARY.collections)
+
+
+def test_the_vocabulary_page_is_what_the_files_of_the_vocabulary_say() -> None:
+    """Compared with the YAML, not with what our reader makes of it."""
+    text = page("vocabulary.md")
+    folder = Path(vocabulary.__file__).parent
+    common = yaml.safe_load((folder / "common.yaml").read_text("utf-8"))
+    assert f"of version {common['version']};" in text
+    sections = dict(re.findall(r"^## (.+?)\n(.*?)(?=^## |\Z)", text, re.MULTILINE | re.DOTALL))
+    assert list(sections) == ["All collections", *common["collections"], "Documents of your own"]
+    documents = {name: yaml.safe_load((folder / f"{name}.yaml").read_text("utf-8")) for name in common["collections"]}
+    for title, document in {"All collections": common, **documents}.items():
+        if "meaning" in document:
+            assert document["meaning"][1:] + "." in sections[title]
+        rows = [line.strip("|").split("|") for line in sections[title].splitlines() if line.startswith("| `")]
+        assert [[cell.strip() for cell in row] for row in rows] == [
+            row_of(name, entry) for name, entry in document["properties"].items()
+        ]
+
+
+def row_of(name: str, entry: dict[str, Any]) -> list[str]:
+    """A property as the vocabulary's page has it."""
+    kind = f"decimal({entry['scale']})" if entry["type"] == "decimal" else entry["type"]
+    codes = ", ".join(f"`{code}`" for code in entry.get("codes", ()))
+    levels = f" (of geometry of level {entry['levels'][0]} or finer)" if "levels" in entry else ""
+    masks = ", ".join(entry.get("masks", ("exact", "null")))
+    return [f"`{name}`", kind, entry.get("unit", ""), masks, entry["meaning"] + levels + (codes and f": {codes}")]
 
 
 def test_the_operators_page_shows_settings_and_a_query_of_the_log_that_work(tmp_path: Path) -> None:

@@ -47,6 +47,13 @@ def refusal(texts: Mapping[str, str], beside: Vocabulary | None = None) -> list[
     return list(error.details) or [f"{error.place}: {error.message}"]
 
 
+def test_there_are_the_collections_of_cities() -> None:
+    assert list(VOCABULARY.collections) == [
+        "building", "building_part", "storey", "room", "transportation", "land_use", "water_body", "vegetation",
+        "city_furniture", "bridge", "tunnel", "relief", "admin_unit", "facility", "sensor", "observation",
+    ]  # fmt: skip
+
+
 def test_the_vocabulary_is_what_its_files_say() -> None:
     common = yaml.safe_load((FOLDER / "common.yaml").read_text("utf-8"))
     assert VOCABULARY.version == common["version"]
@@ -71,6 +78,14 @@ def test_every_property_can_be_asked_for_by_its_name() -> None:
         for prop in collection.properties.values():
             if prop.type in COMPARABLE:
                 check_request(Read(name, where=parse(f"{prop.name} IS NOT NULL")))
+
+
+def test_readings_and_sensors_can_belong_to_whatever_else_there_is() -> None:
+    others = tuple(name for name in VOCABULARY.collections if name not in ("sensor", "observation"))
+    for name in ("sensor", "observation"):
+        assert VOCABULARY.collections[name].properties["feature_collection"].codes == others
+    observed = [VOCABULARY.collections[name].properties["property"].codes for name in ("sensor", "observation")]
+    assert observed[0] == observed[1]
 
 
 @pytest.mark.parametrize(

@@ -157,7 +157,7 @@ CASES: list[tuple[str, str, str]] = [
     ("validity ends before it begins", "11:12", more("valid: [2026-03-01T00:00Z, 2026-03-01T00:00Z]")),
     # Vocabulary
     ("there is no collection 'buildings'", "9:17", instead("collection: building", "collection: buildings")),
-    ("there is no collection 'bridge'", "5:12", HEAD + "declared: {bridge: {}}\n"),
+    ("there is no collection 'sewer'", "5:12", HEAD + "declared: {sewer: {}}\n"),
     ("building has no property 'hieght'", "10:15", instead("height", "hieght")),
     ("building has no property 'fuel'", "5:21", HEAD + "listed: {building: [fuel]}\n"),
     ("city is always given", "10:15", instead("{height: exact}", "{city: exact}")),

@@ -105,7 +105,7 @@ def test_literals_beside_a_name_that_is_left_to_the_view_are_checked_all_the_sam
 def test_collections_are_those_of_the_vocabulary() -> None:
     error = refusal(Read("buildings"))
     assert (error.reason, error.place, error.remedy) == ("bad_query", "collection", "Did you mean building?")
-    assert "building, building_part, admin_unit, facility" in str(refusal(Catalog("xyzzy")))
+    assert "building, building_part, storey, room, transportation" in str(refusal(Catalog("xyzzy")))
     check_request(Catalog())
     check_request(Catalog("facility"))
 
