@@ -12,7 +12,7 @@ import yaml
 from cimfed.model import vocabulary
 from cimfed.model.vocabulary import VOCABULARY
 from cimfed_node.config import FILE, LOWERED, Home
-from cimfed_node.ingest.mapping import RESERVED, parse_mapping, shipped_names, shipped_tables
+from cimfed_node.ingest.mapping import RESERVED, parse_mapping, shipped, shipped_names, shipped_tables
 from cimfed_node.setup import make_home
 from tests.federation.tours import blocks
 from tests.unit.node.test_home import plan
@@ -48,6 +48,22 @@ def test_the_mapping_page_shows_a_mapping_and_names_what_is_shipped() -> None:
     filled = re.search(r"^(`city`.*?) are filled by the import itself", page("mapping.md"), re.MULTILINE | re.DOTALL)
     assert filled is not None
     assert words(filled[1]) == {name for name in RESERVED if not name.startswith("geometry")}
+
+
+def test_the_mapping_page_has_every_shipped_mapping_with_its_types() -> None:
+    section = re.search(r"^## What is shipped$(.*?)^## ", page("mapping.md"), re.MULTILINE | re.DOTALL)
+    assert section is not None
+    told: dict[str, set[str]] = {}
+    for line in section[1].splitlines():
+        if line.startswith("| `"):
+            _, names, types, *_ = line.split("|")
+            for name in re.findall(r"`(\w+)`", names):
+                told[name] = set(re.findall(r"[A-Z]\w+", types))
+    ours = {name: set(shipped(name, VOCABULARY.collections[name]).types) for name in shipped_names()}
+    assert set(told) == set(ours) == set(VOCABULARY.collections)
+    for name, types in ours.items():
+        assert types <= told[name], name
+    assert {kind for kinds in told.values() for kind in kinds} == {kind for kinds in ours.values() for kind in kinds}
 
 
 def test_the_policy_page_names_every_collection() -> None:

@@ -7,6 +7,7 @@ import gzip
 import io
 import json
 from collections.abc import Callable
+from datetime import UTC, datetime
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -226,3 +227,26 @@ def test_nothing_to_import_says_why(
 ) -> None:
     error = refused(tmp_path, data, collection="facility", crs="OGC:CRS84", where=where)
     assert remedy in (error.remedy or "")
+
+
+def test_a_table_of_sensors_gives_their_places_and_what_they_observe(tmp_path: Path) -> None:
+    data = "id,lon,lat,type,observed_property,unit,feature_collection,feature_id,height\n"
+    data += "s1,69.24,41.31,thermometer,air_temperature,Cel,building,b7,3.5\ns2,69.25,41.32,counter,sunspots,1,,,\n"
+    rows, report = imported(tmp_path, data, collection="sensor", crs="OGC:CRS84")
+    first = rows["s1"]
+    assert (first["kind"], first["property"], first["unit"]) == ("thermometer", "air_temperature", "Cel")
+    assert (first["feature_collection"], first["feature"], first["height"]) == ("building", "b7", Decimal("3.50"))
+    assert first["geometry_lod0"].equals(shapely.Point(69.24, 41.31))
+    assert rows["s2"]["property"] is None
+    assert report.unmapped == {("property", "observed_property"): {"sunspots": 1}}
+
+
+def test_readings_are_rows_without_a_place(tmp_path: Path) -> None:
+    told = {"sensor": "s1", "property": "air_temperature", "unit": "Cel", "quality": "checked"}
+    read = feature("o1", None, **told, result=-12.3456785, timestamp="2026-01-05T06:30:00+05:00")
+    rows, _ = imported(tmp_path, features(read), collection="observation")
+    row = rows["o1"]
+    assert {name: row[name] for name in told} == told
+    assert row["value"] == Decimal("-12.345678")  # half to even
+    assert row["time"] == datetime(2026, 1, 5, 1, 30, tzinfo=UTC)
+    assert row["geometry_lod0"] is None
