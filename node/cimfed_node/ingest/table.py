@@ -160,18 +160,15 @@ class TableBuilder:
         return table, keys[order], order
 
     def _measured(self, shapes: Shapes, placed: Placed) -> dict[str, Floats]:
-        """What geometry says, by property."""
+        """What geometry says, by property. Only what a ``_method`` column can tell from given values: a lawn that rises
+        by a metre is not grass of that height."""
         height = shapes.zmax - shapes.zmin
         height[~(height > 0)] = np.nan
         volume = shapes.volume.copy()
         volume[~(volume > 0)] = np.nan
-        return {
-            "zmin": shapes.zmin,
-            "zmax": shapes.zmax,
-            "height": height,
-            "volume": volume,
-            "footprint_area": placed.areas,
-        }
+        derived = {"height": height, "volume": volume, "footprint_area": placed.areas}
+        told = {name: values for name, values in derived.items() if f"{name}_method" in self.collection.properties}
+        return {"zmin": shapes.zmin, "zmax": shapes.zmax, **told}
 
     def _column(
         self,

@@ -1,8 +1,8 @@
 """CityJSON 1.1 and 2.0, as one document or as CityJSONSeq (one feature per line).
 
 A document is taken apart into the features that CityJSONSeq would hold: a top-level object with its descendants and the
-vertices that they use. From there on both are the same. Rows are the objects of the mapping's types. A Building has its
-own geometry and that of its BuildingParts; other children (installations, rooms) stay in the original alone.
+vertices that they use. From there on both are the same. Rows are the objects of the mapping's types. A Building, Bridge
+or Tunnel has its own geometry and that of its parts; other children (installations, rooms) give it none.
 
 Geometry templates are put in place. Leaves out: textures, materials, semantics but ground surfaces (they are in the
 original), Extensions (their attributes become ``ext``).
@@ -30,6 +30,9 @@ from cimfed_node.ingest.values import OutOfRange
 
 _READ = re.compile(r"(1\.1|2\.0)(\.[0-9]+)?")
 _INSTANCE = "GeometryInstance"
+_PARTS = {"Building": "BuildingPart", "Bridge": "BridgePart", "Tunnel": "TunnelPart"}
+_WITHIN = ("BuildingPart", "BuildingStorey", "BuildingRoom")
+"""Rows of these bear the id of their Building."""
 
 
 @dataclass(slots=True)
@@ -242,7 +245,7 @@ class CityReader:
                 yield BadObject(self.file, own, str(error), feature.line)
                 continue
             rows.append(row)
-            if kind == "BuildingPart":
+            if kind in _WITHIN:
                 building = self._building(feature, id)
                 if building is not None:
                     chunk.values[row].setdefault("building", building)
@@ -268,10 +271,11 @@ class CityReader:
 
     @staticmethod
     def _with_parts(feature: Feature, id: str) -> Iterator[dict[str, Any]]:
-        """A Building and its BuildingParts, whichever level they stand on; any other object alone."""
+        """A Building, Bridge or Tunnel and its parts, whichever level they stand on; any other object alone."""
         node = feature.objects[id]
         yield node
-        if node["type"] != "Building":
+        kind = _PARTS.get(node["type"])
+        if kind is None:
             return
         seen = {id}
         waiting = _children(node)
@@ -283,12 +287,12 @@ class CityReader:
             part = feature.objects.get(child)
             if type(part) is not dict:
                 raise BadGeometry(f"the child {child[:64]!r} is missing")
-            if part.get("type") == "BuildingPart":
+            if part.get("type") == kind:
                 yield part
                 waiting += _children(part)
 
     def _building(self, feature: Feature, id: str) -> str | None:
-        """Id of the Building that a part belongs to."""
+        """Id of the Building that an object is within."""
         seen: set[str] = set()
         while id not in seen:
             seen.add(id)

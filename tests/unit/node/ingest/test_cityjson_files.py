@@ -180,6 +180,43 @@ def test_a_building_gets_the_geometry_of_its_parts_and_of_nothing_else(sequence:
     assert (parts["q"]["zmax"], parts["q"]["height"]) == (8, 6)
 
 
+@pytest.mark.parametrize("kind", ["Bridge", "Tunnel"])
+def test_a_bridge_and_a_tunnel_get_the_geometry_of_their_parts_too(kind: str, tmp_path: Path) -> None:
+    objects = {
+        "b": city_object(kind, children=["p", "i"]),
+        "p": city_object(f"{kind}Part", solid(), parents=["b"]),
+        "i": city_object(f"{kind}Installation", solid(first=8), parents=["b"]),
+    }
+    rows, _ = imported(tmp_path, cityjson(objects, BLOCK + block(50, 0, 5, 5, 0, 5)), collection=kind.lower())
+    assert set(rows) == {"b"}
+    assert polygons(rows["b"]["geometry_lod1"]) == 6
+    assert (rows["b"]["footprint_area"], rows["b"]["footprint_method"]) == (Decimal("200.0"), "projection")
+
+
+@pytest.mark.parametrize(("kind", "collection"), [("BuildingStorey", "storey"), ("BuildingRoom", "room")])
+def test_storeys_and_rooms_name_the_building_that_they_are_within(kind: str, collection: str, tmp_path: Path) -> None:
+    objects = {
+        "b": city_object("Building", solid(), children=["p"]),
+        "p": city_object("BuildingPart", parents=["b"], children=["s"]),
+        "s": city_object(kind, solid(), parents=["p"], attributes={"clear_height": 2.75}),
+    }
+    rows, _ = imported(tmp_path, cityjson(objects, BLOCK), collection=collection)
+    assert {id: (row["building"], row["clear_height"]) for id, row in rows.items()} == {"s": ("b", Decimal("2.75"))}
+    assert rows["s"].get("volume") == (Decimal("2400.0") if collection == "room" else None)
+
+
+@pytest.mark.parametrize(
+    ("collection", "kind"),
+    [("vegetation", "SolitaryVegetationObject"), ("city_furniture", "CityFurniture"), ("relief", "TINRelief")],
+)
+def test_a_height_is_never_derived_where_no_column_could_tell_so(collection: str, kind: str, tmp_path: Path) -> None:
+    surface = {"type": "CompositeSurface", "lod": "1", "boundaries": shell()}
+    rows, _ = imported(tmp_path, cityjson({"a": city_object(kind, surface)}, BLOCK), collection=collection)
+    assert (rows["a"]["zmin"], rows["a"]["zmax"]) == (Decimal("2.00"), Decimal("14.00"))
+    assert rows["a"].get("height") is None
+    assert same(rows["a"]["geometry_lod0"], on_map(*PLAN))
+
+
 def test_parts_that_no_building_names_are_bad_and_not_lost(tmp_path: Path) -> None:
     """``parents`` and ``children`` must say the same (CityJSON 2.0, 2.3); here only one side does."""
     objects = PARTS | {"o": city_object("BuildingPart", solid(), parents=["b"])}

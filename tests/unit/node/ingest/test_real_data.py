@@ -10,12 +10,13 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 import shapely
+from pyproj import Geod
 
 from cimfed.errors import BadFile
 from cimfed.model.names import CityName
 from cimfed_node.ingest import ImportReport, ImportRequest, OnDuplicate, import_files
 from tests.lacking import real
-from tests.oracle import buildings, units
+from tests.oracle import buildings, things, units
 from tests.oracle.places import Position
 
 NEAR = 1e-7  # degrees: about a centimetre
@@ -247,3 +248,109 @@ def test_power_plants_of_one_state_out_of_the_table_of_the_world(country: str, c
         assert row["year_built"] == plant.year
         assert names(row) == {"und": plant.name}
         assert vertices(row["geometry_lod0"])[0] == pytest.approx(plant.position, abs=NEAR)
+
+
+# What stands and lies between buildings
+
+
+def thing_agrees(row: Row, thing: things.Thing) -> None:
+    assert (row["function"], row.get("surface")) == (thing.function, thing.surface)
+    assert names(row) == thing.names
+    assert box(row) == pytest.approx(bounds(thing.corners), abs=NEAR)
+
+
+@pytest.mark.parametrize(
+    ("file", "collection", "words", "count", "ids"),
+    [
+        ("roads", "transportation", things.WAYS, 1778, 1094),
+        ("transit", "transportation", things.WAYS, 60, 18),
+        ("landuse", "land_use", things.LAND, 327, 212),
+    ],
+)
+def test_shanghais_ways_and_land_say_what_the_file_says(
+    file: str, collection: str, words: dict[str, str], count: int, ids: int, imported: Import, tmp_path: Path
+) -> None:
+    path = real(f"shanghai/shanghai_{file}.geojson")
+    expected = things.shanghai(path, words)
+    rows, report = imported(path, "cn.shanghai", collection, on_duplicate=OnDuplicate.SUFFIX)
+    assert (len(rows), report.duplicates, report.bad) == (count, count - ids, 0)
+    assert report.unmapped == {}
+    assert set(rows) == set(things.numbered(expected))
+    for identifier, thing in things.numbered(expected).items():
+        thing_agrees(rows[identifier], thing)
+    merged, _ = imported(path, "cn.shanghai", collection, on_duplicate=OnDuplicate.MERGE)
+    assert set(merged) == {thing.id for thing in expected}
+    assert len(merged) == ids
+
+
+def test_shanghais_roads_tell_bridges_tunnels_directions_and_who_may_use_them(imported: Import) -> None:
+    path = real("shanghai/shanghai_roads.geojson")
+    rows, _ = imported(path, "cn.shanghai", "transportation", on_duplicate=OnDuplicate.SUFFIX)
+    access = {"private": "private", "no": "restricted", "destination": "restricted", "permissive": "public"}
+    for identifier, thing in things.numbered(things.shanghai(path, things.WAYS)).items():
+        row, told = rows[identifier], thing.told
+        over = "bridge" if told.get("is_bridge") else "tunnel" if told.get("is_tunnel") else None
+        assert row["structure"] == over
+        assert row["direction"] == {"yes": "forward", "no": "both", None: None}[told.get("oneway")]
+        assert row["access"] == access.get(told.get("access"))
+        assert row["operator"] == told.get("operator")
+    assert sum(row["structure"] == "tunnel" for row in rows.values()) == 245
+
+
+def test_areas_of_shanghais_land_are_those_of_the_ellipsoid(imported: Import) -> None:
+    path = real("shanghai/shanghai_landuse.geojson")
+    rows, _ = imported(path, "cn.shanghai", "land_use", on_duplicate=OnDuplicate.SUFFIX)
+    areal = 0
+    for row in rows.values():
+        shape = shapely.from_wkb(row["geometry_lod0"])
+        if shape.geom_type.endswith("Polygon"):
+            areal += 1
+            area, _ = Geod(ellps="WGS84").geometry_area_perimeter(shapely.orient_polygons(shape))
+            assert float(row["footprint_area"]) == pytest.approx(
+                abs(area), rel=2e-4, abs=0.06
+            )  # edges are geodesics there
+            assert (row["footprint_area_method"], row["footprint_method"]) == ("derived", "given")
+        else:
+            assert (row["footprint_area"], row["footprint_area_method"]) == (None, None)
+    assert areal == 261
+
+
+def test_shanghais_points_of_interest_are_facilities_of_the_kind_that_the_file_says(imported: Import) -> None:
+    path = real("shanghai/shanghai_pois.geojson")
+    rows, report = imported(path, "cn.shanghai", "facility", on_duplicate=OnDuplicate.SUFFIX)
+    expected = things.numbered(things.shanghai(path, {}))
+    assert (len(rows), report.duplicates) == (494, 1)
+    assert set(rows) == set(expected)
+    for identifier, thing in expected.items():
+        row = rows[identifier]
+        assert (row["kind"], row["owner"]) == (thing.told["kind"], thing.told.get("operator"))
+        assert names(row) == thing.names
+        assert vertices(row["geometry_lod0"])[0] == pytest.approx(thing.corners[0], abs=NEAR)
+
+
+@pytest.mark.parametrize(
+    ("kind", "collection", "count"),
+    [
+        ("Road", "transportation", 143),
+        ("LandUse", "land_use", 81),
+        ("PlantCover", "vegetation", 126),
+        ("WaterBody", "water_body", 3),
+        ("Bridge", "bridge", 3),
+    ],
+)
+def test_delfts_other_objects_go_to_their_collections(kind: str, collection: str, count: int, imported: Import) -> None:
+    file = real("delft/delft.city.json")
+    rows, report = imported(file, "nl.delft", collection)
+    expected = things.delft(file, kind)
+    assert len(rows) == count
+    assert set(rows) == set(expected)
+    assert kind not in report.skipped
+    assert sum(report.skipped.values()) == 570 - count
+    assert report.unmapped == {}
+    for identifier, thing in expected.items():
+        thing_agrees(rows[identifier], thing)
+        assert farthest(thing.corners, vertices(rows[identifier]["geometry_lod1"])) < NEAR
+        assert farthest(vertices(rows[identifier]["geometry_lod1"]), thing.corners) < NEAR
+        assert rows[identifier].get("height") is None  # the relief beneath plants is not their height
+    if kind == "Bridge":
+        assert {row["movement"] for row in rows.values()} == {"fixed"}
