@@ -16,7 +16,7 @@ import typer
 from cimfed import console
 
 COMMANDS = ("read", "aggregate", "catalog")
-GROUPS = ("receipt", "profile", "directory", "member", "partner", "policy")
+GROUPS = ("receipt", "profile", "directory", "member", "partner", "policy", "vocabulary")
 
 
 def app(*names: str) -> typer.Typer:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import re
 import sqlite3
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -97,6 +99,14 @@ def row_of(name: str, entry: dict[str, Any]) -> list[str]:
     levels = f" (of geometry of level {entry['levels'][0]} or finer)" if "levels" in entry else ""
     masks = ", ".join(entry.get("masks", ("exact", "null")))
     return [f"`{name}`", kind, entry.get("unit", ""), masks, entry["meaning"] + levels + (codes and f": {codes}")]
+
+
+def test_the_vocabulary_page_shows_a_document_and_its_commands_work(tmp_path: Path) -> None:
+    (document,) = (block for block in blocks(page("vocabulary.md")) if block.file == "sewer.yaml")
+    (tmp_path / document.file).write_text(document.text)
+    (block,) = (block for block in blocks(page("vocabulary.md")) if block.word == "sh")
+    for line in block.text.splitlines():
+        subprocess.run(line, shell=True, check=True, cwd=tmp_path, env={"PATH": str(Path(sys.executable).parent)})
 
 
 def test_the_operators_page_shows_settings_and_a_query_of_the_log_that_work(tmp_path: Path) -> None:

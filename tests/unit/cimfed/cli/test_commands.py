@@ -15,8 +15,10 @@ import pytest
 from cimfed.cli.main import main
 from cimfed.client.profile import read_profile
 from cimfed.errors import BadConfig, NotFound
+from cimfed.model import vocabulary
 from cimfed.model.limits import LIMITS
 from cimfed.model.names import Federation, Kind
+from cimfed.model.vocabulary import VOCABULARY
 from cimfed.rpc import clock
 from cimfed.trust.card import Card, parse_card, seal_card
 from cimfed.trust.directory import Directory
@@ -417,3 +419,78 @@ def test_the_version_is_shown(cimfed: Cli) -> None:
 
 def test_an_unknown_command_is_a_usage_error(cimfed: Cli) -> None:
     assert cimfed("frobnicate").code == 2
+
+
+SEWER = """\
+meaning: a pipe that carries waste water
+properties:
+  width: {type: decimal, scale: 2, unit: m, masks: [exact, band, "null"], meaning: inner width}
+"""
+
+
+class TestVocabulary:
+    SHIPPED = Path(vocabulary.__file__).parent
+
+    def test_show_names_every_collection(self, cimfed: Cli) -> None:
+        shown = cimfed("vocabulary", "show")
+        assert shown.code == 0
+        assert shown.out.startswith(f"version {VOCABULARY.version};")
+        for name in VOCABULARY.collections:
+            assert name in shown.out
+
+    def test_show_of_a_collection_has_its_own_properties_first(self, cimfed: Cli) -> None:
+        shown = cimfed("vocabulary", "show", "observation").out
+        places = [shown.index(f" {name} ") for name in ("sensor", "value", "quality", "city", "ext")]
+        assert places == sorted(places)
+        assert "decimal(6)" in shown
+
+    def test_show_as_json_is_the_vocabulary_for_programs(self, cimfed: Cli) -> None:
+        told = json.loads(cimfed("vocabulary", "show", "--json").out)
+        assert (told["format"], told["version"]) == ("cimfed/vocabulary/v1", VOCABULARY.version)
+        assert list(told["collections"]) == list(VOCABULARY.collections)
+        assert told["collections"]["building"]["properties"]["height"] == {
+            "type": "decimal",
+            "scale": 2,
+            "unit": "m",
+            "masks": ["exact", "band", "null"],
+            "meaning": "height above ground",
+        }
+        assert list(json.loads(cimfed("vocabulary", "show", "room", "--json").out)["collections"]) == ["room"]
+
+    def test_a_collection_that_is_not_there_is_not_found_and_a_close_one_named(self, cimfed: Cli) -> None:
+        result = cimfed("vocabulary", "show", "brige")
+        assert result.code == 3
+        assert "Did you mean bridge?" in result.err
+
+    def test_what_is_shipped_is_well_formed_and_differs_from_itself_in_nothing(self, cimfed: Cli) -> None:
+        assert cimfed("vocabulary", "check", self.SHIPPED).code == 0
+        assert cimfed("vocabulary", "diff", self.SHIPPED) == Result(0, f"as in version {VOCABULARY.version}\n", "")
+        assert cimfed("vocabulary", "diff", self.SHIPPED / "room.yaml").out == f"as in version {VOCABULARY.version}\n"
+
+    def test_a_new_collection_is_well_formed_and_harms_nothing(self, cimfed: Cli) -> None:
+        Path("sewer.yaml").write_text(SEWER)
+        assert cimfed("vocabulary", "check", "sewer.yaml").out == "sewer.yaml is well-formed: sewer\n"
+        result = cimfed("vocabulary", "diff", ".")
+        assert result.code == 0
+        assert "old data stay valid\nold policies stay valid\n" in result.out
+
+    def test_a_change_that_old_policies_do_not_survive_ends_with_conflict(self, cimfed: Cli) -> None:
+        text = (self.SHIPPED / "facility.yaml").read_text().replace("masks: [exact, band, ", "masks: [exact, ")
+        Path("facility.yaml").write_text(text)
+        result = cimfed("vocabulary", "diff", "facility.yaml")
+        assert result.code == 5
+        assert "old data stay valid\nold policies cease to be valid\n" in result.out
+
+    def test_faults_are_told_with_their_places(self, cimfed: Cli) -> None:
+        Path("sewer.yaml").write_text(SEWER.replace("scale: 2, ", ""))
+        result = cimfed("vocabulary", "check", "sewer.yaml")
+        assert (result.code, result.out) == (2, "")
+        assert "decimal needs scale (at sewer.yaml:3:10)" in result.err
+
+    @pytest.mark.parametrize("name", ["common.yaml", "empty", "latin.yaml", "none.yaml", "Sewer.yml"])
+    def test_what_is_no_document_is_refused(self, cimfed: Cli, name: str) -> None:
+        Path("empty").mkdir()
+        Path("common.yaml").write_text('version: "3"\n')
+        Path("latin.yaml").write_bytes(b"meaning: caf\xe9\n")
+        Path("Sewer.yml").write_text(SEWER)
+        assert cimfed("vocabulary", "check", name).code == 2

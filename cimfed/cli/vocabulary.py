@@ -1,0 +1,146 @@
+"""`cimfed vocabulary show | check | diff`: the common vocabulary of this release, and documents beside it.
+
+A document is one collection, ``NAME.yaml``, or a folder of such; with ``common.yaml`` the folder is a whole vocabulary.
+"""
+
+from __future__ import annotations
+
+import json
+from difflib import get_close_matches
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from cimfed import console
+from cimfed.errors import BadVocabulary, NotFound
+from cimfed.model.vocabulary import VOCABULARY, Collection, Property, Vocabulary
+from cimfed.model.vocabulary.compare import Change, compare
+from cimfed.model.vocabulary.document import COMMON, MAX_TEXT, SUFFIX, read
+
+app = typer.Typer(no_args_is_help=True, help="Collections and properties that the cities have in common.")
+FORMAT = "cimfed/vocabulary/v1"
+CEASES = 5
+"""Exit code of a difference that old data or policies do not survive."""
+
+DocumentArgument = Annotated[Path, typer.Argument(metavar="FILE|FOLDER", help=f"NAME{SUFFIX}, or a folder of such.")]
+
+
+@app.command()
+def show(
+    collection: Annotated[str | None, typer.Argument(help="Its properties; without it all collections.")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="As JSON, with all properties.")] = False,
+) -> None:
+    """Shows the vocabulary of this release."""
+    found = dict(VOCABULARY.collections) if collection is None else {collection: _collection(collection)}
+    if as_json:
+        shown = {name: _as_json(one) for name, one in found.items()}
+        print(json.dumps({"format": FORMAT, "version": VOCABULARY.version, "collections": shown}, indent=2))
+    elif collection is None:
+        console.say(f"version {VOCABULARY.version}; every collection also has {', '.join(VOCABULARY.common)}")
+        rows = [(name, ", ".join(_own(one)), one.meaning) for name, one in found.items()]
+        console.out.print(console.table(("collection", "properties", "meaning"), rows))
+    else:
+        one = found[collection]
+        console.say(f"{one.name}: {one.meaning}")
+        properties = [*_own(one).values(), *VOCABULARY.common.values()]
+        columns = ("property", "type", "unit", "masks", "meaning")
+        console.out.print(console.table(columns, [_row(prop) for prop in properties]))
+
+
+@app.command()
+def check(document: DocumentArgument) -> None:
+    """Checks vocabulary documents and says all that is wrong with them, each with its place."""
+    found = read(_texts(document), VOCABULARY)
+    whole = f"version {found.version}, " if _is_whole(document) else ""
+    console.say(f"{document} is well-formed: {whole}{', '.join(found.collections)}")
+
+
+@app.command()
+def diff(document: DocumentArgument) -> None:
+    """Shows what documents add, change and remove against this release; exit code 5 where old data or policies cease to
+    be valid."""
+    found = read(_texts(document), VOCABULARY)
+    changes = compare(VOCABULARY, found, whole=_is_whole(document))
+    if not changes:
+        console.say(f"as in version {VOCABULARY.version}")
+        return
+    columns = ("where", "change", "what", "old data", "old policies")
+    console.out.print(console.table(columns, [_change(change) for change in changes]))
+    survive = [all(change.data for change in changes), all(change.policies for change in changes)]
+    for what, valid in zip(("data", "policies"), survive, strict=True):
+        console.say(f"old {what} stay valid" if valid else f"old {what} cease to be valid")
+    if not all(survive):
+        raise typer.Exit(CEASES)
+
+
+def _collection(name: str) -> Collection:
+    if name in VOCABULARY.collections:
+        return VOCABULARY.collections[name]
+    close = get_close_matches(name[:64], list(VOCABULARY.collections), 1)
+    there = ", ".join(VOCABULARY.collections)
+    raise NotFound(
+        f"there is no collection {name[:64]!r}", remedy=f"Did you mean {close[0]}?" if close else f"There are {there}"
+    )
+
+
+def _is_whole(document: Path) -> bool:
+    return document.is_dir() and (document / COMMON).exists()
+
+
+def _texts(document: Path) -> dict[str, str]:
+    """The documents of a path by their names."""
+    if document.is_dir():
+        files = sorted(path for path in document.iterdir() if path.suffix == SUFFIX)
+        if not files:
+            raise BadVocabulary(f"there is no *{SUFFIX} in it", place=str(document))
+    elif document.name == COMMON:
+        raise BadVocabulary(
+            f"{COMMON} goes with its collections", place=str(document), remedy=f"Name its folder, {document.parent}"
+        )
+    else:
+        files = [document]
+    return {path.name: _text(path) for path in files}
+
+
+def _text(path: Path) -> str:
+    with path.open("rb") as file:
+        raw = file.read(4 * MAX_TEXT + 1)
+    try:
+        return raw.decode("utf-8-sig")
+    except UnicodeDecodeError:
+        raise BadVocabulary("not UTF-8", place=str(path)) from None
+
+
+def _own(collection: Collection, vocabulary: Vocabulary = VOCABULARY) -> dict[str, Property]:
+    return {name: prop for name, prop in collection.properties.items() if name not in vocabulary.common}
+
+
+def _row(prop: Property) -> tuple[str, ...]:
+    meaning = prop.meaning + (f": {', '.join(prop.codes)}" if prop.codes else "")
+    return prop.name, prop.form, prop.unit, ", ".join(prop.masks), meaning
+
+
+def _change(change: Change) -> tuple[str, ...]:
+    data, policies = ("valid" if stays else "not valid" for stays in (change.data, change.policies))
+    return change.place, str(change.kind), change.what, data, policies
+
+
+def _as_json(collection: Collection) -> dict[str, Any]:
+    return {
+        "meaning": collection.meaning,
+        "properties": {name: _property_json(prop) for name, prop in collection.properties.items()},
+    }
+
+
+def _property_json(prop: Property) -> dict[str, Any]:
+    """What a property does not have is left out."""
+    entry: dict[str, Any] = {"type": str(prop.type), "meaning": prop.meaning, "masks": list(prop.masks)}
+    if prop.unit:
+        entry["unit"] = prop.unit
+    if prop.type == "decimal":
+        entry["scale"] = prop.scale
+    for word, values in (("codes", prop.codes), ("levels", prop.levels)):
+        if values:
+            entry[word] = list(values)
+    return entry
