@@ -13,8 +13,8 @@ type, unit changed                     not    not
 scale raised                           not    valid
 scale lowered                          not    not
 code gone                              not    not
-mask gone, levels changed              valid  not
-meaning, order of codes changed        valid  valid
+mask gone, lowest level raised         valid  not
+other levels, meaning, order of codes  valid  valid
 =====================================  =====  =========
 
 A new meaning is for people to judge: the change says so.
@@ -108,7 +108,8 @@ def _property(place: str, old: Property, new: Property) -> Iterator[Change]:
         if not more and not fewer and one != other:
             yield changed(f"order of {words}")
     if old.levels != new.levels:
-        yield changed(f"levels {old.levels or 'any'} to {new.levels or 'any'}", True, not new.levels)
+        before, after = ("any" if not levels else ", ".join(map(str, levels)) for levels in (old.levels, new.levels))
+        yield changed(f"levels {before} to {after}", True, min(new.levels, default=0) <= min(old.levels, default=0))
     yield from _meaning(place, old, new)
 
 

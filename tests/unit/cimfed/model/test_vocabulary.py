@@ -202,6 +202,15 @@ def test_what_all_collections_have_is_told_once_and_a_whole_vocabulary_lacks_wha
     assert compare(before, after, whole=False) == []
 
 
+@pytest.mark.parametrize(
+    ("levels", "policies"), [("[1]", True), ("[0, 1, 2]", True), ("[2]", False), ("[2, 3]", False)]
+)
+def test_policies_survive_levels_that_ask_for_no_finer_geometry(levels: str, policies: bool) -> None:
+    after = made(COMMON.replace("[1, 2]", levels), pipe=PIPE)
+    change, _ = compare(made(pipe=PIPE), after, whole=True)
+    assert (change.place, change.data, change.policies) == ("*.zmin", True, policies)
+
+
 def test_a_new_collection_harms_nothing() -> None:
     before = made(pipe=PIPE)
     (change,) = compare(before, read({"sewer.yaml": PIPE}, before), whole=False)
