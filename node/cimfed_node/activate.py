@@ -11,14 +11,16 @@ The service writes the tables, so they are not believed alone: a version below t
 operator's own file records, is built no more.
 
 What fails on the way leaves the policy and the data in force as they are. One operator at a time: a lock on a file. An
-import holds it from its first byte on (``alone``), so that of two the one that read older files cannot come last.
+import holds it from its first byte on (``alone``), so that of two the one that read older files cannot come last. Who
+gets the lock first clears away what one that was killed left behind.
 """
 
 from __future__ import annotations
 
 import fcntl
 import os
-from collections.abc import Callable, Iterator, Mapping
+import shutil
+from collections.abc import Callable, Iterator, Mapping, Set
 from contextlib import contextmanager
 from dataclasses import dataclass
 
@@ -28,7 +30,7 @@ from cimfed.policy.decide import shapes
 from cimfed.policy.payload import shown_shape
 from cimfed.trust.files import replace_file
 from cimfed_node.config import Home
-from cimfed_node.ingest.snapshot import Snapshot, read_snapshot
+from cimfed_node.ingest.snapshot import Snapshot, ids_on_disk, read_snapshot, sweep_snapshots
 from cimfed_node.policies import SignedPolicy, read_policy
 from cimfed_node.stores.base import View
 from cimfed_node.tables import Control, Transaction
@@ -37,10 +39,13 @@ from cimfed_node.tables.publication import (
     ActiveGrant,
     ActivePolicy,
     SnapshotEntry,
+    active_grants,
     active_policy,
     current_snapshots,
+    drop_snapshots,
     drop_views,
     highest_version,
+    known_snapshots,
     put_grants,
     put_policy,
     put_snapshot,
@@ -48,6 +53,7 @@ from cimfed_node.tables.publication import (
 )
 from cimfed_node.views import Builder
 
+LOCK = "operator.lock"
 Building = Callable[[str, int, int], None]
 """Told of each view before it is built: the grant, how many were built, how many there will be."""
 
@@ -107,14 +113,17 @@ class Publisher:
                 if not same:
                     put_policy(transaction, ActivePolicy(policy.version, signed.hash, now, policy.valid))
                 put_grants(transaction, policy.version, grants, built.values(), self._home.place, now)
-                self._forget(transaction, built)
-            if not same:
+                self._forget(transaction, set(built))
+            if policy.version > self._recorded():  # also where an activation was killed just before this
                 replace_file(self._home.policy_record, f"{policy.version}\n".encode())
             self._sweep()
         return Report(policy.version, not same, _reports(grants, built, current), tuple(notes))
 
-    def adopt(self, snapshot: Snapshot, building: Building = lambda *_: None) -> Report:
-        """Makes a snapshot the current one of its collection, the active policy's views on it included."""
+    def adopt(self, snapshot: Snapshot, building: Building = lambda *_: None, imported: int | None = None) -> Report:
+        """Makes a snapshot the current one of its collection, the active policy's views on it included.
+
+        ``imported``: when it was, if not now.
+        """
         now = self._clock()
         with self.alone():
             with self._control.reading() as connection:
@@ -132,10 +141,10 @@ class Publisher:
                 } | {snapshot.collection: snapshot}
                 grants, built = self._build(signed, current, building)
             with self._control.writing() as transaction:
-                put_snapshot(transaction, _entry(snapshot, now))
+                put_snapshot(transaction, _entry(snapshot, now if imported is None else imported))
                 if active is not None:
                     put_grants(transaction, active.version, grants, built.values(), self._home.place, now)
-                self._forget(transaction, built)
+                self._forget(transaction, set(built))
             self._sweep()
         known = before.get(snapshot.collection)
         return Report(
@@ -199,17 +208,38 @@ class Publisher:
         except (OSError, ValueError):
             raise BadConfig("the record of policy versions is damaged", place=str(path)) from None
 
-    def _forget(self, transaction: Transaction, needed: Mapping[str, View]) -> None:
+    def tidy(self) -> None:
+        """Forgets views that no grant and no running answer needs, and removes their files."""
+        with self.alone():
+            with self._control.writing() as transaction:
+                self._forget(transaction, {item.view for item in active_grants(transaction)})
+            self._sweep()
+
+    def _forget(self, transaction: Transaction, needed: Set[str]) -> None:
         in_use = views_in_use(transaction, self._clock())
-        drop_views(transaction, set(views(transaction, self._home.place)) - set(needed) - in_use)
+        drop_views(transaction, set(views(transaction, self._home.place)) - needed - in_use)
 
     def _sweep(self) -> None:
-        """Removes files of views that the tables do not name: forgotten ones, and those of a build that died."""
+        """Removes what nothing names: files of views, and all that a command that was killed left half done."""
+        home = self._home
         with self._control.reading() as connection:
-            known = views(connection, self._home.place)
-        for path in self._home.views.iterdir():
+            known = views(connection, home.place)
+            recorded = known_snapshots(connection)
+        for path in home.views.iterdir():
             if path.stem not in known:
                 path.unlink(missing_ok=True)
+        sweep_snapshots(home.snapshots)
+        gone = set(recorded) - ids_on_disk(home.snapshots)
+        if any(not current for _, current in (recorded[id] for id in gone)):
+            with self._control.writing() as transaction:
+                drop_snapshots(transaction, gone)
+        for path in home.scratch.iterdir():
+            if path.is_dir():
+                shutil.rmtree(path)
+            else:
+                path.unlink()
+        for path in (*home.policies.glob(".*.policy.json.*"), *home.path.glob(f".{home.policy_record.name}.*")):
+            path.unlink()
 
     @contextmanager
     def alone(self) -> Iterator[None]:
@@ -220,7 +250,7 @@ class Publisher:
         if self._is_alone:
             yield
             return
-        path = self._home.path / "operator.lock"
+        path = self._home.path / LOCK
         handle = os.open(path, os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600)
         try:
             try:
@@ -230,13 +260,14 @@ class Publisher:
                     "another import or activation is running on this node", remedy="Wait for it to end"
                 ) from None
             self._is_alone = True
+            self._sweep()
             yield
         finally:
             self._is_alone = False
             os.close(handle)
 
 
-def _entry(snapshot: Snapshot, now: int) -> SnapshotEntry:
+def _entry(snapshot: Snapshot, imported: int) -> SnapshotEntry:
     operation = snapshot.inventory.get("operation", {})
     return SnapshotEntry(
         id=snapshot.id,
@@ -248,7 +279,7 @@ def _entry(snapshot: Snapshot, now: int) -> SnapshotEntry:
         vertical=str(snapshot.inventory.get("vertical") or ""),
         licence=snapshot.licence,
         attribution=snapshot.attribution,
-        imported=now,
+        imported=imported,
     )
 
 

@@ -1,4 +1,7 @@
-"""`cimfed-node init | import | activate | collections | serve`. Thin: what it does is in the modules that it calls."""
+"""`cimfed-node init | import | activate | collections | serve`.
+
+Thin: what it does is in the modules that it calls.
+"""
 
 from __future__ import annotations
 
@@ -21,7 +24,7 @@ from cimfed.trust.directory_file import FileDirectory
 from cimfed.trust.identity_files import load_public_key, read
 from cimfed_node.cli_import import import_
 from cimfed_node.config import Home
-from cimfed_node.operate import opened, publisher
+from cimfed_node.operate import clear_away, opened, publisher
 from cimfed_node.printing import building_progress, show
 from cimfed_node.serve import Keys, Node, drop_to
 from cimfed_node.setup import Plan, make_home
@@ -119,6 +122,7 @@ def serve(
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s")
     at = Home.load(home)
     keys = Keys.load(at)
+    clear_away(at)
     warning = drop_to(at)
     if warning:
         logging.getLogger(__name__).warning(warning)

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from cimfed.errors import BadConfig
+from cimfed.errors import BadConfig, Conflict
 from cimfed.rpc import clock
-from cimfed_node.activate import Publisher
+from cimfed_node.activate import LOCK, Publisher
 from cimfed_node.config import Home
 from cimfed_node.tables import Control
 from cimfed_node.views import Builder
+
+log = logging.getLogger(__name__)
 
 
 @contextmanager
@@ -43,3 +46,17 @@ def publisher(home: Home, control: Control, now: Callable[[], int] = clock.now) 
 
     threads = home.settings.engine.threads
     return Publisher(home, control, builder, now)
+
+
+def clear_away(home: Home) -> None:
+    """Before a node serves: removes what a killed command left, where this process may and no command runs."""
+    if not (home.path / LOCK).exists():  # no command ever ran; the lock's file is the operator's to make
+        return
+    control = Control.open(home.database)
+    try:
+        with publisher(home, control).alone():
+            pass
+    except (Conflict, OSError) as error:
+        log.info("what a command may have left half done stays for the next command (%s)", type(error).__name__)
+    finally:
+        control.close()

@@ -41,7 +41,7 @@ from cimfed_node.ingest.readers.base import Context, Reader
 from cimfed_node.ingest.readers.lines import open_bytes, written
 from cimfed_node.ingest.report import BadObject, ImportReport, OperationReport
 from cimfed_node.ingest.request import ImportRequest
-from cimfed_node.ingest.snapshot import ORIGINAL, Snapshot, seal_snapshot, sha256_file
+from cimfed_node.ingest.snapshot import IMPORTING, ORIGINAL, Snapshot, seal_snapshot, sha256_file
 from cimfed_node.ingest.spill import Spill, geo_metadata, write_parquet
 from cimfed_node.ingest.table import TableBuilder
 
@@ -357,7 +357,7 @@ def import_files(
     """
     begun = time.monotonic()
     snapshots.mkdir(parents=True, exist_ok=True, mode=0o700)
-    folder = Path(tempfile.mkdtemp(prefix=".import-", dir=snapshots))
+    folder = Path(tempfile.mkdtemp(prefix=IMPORTING, dir=snapshots))
     try:
         run = passes(request, folder, progress)
         assert run.reference is not None

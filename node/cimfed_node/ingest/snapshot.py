@@ -2,7 +2,8 @@
 
 ``<id>/<collection>.parquet`` holds the rows, ``<id>/original.jsonl.zst`` the untouched objects, ``<id>/inventory.json``
 says what is there: RFC 8785 JSON whose SHA-256 is the snapshot's id. Files are written into a folder with a temporary
-name, flushed to the disk, then renamed: a snapshot is whole or not there.
+name, flushed to the disk, then renamed: a snapshot is whole or not there. So is its end: renamed first, then removed.
+What a process that was killed left under a temporary name is swept by whoever comes next, under the operator's lock.
 Which snapshot is current is not known here; the node's control tables say so.
 """
 
@@ -11,8 +12,11 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import re
+import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass
+from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +30,17 @@ from cimfed.model.routing import Extent
 FORMAT = "cimfed/snapshot/v1"
 INVENTORY = "inventory.json"
 ORIGINAL = "original.jsonl.zst"
+IMPORTING = ".import-"
+REMOVED = ".removed-"
+_ID = re.compile(r"[0-9a-f]{64}")
+
+
+class FileState(StrEnum):
+    """A file against what the inventory says of it."""
+
+    VERIFIED = "verified"
+    CHANGED = "changed"
+    MISSING = "missing"
 
 
 @dataclass(frozen=True)
@@ -98,10 +113,46 @@ def read_snapshot(folder: Path, *, verify: bool = False) -> Snapshot:
     if inventory.get("format") != FORMAT:
         raise BadFile("the inventory has another format", place=folder.name, remedy="Import the source again")
     if verify:
-        for name, entry in inventory["files"].items():
-            if sha256_file(folder / name) != entry["sha256"]:
-                raise BadFile("a file of the snapshot was changed", place=f"{folder.name}/{name}")
+        for name, state in file_states(folder, inventory).items():
+            if state != FileState.VERIFIED:
+                raise BadFile(
+                    f"a file of the snapshot is {state}",
+                    place=f"{folder.name}/{name}",
+                    remedy="Import its source again, which mends it",
+                )
     return _value(folder, folder.name, inventory)
+
+
+def file_states(folder: Path, inventory: Mapping[str, Any]) -> dict[str, FileState]:
+    """Every file of the inventory, read whole and compared with its hash."""
+
+    def state(name: str, entry: Mapping[str, Any]) -> FileState:
+        try:
+            same = sha256_file(folder / name) == entry["sha256"]
+        except FileNotFoundError:
+            return FileState.MISSING
+        return FileState.VERIFIED if same else FileState.CHANGED
+
+    return {name: state(name, entry) for name, entry in inventory["files"].items()}
+
+
+def ids_on_disk(snapshots: Path) -> set[str]:
+    return {path.name for path in snapshots.iterdir() if _ID.fullmatch(path.name)}
+
+
+def remove_snapshot(folder: Path) -> None:
+    """It is gone with its name; the files go after that."""
+    removed = folder.with_name(f"{REMOVED}{folder.name}")
+    os.rename(folder, removed)
+    _flush(folder.parent)
+    shutil.rmtree(removed)
+
+
+def sweep_snapshots(snapshots: Path) -> None:
+    """Removes what imports and removals that were killed left behind. For the holder of the operator's lock."""
+    for path in snapshots.iterdir():
+        if path.name.startswith((IMPORTING, REMOVED)):
+            shutil.rmtree(path)
 
 
 def _flush(path: Path) -> None:
@@ -115,7 +166,8 @@ def _flush(path: Path) -> None:
 def seal_snapshot(temporary: Path, snapshots: Path, facts: Mapping[str, Any]) -> Snapshot:
     """Turn a filled temporary folder beside the snapshots into one; ``facts`` is the inventory without its files.
 
-    The same facts and files give the same id: importing them again finds the snapshot that is there.
+    The same facts and files give the same id: importing them again finds the snapshot that is there, and mends files
+    of it that were changed.
     """
     files: dict[str, Any] = {
         path.name: {"sha256": sha256_file(path), "size": path.stat().st_size} for path in sorted(temporary.iterdir())
@@ -124,6 +176,7 @@ def seal_snapshot(temporary: Path, snapshots: Path, facts: Mapping[str, Any]) ->
     snapshot_id = hashlib.sha256(raw).hexdigest()
     target = snapshots / snapshot_id
     if target.exists():
+        _mend(target, temporary, files)
         return read_snapshot(target)
     (temporary / INVENTORY).write_bytes(raw)
     for path in temporary.iterdir():
@@ -136,3 +189,12 @@ def seal_snapshot(temporary: Path, snapshots: Path, facts: Mapping[str, Any]) ->
             raise
     _flush(snapshots)
     return read_snapshot(target)
+
+
+def _mend(target: Path, source: Path, files: Mapping[str, Any]) -> None:
+    """Puts files in place of those that are not what the inventory says; one by one, so that each is old or new."""
+    for name, state in file_states(target, {"files": files}).items():
+        if state != FileState.VERIFIED:
+            _flush(source / name)
+            os.replace(source / name, target / name)
+    _flush(target)

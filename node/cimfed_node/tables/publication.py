@@ -41,7 +41,7 @@ Extent = tuple[float, float, float, float]
 
 @dataclass(frozen=True)
 class SnapshotEntry:
-    """A current snapshot, as the catalogue shows it. ``accuracy`` in metres, None where nobody states it."""
+    """A snapshot, as the catalogue shows it. ``accuracy`` in metres, None where nobody states it."""
 
     id: str
     collection: str
@@ -126,6 +126,18 @@ def current_snapshots(connection: Connection) -> dict[str, SnapshotEntry]:
     """By collection."""
     rows = connection.execute(select(_SNAPSHOT).where(_SNAPSHOT.c.current).order_by(_SNAPSHOT.c.collection)).mappings()
     return {row["collection"]: _entry(row) for row in rows}
+
+
+def known_snapshots(connection: Connection) -> dict[str, tuple[SnapshotEntry, bool]]:
+    """Every one that ever was current and was not removed, by id, and whether it is current."""
+    rows = connection.execute(select(_SNAPSHOT)).mappings()
+    return {row["id"]: (_entry(row), row["current"]) for row in rows}
+
+
+def drop_snapshots(connection: Connection, ids: Iterable[str]) -> None:
+    """Forgets snapshots whose folders are gone; never a current one."""
+    for id in ids:
+        connection.execute(delete(_SNAPSHOT).where(_SNAPSHOT.c.id == id, ~_SNAPSHOT.c.current))
 
 
 def put_snapshot(connection: Connection, entry: SnapshotEntry) -> None:
