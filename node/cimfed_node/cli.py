@@ -1,4 +1,4 @@
-"""`cimfed-node init | import | activate | collections | serve`.
+"""`cimfed-node init | import | activate | collections | snapshots | serve`.
 
 Thin: what it does is in the modules that it calls.
 """
@@ -23,6 +23,7 @@ from cimfed.rpc.settings import check_bind
 from cimfed.trust.directory_file import FileDirectory
 from cimfed.trust.identity_files import load_public_key, read
 from cimfed_node.cli_import import import_
+from cimfed_node.cli_snapshots import app as snapshots
 from cimfed_node.config import Home
 from cimfed_node.operate import clear_away, opened, publisher
 from cimfed_node.printing import building_progress, show
@@ -74,6 +75,7 @@ def init(
 
 
 app.command("import")(import_)
+app.add_typer(snapshots, name="snapshots")
 
 
 @app.command()

@@ -15,6 +15,7 @@ from cimfed_node.config import Home
 from cimfed_node.ingest import ImportReport, ImportRequest, OnDuplicate, Preview, import_files, preview, write_mapping
 from cimfed_node.operate import opened, publisher
 from cimfed_node.printing import bar, building_progress, show
+from cimfed_node.snapshots import since_current
 
 SHOWN = 8  # values or names in one cell
 
@@ -70,9 +71,15 @@ def import_(
         with bar(TaskProgressColumn(), TimeRemainingColumn()) as update:
             snapshot, report = import_files(request, at.snapshots, update)
         _show_report(report)
+        changed = since_current(at, control, snapshot)
         with building_progress() as building:
             published = publishing.adopt(snapshot, building)
     console.say(f"snapshot {snapshot.id[:12]} of {collection} is current: {snapshot.rows:,} rows")
+    if changed is not None:
+        console.say(
+            f"against the one before: {changed.added:,} added, {changed.changed:,} changed, "
+            f"{changed.removed:,} removed, {changed.same:,} as they were"
+        )
     show(published)
 
 

@@ -1,0 +1,201 @@
+"""`cimfed-node snapshots list | show | rollback | prune`. Thin: what they do is in ``snapshots``.
+
+The JSON of ``list`` and ``show`` names its format; fields are added to it, never changed.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import sys
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+import yaml
+
+from cimfed import console
+from cimfed.model.instants import instant_text
+from cimfed.rpc import clock
+from cimfed_node.operate import opened, publisher
+from cimfed_node.printing import building_progress, show
+from cimfed_node.snapshots import (
+    Details,
+    Held,
+    details,
+    earlier,
+    held_snapshots,
+    named,
+    prunable,
+    prune,
+    roll_back,
+)
+
+LIST_FORMAT = "cimfed/snapshots/v1"
+SHOW_FORMAT = "cimfed/snapshot-details/v1"
+
+app = typer.Typer(no_args_is_help=True, help="The snapshots on this node's disk: see them, go back, clear away.")
+HOME = Annotated[Path, typer.Option(help="The node's folder.", envvar="CIMFED_NODE_HOME")]
+JSON = Annotated[bool, typer.Option("--json", help="As JSON, not as a table.")]
+YES = Annotated[bool, typer.Option("--yes", help="Do not ask.")]
+
+
+@app.command("list")
+def list_(home: HOME, as_json: JSON = False) -> None:
+    """Shows every snapshot, and which views stand on it."""
+    with opened(home) as (at, control):
+        held = held_snapshots(at, control, clock.now())
+    if as_json:
+        print(json.dumps({"format": LIST_FORMAT, "snapshots": [_facts(item) for item in held]}, ensure_ascii=False))
+        return
+    rows = [
+        (
+            item.collection or "unknown",
+            item.id[:12],
+            item.rows,
+            f"{item.size:,}",
+            instant_text(item.imported)[:19] if item.imported is not None else "never in force",
+            "damaged" if not item.readable else "current" if item.current else "",
+            ", ".join(_view(view.id, view.grants, view.in_use) for view in item.views),
+        )
+        for item in held
+    ]
+    heads = ("collection", "snapshot", "rows", "bytes", "imported (UTC)", "", "views that stand on it")
+    console.out.print(console.table(heads, rows))
+
+
+@app.command("show")
+def show_(
+    snapshot: Annotated[str, typer.Argument(metavar="ID", help="The id, or what it begins with.")],
+    home: HOME,
+    as_json: JSON = False,
+) -> None:
+    """Shows a snapshot's inventory, and whether its files are what they were: reads them whole."""
+    with opened(home) as (at, control):
+        found = details(named(held_snapshots(at, control, clock.now()), snapshot))
+    if as_json:
+        print(json.dumps(_all(found), ensure_ascii=False))
+        return
+    inventory = found.snapshot.inventory
+    operation = inventory.get("operation", {})
+    accuracy = operation.get("accuracy_m")
+    rows = [
+        ("snapshot", found.held.id),
+        ("collection", found.snapshot.collection),
+        ("rows", f"{found.snapshot.rows:,}"),
+        ("current", "yes" if found.held.current else "no"),
+        ("extent (CRS84)", ", ".join(f"{corner:.6f}" for corner in found.snapshot.extent or ())),
+        ("times", " to ".join(text or "unknown" for text in inventory["times"])),
+        ("operation", operation.get("name")),
+        ("accuracy", "unknown" if accuracy is None else f"{accuracy:g} m"),
+        ("heights in", inventory.get("vertical")),
+        ("licence", found.snapshot.licence),
+        ("attribution", found.snapshot.attribution),
+        ("vocabulary", found.snapshot.vocabulary),
+        *(("source", f"{item['name']} ({item['format']})") for item in inventory.get("sources", ())),
+    ]
+    console.out.print(console.table(("", ""), rows))
+    files = [(name, f"{size:,}", sha256, str(state)) for name, size, sha256, state in found.files]
+    console.out.print(console.table(("file", "bytes", "sha256", "now"), files))
+    if mapping := inventory.get("mapping"):
+        console.say("mapping:")
+        for line in yaml.safe_dump(mapping, allow_unicode=True, sort_keys=False).splitlines():
+            console.say(f"  {line}")
+
+
+@app.command("rollback")
+def rollback(
+    collection: Annotated[str, typer.Argument(help="Such as building.")],
+    home: HOME,
+    snapshot: Annotated[
+        str | None, typer.Argument(metavar="[ID]", help="The id, or what it begins with; else the one before.")
+    ] = None,
+    yes: YES = False,
+) -> None:
+    """Makes an earlier snapshot current again, and rebuilds the active policy's views on it."""
+    _log()
+    with opened(home) as (at, control), (publishing := publisher(at, control)).alone():
+        chosen = earlier(held_snapshots(at, control, clock.now()), collection, snapshot)
+        _ask(yes, f"Make snapshot {_named(chosen)} current?")
+        with building_progress() as building:
+            report = roll_back(publishing, chosen, building)
+    console.say(f"snapshot {chosen.id[:12]} of {collection} is current: {chosen.rows:,} rows")
+    show(report)
+
+
+@app.command("prune")
+def prune_(
+    home: HOME,
+    keep: Annotated[int, typer.Option(min=0, help="How many that are not current to keep of each collection.")] = 1,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only shows what would be removed.")] = False,
+    yes: YES = False,
+) -> None:
+    """Removes snapshots that are not current, that no answer needs, and that are not among the newest."""
+    _log()
+    with opened(home) as (at, control):
+        if dry_run:
+            _list(prunable(held_snapshots(at, control, clock.now()), keep), "would be removed")
+            return
+        with (publishing := publisher(at, control)).alone():
+            chosen = prunable(held_snapshots(at, control, clock.now()), keep)
+            if chosen:
+                for item in chosen:
+                    console.say(f"to be removed: {_named(item)}")
+                _ask(yes, "Remove them for good?")
+            prune(control, publishing, chosen)
+    _list(chosen, "removed")
+
+
+def _ask(yes: bool, question: str) -> None:
+    """At a terminal only: scripts and timers know what they do."""
+    if not yes and sys.stdin.isatty():
+        typer.confirm(question, abort=True)
+
+
+def _log() -> None:
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s")
+
+
+def _list(chosen: list[Held], verb: str) -> None:
+    for item in chosen:
+        console.say(f"{verb}: {_named(item)}")
+    console.say(f"{len(chosen)} snapshots {verb}, {sum(item.size for item in chosen):,} bytes")
+
+
+def _named(item: Held) -> str:
+    rows = "damaged" if item.rows is None else f"{item.rows:,} rows"
+    imported = "never in force" if item.imported is None else f"imported {instant_text(item.imported)[:19]}Z"
+    return f"{item.id[:12]} of {item.collection or 'an unknown collection'} ({rows}, {imported})"
+
+
+def _view(id: str, grants: tuple[str, ...], in_use: bool) -> str:
+    return " ".join((*grants, id[:12], *(("(an answer reads it)",) if in_use else ())))
+
+
+def _facts(item: Held) -> dict[str, Any]:
+    return {
+        "id": item.id,
+        "collection": item.collection or None,
+        "rows": item.rows,
+        "size": item.size,
+        "imported": None if item.imported is None else instant_text(item.imported),
+        "current": item.current,
+        "readable": item.readable,
+        "views": [
+            {"id": view.id, "rows": view.rows, "grants": list(view.grants), "in_use": view.in_use}
+            for view in item.views
+        ],
+    }
+
+
+def _all(found: Details) -> dict[str, Any]:
+    files = [
+        {"name": name, "size": size, "sha256": sha256, "state": str(state)} for name, size, sha256, state in found.files
+    ]
+    return {
+        "format": SHOW_FORMAT,
+        **_facts(found.held),
+        "verified": found.verified,
+        "files": files,
+        "inventory": dict(found.snapshot.inventory),
+    }

@@ -1,0 +1,226 @@
+"""The snapshots of a node: what there is, the way back to an earlier one, and the end of those that nobody needs.
+
+Leaves out how a snapshot lies on the disk (``ingest.snapshot``) and how one comes into force (``activate``).
+Rules:
+1. What is on the disk counts; the tables add which is current, and when each was imported.
+2. A way back is an adoption like any other, after every file was compared with its hash: the active policy's views are
+   built first, the pointers flip in one transaction.
+3. A snapshot goes only if it is not current and no view stands on it that a grant or a running answer needs. It is gone
+   with its name, its row after that; what is left when that is cut short is swept by the next command.
+4. Who changes something holds the operator's lock from the choice to the end.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from cimfed.errors import BadConfig, BadFile, CimfedError, Conflict, NotFound
+from cimfed_node.activate import Building, Publisher, Report
+from cimfed_node.config import Home
+from cimfed_node.ingest.changes import Changes, changes
+from cimfed_node.ingest.snapshot import (
+    FileState,
+    Snapshot,
+    file_states,
+    ids_on_disk,
+    read_snapshot,
+    remove_snapshot,
+)
+from cimfed_node.tables import Control
+from cimfed_node.tables.admissions import views_in_use
+from cimfed_node.tables.publication import (
+    active_grants,
+    current_snapshots,
+    drop_snapshots,
+    known_snapshots,
+    views,
+)
+from cimfed_node.views.files import shown_snapshot
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Standing:
+    """A view that stands on a snapshot: the grants that it answers, and whether an answer reads it now."""
+
+    id: str
+    rows: int
+    grants: tuple[str, ...]
+    in_use: bool
+
+    @property
+    def needed(self) -> bool:
+        return bool(self.grants) or self.in_use
+
+
+@dataclass(frozen=True)
+class Held:
+    """A snapshot on the disk.
+
+    ``size`` in bytes; ``imported`` in microseconds, None for one that never came into force. ``readable``: its
+    inventory is what its id says; if not, ``collection`` and ``rows`` are what the tables know, or empty and None.
+    """
+
+    id: str
+    folder: Path
+    collection: str
+    rows: int | None
+    size: int
+    imported: int | None
+    current: bool
+    readable: bool
+    views: tuple[Standing, ...]
+
+    @property
+    def needed(self) -> bool:
+        return self.current or any(view.needed for view in self.views)
+
+
+@dataclass(frozen=True)
+class Details:
+    """A snapshot with its inventory, and every file of that with its size, its hash and what became of it."""
+
+    held: Held
+    snapshot: Snapshot
+    files: tuple[tuple[str, int, str, FileState], ...]
+
+    @property
+    def verified(self) -> bool:
+        return all(state == FileState.VERIFIED for *_, state in self.files)
+
+
+def held_snapshots(home: Home, control: Control, now: int) -> list[Held]:
+    """All on the disk, by collection, the newest import first."""
+    try:
+        secret = home.secret.read_bytes()
+        ids = ids_on_disk(home.snapshots)
+    except OSError as error:
+        raise BadConfig(
+            f"the snapshots cannot be read: {error.strerror}",
+            place=str(error.filename),
+            remedy="They are the operator's, not the service's",
+        ) from None
+    with control.reading() as connection:
+        known = known_snapshots(connection)
+        standing = views(connection, home.place)
+        grants = active_grants(connection)
+        in_use = views_in_use(connection, now)
+    on: dict[str, list[Standing]] = {}
+    for view in standing.values():
+        of = tuple(item.grant for item in grants if item.view == view.id)
+        on.setdefault(view.snapshot, []).append(Standing(view.id, view.rows, of, view.id in in_use))
+    found = []
+    for id in ids:
+        folder = home.snapshots / id
+        entry, current = known.get(id, (None, False))
+        try:
+            snapshot = read_snapshot(folder)
+        except CimfedError:
+            snapshot = None
+        of_it = snapshot or entry
+        found.append(
+            Held(
+                id=id,
+                folder=folder,
+                collection=of_it.collection if of_it else "",
+                rows=of_it.rows if of_it else None,
+                size=sum(path.stat().st_size for path in folder.iterdir()),
+                imported=entry.imported if entry else None,
+                current=current,
+                readable=snapshot is not None,
+                views=tuple(sorted(on.get(shown_snapshot(secret, id), ()), key=lambda view: (view.grants, view.id))),
+            )
+        )
+    return sorted(found, key=lambda item: (item.collection, -(item.imported or 0), item.id))
+
+
+def named(held: Iterable[Held], wanted: str) -> Held:
+    """The one whose id begins so. NotFound where there is none, Conflict where there are several."""
+    found = [item for item in held if wanted and item.id.startswith(wanted)]
+    if not found:
+        raise NotFound(f"there is no snapshot {wanted[:64]}", remedy="cimfed-node snapshots list shows all")
+    if len(found) > 1:
+        raise Conflict(f"{len(found)} snapshots begin with {wanted[:64]}", remedy="Give more of the id")
+    return found[0]
+
+
+def details(held: Held) -> Details:
+    """Reads every file whole. BadFile where the inventory itself is damaged."""
+    snapshot = read_snapshot(held.folder)
+    states = file_states(held.folder, snapshot.inventory)
+    listed: dict[str, Any] = snapshot.inventory["files"]
+    files = tuple((name, entry["size"], entry["sha256"], states[name]) for name, entry in listed.items())
+    return Details(held, snapshot, files)
+
+
+def earlier(held: Iterable[Held], collection: str, wanted: str | None) -> Held:
+    """The one to go back to: that of this id, else the one that was imported last before the current one."""
+    of_it = [item for item in held if item.collection == collection]
+    if wanted is not None:
+        chosen = named(of_it, wanted)
+        if chosen.current:
+            raise Conflict(f"snapshot {chosen.id[:12]} of {collection} is current already")
+        return chosen
+    current = next((item for item in of_it if item.current), None)
+    before = [
+        item
+        for item in of_it
+        if item.imported is not None and (current is None or item.imported < (current.imported or 0))
+    ]
+    if not before:
+        raise NotFound(
+            f"there is no earlier snapshot of {collection}", remedy="cimfed-node snapshots list shows all; name one"
+        )
+    return before[0]
+
+
+def roll_back(publisher: Publisher, chosen: Held, building: Building = lambda *_: None) -> Report:
+    """Makes it current, under the time of its own import. BadFile, and nothing done, where its files do not verify."""
+    with publisher.alone():
+        report = publisher.adopt(read_snapshot(chosen.folder, verify=True), building, chosen.imported)
+        log.info("snapshot %s of %s is current again", chosen.id, chosen.collection)
+    return report
+
+
+def prunable(held: Sequence[Held], keep: int) -> list[Held]:
+    """Those that nobody needs but for the newest ``keep`` of each collection; damaged ones are not worth keeping."""
+    kept: dict[str, int] = {}
+    chosen = []
+    for item in held:
+        if item.needed:
+            continue
+        if item.readable and kept.get(item.collection, 0) < keep:
+            kept[item.collection] = kept.get(item.collection, 0) + 1
+        else:
+            chosen.append(item)
+    return chosen
+
+
+def prune(control: Control, publisher: Publisher, chosen: Iterable[Held]) -> None:
+    """Removes snapshots that ``prunable`` gave under the same lock; views that nobody needs go before them."""
+    with publisher.alone():
+        publisher.tidy()
+        for item in chosen:
+            remove_snapshot(item.folder)
+            with control.writing() as transaction:
+                drop_snapshots(transaction, [item.id])
+            log.info("snapshot %s of %s was removed, %d bytes", item.id, item.collection or "?", item.size)
+
+
+def since_current(home: Home, control: Control, snapshot: Snapshot) -> Changes | None:
+    """What a new snapshot changes against the current one; None where there is none that could be read."""
+    with control.reading() as connection:
+        entry = current_snapshots(connection).get(snapshot.collection)
+    if entry is None:
+        return None
+    try:
+        before = read_snapshot(home.snapshots / entry.id)
+        return changes(before.path, snapshot.path)
+    except (BadFile, NotFound, OSError, ValueError) as error:  # Arrow's errors are of the last two
+        log.warning("the snapshot before cannot be compared (%s)", type(error).__name__)
+        return None

@@ -1,0 +1,160 @@
+"""`cimfed-node snapshots` as an operator types it."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import pty
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from cimfed import console
+from cimfed.errors import CimfedError
+from cimfed_node import cli
+from tests.federation.test_node_commands import COMMAND
+from tests.federation.world import City, World, buildings
+
+GRANTS = """
+  - {id: wards, subject: {country: [CN]}, purpose: [research], collection: admin_unit, columns: {id: exact}}
+"""
+Said = Callable[..., str]
+
+
+@pytest.fixture
+def city(tmp_path: Path) -> City:
+    return World(tmp_path).add_city("uz.tashkent")
+
+
+@pytest.fixture
+def said(
+    city: City,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    caplog: pytest.LogCaptureFixture,
+) -> Said:
+    """What a command prints and logs, called in this process; its exit code must be the expected one."""
+    monkeypatch.setenv("CIMFED_NODE_HOME", str(city.home.path))
+    monkeypatch.setattr(console.out, "_width", 200)
+    caplog.set_level("INFO")
+
+    def said(*argv: str, expect: int = 0) -> str:
+        caplog.clear()
+        code, error = 0, ""
+        try:
+            cli.app(list(argv), standalone_mode=False)
+        except CimfedError as refused:
+            code, error = refused.exit_code, str(refused)
+        printed = "".join(capsys.readouterr())
+        assert code == expect, printed + error
+        return printed if "--json" in argv else printed + error + caplog.text
+
+    return said
+
+
+def wards(city: City, said: Said, *names: str) -> str:
+    """Imports wards of these names; gives what was said."""
+    ring = [[69.2, 41.3], [69.3, 41.3], [69.3, 41.4], [69.2, 41.3]]
+    features = [
+        {
+            "type": "Feature",
+            "id": f"w{number}",
+            "properties": {"name": name},
+            "geometry": {"type": "Polygon", "coordinates": [ring]},
+        }
+        for number, name in enumerate(names)
+        if name
+    ]
+    path = city.world.folder / "wards.geojson"
+    path.write_text(json.dumps({"type": "FeatureCollection", "features": features}))
+    licence = ("--licence", "CC0-1.0", "--attribution", "the city")
+    return said("import", str(path), "--collection", "admin_unit", *licence)
+
+
+def test_from_import_to_prune(city: City, said: Said) -> None:
+    assert "against the one before" not in wards(city, said, "a", "b", "c")
+    assert "2 added, 1 changed, 1 removed, 1 as they were" in wards(city, said, "a", "B", "", "d", "e")
+    city.activate(GRANTS)
+
+    listed = json.loads(said("snapshots", "list", "--json"))
+    assert listed["format"] == "cimfed/snapshots/v1"
+    new, old = listed["snapshots"]
+    assert [(item["rows"], item["current"]) for item in (new, old)] == [(4, True), (3, False)]
+    assert [view["grants"] for view in new["views"]] == [["wards"]]
+    assert old["views"] == []
+    folder = city.home.snapshots / old["id"]
+    assert old["size"] == sum(path.stat().st_size for path in folder.iterdir())
+    table = said("snapshots", "list")
+    assert new["id"][:12] in table
+    assert "wards" in table
+
+    shown = json.loads(said("snapshots", "show", old["id"][:8], "--json"))
+    assert shown["format"] == "cimfed/snapshot-details/v1"
+    assert shown["verified"]
+    assert {item["name"]: item["sha256"] for item in shown["files"]} == {
+        name: hashlib.sha256((folder / name).read_bytes()).hexdigest()
+        for name in ("admin_unit.parquet", "original.jsonl.zst")
+    }
+    assert shown["inventory"] == json.loads((folder / "inventory.json").read_text())
+    text = said("snapshots", "show", old["id"])
+    for word in ("CC0-1.0", "the city", "69.200000, 41.300000, 69.300000, 41.400000", "verified", "mapping:"):
+        assert word in text
+    assert "there is no snapshot" in said("snapshots", "show", "zz", expect=3)
+
+    went = said("snapshots", "rollback", "admin_unit")
+    assert f"snapshot {old['id'][:12]} of admin_unit is current: 3 rows" in went
+    assert "is current again" in went  # the log's line
+    assert "│ 3    │ 3  │" in went
+    assert "no earlier snapshot" in said("snapshots", "rollback", "admin_unit", expect=3)
+
+    assert "0 snapshots would be removed" in said("snapshots", "prune", "--dry-run")
+    assert f"would be removed: {new['id'][:12]}" in said("snapshots", "prune", "--keep", "0", "--dry-run")
+    assert {path.name for path in city.home.snapshots.iterdir()} == {old["id"], new["id"]}
+    went = said("snapshots", "prune", "--keep", "0")
+    assert f"snapshot {new['id']} of admin_unit was removed" in went
+    assert "1 snapshots removed" in went
+    assert [path.name for path in city.home.snapshots.iterdir()] == [old["id"]]
+
+
+def test_damaged_files_are_shown_and_not_gone_back_to(city: City, said: Said) -> None:
+    wards(city, said, "a")
+    wards(city, said, "a", "b")
+    new, old = json.loads(said("snapshots", "list", "--json"))["snapshots"]
+    (city.home.snapshots / old["id"] / "original.jsonl.zst").write_bytes(b"")
+    assert "changed" in said("snapshots", "show", old["id"])
+    assert not json.loads(said("snapshots", "show", old["id"], "--json"))["verified"]
+    refusal = said("snapshots", "rollback", "admin_unit", expect=2)
+    assert f"a file of the snapshot is changed (at {old['id']}/original.jsonl.zst)" in refusal
+    assert json.loads(said("snapshots", "list", "--json"))["snapshots"][0] == new
+    wards(city, said, "a")  # as the refusal says: it is mended, and current
+    assert json.loads(said("snapshots", "show", old["id"], "--json"))["verified"]
+
+
+@pytest.mark.parametrize(
+    ("act", "answer", "done"),
+    [
+        (("prune", "--keep", "0"), b"n\n", False),
+        (("prune", "--keep", "0"), b"y\n", True),
+        (("prune", "--keep", "0", "--yes"), b"", True),
+        (("rollback", "building"), b"n\n", False),
+        (("rollback", "building", "--yes"), b"", True),
+    ],
+)
+def test_at_a_terminal_it_asks_first(city: City, said: Said, act: tuple[str, ...], answer: bytes, done: bool) -> None:
+    for count in (1, 2):
+        city.adopt(buildings("uz.tashkent", [{}] * count))
+    before = said("snapshots", "list", "--json")
+    ours, its = pty.openpty()
+    try:
+        os.write(ours, answer)
+        ended = subprocess.run([COMMAND, "snapshots", *act], stdin=its, capture_output=True, check=False)
+    finally:
+        os.close(ours)
+        os.close(its)
+    assert ended.returncode == (0 if done else 1), ended.stderr
+    assert (said("snapshots", "list", "--json") != before) is done
+    if "prune" in act and done:
+        assert b"was removed" in ended.stderr
