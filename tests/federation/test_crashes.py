@@ -179,6 +179,7 @@ class Crashes:
         now = ids_on_disk(self.home.snapshots)
         if act == "prune":
             assert now <= disk
+            assert code != 0 or {self.known[id] for id in now} == {self.state.file}
         else:
             assert disk <= now
             assert {self.known[id] for id in now - disk} <= {after.file}
