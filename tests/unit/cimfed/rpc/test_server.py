@@ -382,8 +382,8 @@ async def test_nothing_is_left_running(world: World) -> None:
     async with serving(world, {READ: echo}), calling(world) as pool:
         await ask(pool)
         assert grpc.aio.EOF is not None
-    for _ in range(10):
-        await asyncio.sleep(0)
+    if left := asyncio.all_tasks() - before:
+        await asyncio.wait(left, timeout=10)
     assert asyncio.all_tasks() == before
 
 
