@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import sys
+import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from hypothesis import settings
+
+from tests.postgres import Cluster, Database, running
 
 SCRIPTS = Path(__file__).resolve().parent.parent / "scripts"
 sys.path.insert(0, str(SCRIPTS))  # alliance, scenarios, citygen
@@ -26,3 +30,18 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     long = [item for item in items if item.get_closest_marker("full")]
     config.hook.pytest_deselected(items=long)
     items[:] = [item for item in items if item not in long]
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[Cluster]:
+    """A PostgreSQL with PostGIS. Its folder is not pytest's, which no other user may enter."""
+    with tempfile.TemporaryDirectory(prefix="cimfed-postgres-") as folder:
+        Path(folder).chmod(0o755)
+        with running(Path(folder) / "cluster") as cluster:
+            yield cluster
+
+
+@pytest.fixture
+def database(postgres: Cluster) -> Database:
+    """A new database."""
+    return postgres.database()
