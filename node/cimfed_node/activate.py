@@ -32,7 +32,7 @@ from cimfed.trust.files import replace_file
 from cimfed_node.config import Home
 from cimfed_node.ingest.snapshot import Snapshot, ids_on_disk, read_snapshot, sweep_snapshots
 from cimfed_node.policies import SignedPolicy, read_policy
-from cimfed_node.stores.base import View
+from cimfed_node.stores.base import Engine, View
 from cimfed_node.tables import Control, Transaction
 from cimfed_node.tables.admissions import views_in_use
 from cimfed_node.tables.publication import (
@@ -51,7 +51,7 @@ from cimfed_node.tables.publication import (
     put_snapshot,
     views,
 )
-from cimfed_node.views import Builder
+from cimfed_node.views import Builder, Shelf
 
 LOCK = "operator.lock"
 Building = Callable[[str, int, int], None]
@@ -79,10 +79,11 @@ class Report:
 
 
 class Publisher:
-    """``builder`` opens the building engine, only when there is something to build. ``clock`` in microseconds."""
+    """``shelves``: one for each engine of the home; opened only when there is something to build. ``clock`` in
+    microseconds."""
 
-    def __init__(self, home: Home, control: Control, builder: Callable[[], Builder], clock: Callable[[], int]) -> None:
-        self._home, self._control, self._builder, self._clock = home, control, builder, clock
+    def __init__(self, home: Home, control: Control, shelves: Mapping[Engine, Shelf], clock: Callable[[], int]) -> None:
+        self._home, self._control, self._shelves, self._clock = home, control, shelves, clock
         self._is_alone = False
 
     def activate(self, content: bytes, source: str, building: Building = lambda *_: None) -> Report:
@@ -161,7 +162,7 @@ class Publisher:
         wanted = list(shapes(signed.policy))
         grants: list[ActiveGrant] = []
         built: dict[str, View] = {}
-        builder: Builder | None = None
+        builders: dict[Engine, Builder] = {}
         try:
             for done, (grant, shape) in enumerate(wanted):
                 building(grant, done, len(wanted))
@@ -170,14 +171,25 @@ class Publisher:
                 if snapshot is None:
                     grants.append(ActiveGrant(grant, shape.collection, shown, ""))
                     continue
-                builder = builder or self._builder()
-                view = builder.build(snapshot, shape)
+                if snapshot.engine not in builders:
+                    builders[snapshot.engine] = self._shelf(snapshot).builder()
+                view = builders[snapshot.engine].build(snapshot, shape)
                 built[view.id] = view
                 grants.append(ActiveGrant(grant, shape.collection, shown, view.id))
         finally:
-            if builder is not None:
+            for builder in builders.values():
                 builder.close()
         return grants, built
+
+    def _shelf(self, snapshot: Snapshot) -> Shelf:
+        try:
+            return self._shelves[snapshot.engine]
+        except KeyError:
+            raise BadConfig(
+                f"snapshot {snapshot.id[:12]} of {snapshot.collection} needs the engine {snapshot.engine}, which this "
+                "node has not been connected to",
+                remedy="cimfed-node postgis connect",
+            ) from None
 
     def _active(self, active: ActivePolicy) -> SignedPolicy:
         recorded = self._recorded()
@@ -220,14 +232,13 @@ class Publisher:
         drop_views(transaction, set(views(transaction, self._home.place)) - needed - in_use)
 
     def _sweep(self) -> None:
-        """Removes what nothing names: files of views, and all that a command that was killed left half done."""
+        """Removes what nothing names: views, and all that a command that was killed left half done."""
         home = self._home
         with self._control.reading() as connection:
             known = views(connection, home.place)
             recorded = known_snapshots(connection)
-        for path in home.views.iterdir():
-            if path.stem not in known:
-                path.unlink(missing_ok=True)
+        for shelf in self._shelves.values():
+            shelf.sweep(set(known))
         sweep_snapshots(home.snapshots)
         gone = set(recorded) - ids_on_disk(home.snapshots)
         if any(not current for _, current in (recorded[id] for id in gone)):

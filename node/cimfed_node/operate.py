@@ -11,8 +11,9 @@ from cimfed.errors import BadConfig, Conflict
 from cimfed.rpc import clock
 from cimfed_node.activate import LOCK, Publisher
 from cimfed_node.config import Home
+from cimfed_node.stores.base import Engine
 from cimfed_node.tables import Control
-from cimfed_node.views import Builder
+from cimfed_node.views import FileShelf
 
 log = logging.getLogger(__name__)
 
@@ -31,21 +32,19 @@ def opened(path: Path) -> Iterator[tuple[Home, Control]]:
 def publisher(home: Home, control: Control, now: Callable[[], int] = clock.now) -> Publisher:
     """What imports and activations go through."""
 
-    def builder() -> Builder:
+    def key() -> bytes:
         try:
-            key = home.secret.read_bytes()
+            return home.secret.read_bytes()
         except OSError as error:
             raise BadConfig(
                 f"the city's secret cannot be read: {error.strerror}",
                 place=str(home.secret),
                 remedy="Imports and activations are the operator's, not the service's",
             ) from None
-        return Builder(
-            home.snapshots, home.views, home.scratch, key, memory=2 * home.settings.engine.memory, threads=threads
-        )
 
-    threads = home.settings.engine.threads
-    return Publisher(home, control, builder, now)
+    engine = home.settings.engine
+    files = FileShelf(home.snapshots, home.views, home.scratch, key, memory=2 * engine.memory, threads=engine.threads)
+    return Publisher(home, control, {Engine.DUCKDB: files}, now)
 
 
 def clear_away(home: Home) -> None:

@@ -12,7 +12,7 @@ from cimfed.model.limits import LIMITS, Limits
 from cimfed.policy.shape import EXACT, Shape, follows_geometry
 from cimfed_node.stores.base import Store, View
 from cimfed_node.stores.duckdb import DuckDBStore
-from cimfed_node.views import Builder
+from cimfed_node.views import FileBuilder
 from tests.contract.store_contract import StoreContract
 from tests.unit.node import rows as made
 
@@ -21,7 +21,7 @@ class DuckDBBench:
     def __init__(self, home: Path) -> None:
         self._home = home
         (home / "snapshots").mkdir()
-        self._builder = Builder(home / "snapshots", home / "views", home / "scratch", b"k" * 32, threads=1)
+        self._builder = FileBuilder(home / "snapshots", home / "views", home / "scratch", b"k" * 32, threads=1)
         self.store: Store = self.limited(LIMITS)
 
     def view(self, rows: pa.Table, *, geometry: bool = True) -> View:

@@ -26,6 +26,7 @@ from cimfed.errors import BadFile, NotFound
 from cimfed.model.instants import parse_instant
 from cimfed.model.names import CityName
 from cimfed.model.routing import Extent
+from cimfed_node.stores.base import Engine
 
 FORMAT = "cimfed/snapshot/v1"
 INVENTORY = "inventory.json"
@@ -68,6 +69,11 @@ class Snapshot:
     def path(self) -> Path:
         """The rows, as GeoParquet."""
         return self.folder / f"{self.collection}.parquet"
+
+    @property
+    def engine(self) -> Engine:
+        """What its views are made and served by."""
+        return Engine(self.inventory.get("engine", Engine.DUCKDB))
 
     @property
     def original(self) -> Path:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from enum import StrEnum
 from typing import Protocol
 
 import pyarrow as pa
@@ -19,13 +20,20 @@ MAX_BATCH = 7 * 2**19
 """Bytes (3.5 MiB): a larger batch is split, so that frames stay under their limit; one row is never split."""
 
 
+class Engine(StrEnum):
+    """What holds a view and answers from it."""
+
+    DUCKDB = "duckdb"  # files in the node's home, by the embedded engine
+    POSTGIS = "postgis"  # relations in a database of the city's
+
+
 @dataclass(frozen=True)
 class View:
     """One grant's rows, columns, masks and geometry of one snapshot, immutable.
 
-    ``source``: where the engine finds the rows: a file's path, or a table's name.
+    ``source``: where the engine finds the rows: a file's path, or a relation's name.
     ``schema``: columns in the vocabulary's order, masks in their metadata.
-    ``widths``: Arrow bytes of a row by column, on average. ``sha256``: of the file, empty for a table.
+    ``widths``: Arrow bytes of a row by column, on average. ``sha256``: of the file, empty for a relation.
     """
 
     id: str
@@ -34,6 +42,7 @@ class View:
     snapshot: str
     shape_hash: bytes
     compiler: str
+    engine: Engine
     source: str
     schema: pa.Schema
     rows: int

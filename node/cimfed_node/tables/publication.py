@@ -17,7 +17,7 @@ from sqlalchemy import bindparam, delete, insert, select, update
 from sqlalchemy.engine import Connection
 
 from cimfed.model.names import CityName
-from cimfed_node.stores.base import View
+from cimfed_node.stores.base import Engine, View
 from cimfed_node.tables.schema import GrantRow, PolicyRow, SnapshotRow, ViewRow
 
 _SNAPSHOT = SnapshotRow.__table__  # type: ignore[attr-defined]
@@ -57,7 +57,7 @@ class SnapshotEntry:
 
 @dataclass(frozen=True)
 class Place:
-    """What a row of a view leaves out: whose it is, and the folder that its source is relative to."""
+    """What a row of a view leaves out: whose it is, and the folder that a file's path is relative to."""
 
     city: CityName
     views: Path
@@ -211,6 +211,7 @@ def drop_views(connection: Connection, unused: Iterable[str]) -> None:
 
 
 def _view(row: Mapping[Any, Any], at: Place) -> View:
+    engine, source = Engine(row["view_engine"]), row["view_source"]
     return View(
         id=row["view_id"],
         city=at.city,
@@ -218,7 +219,8 @@ def _view(row: Mapping[Any, Any], at: Place) -> View:
         snapshot=row["view_snapshot"],
         shape_hash=row["view_shape_hash"],
         compiler=row["view_compiler"],
-        source=str(at.views / row["view_source"]),
+        engine=engine,
+        source=str(at.views / source) if engine is Engine.DUCKDB else source,
         schema=pa.ipc.read_schema(pa.py_buffer(row["view_arrow_schema"])),
         rows=row["view_rows"],
         widths=json.loads(row["view_widths"]),
@@ -228,9 +230,11 @@ def _view(row: Mapping[Any, Any], at: Place) -> View:
 
 
 def _row(view: View, at: Place, now: int) -> dict[str, Any]:
+    is_file = view.engine is Engine.DUCKDB
     return {
         "id": view.id,
-        "source": str(Path(view.source).relative_to(at.views)),
+        "engine": str(view.engine),
+        "source": str(Path(view.source).relative_to(at.views)) if is_file else view.source,
         "collection": view.collection,
         "snapshot": view.snapshot,
         "shape_hash": view.shape_hash,

@@ -12,7 +12,7 @@ from typing import Any
 from sqlalchemy import BigInteger, Integer, LargeBinary
 from sqlmodel import Field, SQLModel
 
-SCHEMA_VERSION = 2
+SCHEMA_VERSION = 3
 ONLY = 1  # the key of tables that have one row
 
 # SQLite numbers rows of an INTEGER key by itself, and only of that; elsewhere 64 bits must be asked for.
@@ -57,11 +57,13 @@ class SnapshotRow(SQLModel, table=True):
 
 
 class ViewRow(SQLModel, table=True):
-    """A view that stands. ``source`` is relative to the views folder, ``schema`` an Arrow schema message."""
+    """A view that stands. ``source``: a file's path relative to the views folder, or a relation's name.
+    ``arrow_schema``: an Arrow schema message."""
 
     __tablename__ = "view"
 
     id: str = Field(primary_key=True)
+    engine: str
     source: str
     collection: str
     snapshot: str

@@ -1,9 +1,11 @@
-"""Views: what one shape gives of one snapshot, as an immutable file that queries run on.
+"""Views: what one shape gives of one snapshot, immutable, which queries run on.
 
-``build`` writes one by one statement; ``open_view`` finds it again without a database.
+``shelf`` says what every engine does for them. In files: ``build`` writes one by one statement, ``open_view`` finds it
+again without a database.
 """
 
-from cimfed_node.views.build import Builder
+from cimfed_node.views.build import FileBuilder, FileShelf
 from cimfed_node.views.files import open_view, view_id
+from cimfed_node.views.shelf import Builder, Shelf
 
-__all__ = ["Builder", "open_view", "view_id"]
+__all__ = ["Builder", "FileBuilder", "FileShelf", "Shelf", "open_view", "view_id"]

@@ -17,7 +17,7 @@ from __future__ import annotations
 
 import os
 import secrets
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence, Set
 from pathlib import Path
 from typing import Any
 
@@ -45,7 +45,7 @@ from cimfed_node.views.geoparquet import geo_metadata
 ORDER_DOMAIN = "cimfed view order v1"
 
 
-class Builder:
+class FileBuilder:
     """Reads snapshots below ``snapshots``, writes views into ``views``; ``key`` is the city's secret, 32 bytes.
 
     ``memory`` (bytes) and ``threads`` are the engine's; what does not fit goes to ``scratch`` while it runs.
@@ -165,6 +165,27 @@ class Builder:
         # Spherical Mercator: x = 6378137 * radians(76.9)
         if not (abs(found[0] - 8_560_468.84) < 0.01 and found[1] is True):
             raise CimfedError("the engine's axis order or areas are not what views need")
+
+
+class FileShelf:
+    """Views as files. ``key`` gives the city's secret once it is needed; see ``FileBuilder`` for the others."""
+
+    def __init__(
+        self, snapshots: Path, views: Path, scratch: Path, key: Callable[[], bytes], *, memory: int, threads: int
+    ) -> None:
+        self._snapshots, self._views, self._scratch, self._key = snapshots, views, scratch, key
+        self._memory, self._threads = memory, threads
+
+    def builder(self) -> FileBuilder:
+        return FileBuilder(
+            self._snapshots, self._views, self._scratch, self._key(), memory=self._memory, threads=self._threads
+        )
+
+    def sweep(self, known: Set[str]) -> None:
+        """See ``Shelf``."""
+        for path in self._views.iterdir():
+            if path.stem not in known:
+                path.unlink(missing_ok=True)
 
 
 def _schema(shape: Shape, snapshot: frozenset[str]) -> pa.Schema:

@@ -22,7 +22,7 @@ from cimfed.model.names import CityName
 from cimfed.model.schema import field
 from cimfed.model.vocabulary import VOCABULARY, Collection
 from cimfed.trust.hashing import digest
-from cimfed_node.stores.base import View
+from cimfed_node.stores.base import Engine, View
 
 FORMAT = "cimfed/view/v1"
 COMPILER = "3"
@@ -74,6 +74,7 @@ def open_view(path: Path) -> View:
         snapshot=facts["snapshot"],
         shape_hash=bytes.fromhex(facts["shape_hash"]),
         compiler=facts["compiler"],
+        engine=Engine.DUCKDB,
         source=str(path),
         schema=schema,
         rows=facts["rows"],

@@ -16,7 +16,7 @@ from cimfed.errors import BadConfig, LogUnavailable, NotFound, Overloaded, Repla
 from cimfed.model.names import CityName
 from cimfed.model.schema import field
 from cimfed.model.vocabulary import VOCABULARY
-from cimfed_node.stores.base import View
+from cimfed_node.stores.base import Engine, View
 from cimfed_node.tables import Control
 from cimfed_node.tables.admissions import (
     Decision,
@@ -210,6 +210,7 @@ def view(folder: Path, id: str) -> View:
         snapshot="s",
         shape_hash=b"h",
         compiler="1",
+        engine=Engine.DUCKDB,
         source=str(folder / f"{id}.parquet"),
         schema=pa.schema([field(properties["id"]), field(properties["height"], "band(5)")]),
         rows=3,

@@ -27,7 +27,7 @@ from cimfed.query.expression import Comparator, Comparison, Expression, In, IsNu
 from cimfed.trust.hashing import digest
 from cimfed_node.ingest.snapshot import Snapshot
 from cimfed_node.stores.base import View
-from cimfed_node.views import Builder, open_view, view_id
+from cimfed_node.views import FileBuilder, open_view, view_id
 from cimfed_node.views.files import shown_snapshot
 from cimfed_node.views.layout import MAX_ROW_GROUP
 from tests.unit.cimfed.query.naive import select
@@ -56,9 +56,9 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def builder(home: Path) -> Iterator[Builder]:
+def builder(home: Path) -> Iterator[FileBuilder]:
     (home / "snapshots").mkdir()
-    found = Builder(home / "snapshots", home / "views", home / "scratch", KEY, threads=2)
+    found = FileBuilder(home / "snapshots", home / "views", home / "scratch", KEY, threads=2)
     yield found
     found.close()
 
@@ -109,7 +109,7 @@ def city() -> list[dict[str, Any]]:
 
 
 @pytest.fixture(scope="module")
-def snapshot(home: Path, builder: Builder, city: list[dict[str, Any]]) -> Snapshot:
+def snapshot(home: Path, builder: FileBuilder, city: list[dict[str, Any]]) -> Snapshot:
     return made.write_snapshot(home / "snapshots", made.table(city, COLUMNS))
 
 
@@ -168,7 +168,7 @@ SHAPES = [
 
 @pytest.mark.parametrize("of", SHAPES)
 def test_a_view_is_the_rows_columns_masks_and_geometry_of_its_shape(
-    builder: Builder, snapshot: Snapshot, city: list[dict[str, Any]], of: Shape
+    builder: FileBuilder, snapshot: Snapshot, city: list[dict[str, Any]], of: Shape
 ) -> None:
     view = builder.build(snapshot, of)
     masks = dict(of.columns) | {"city": EXACT}
@@ -197,7 +197,7 @@ def rows_alone_at_their_place(rows: list[dict[str, Any]]) -> list[dict[str, Any]
     return [row for row in rows if row["bbox"] and number[place(row)] == 1]
 
 
-def test_areas_of_the_tests_keep_some_and_drop_some(builder: Builder, snapshot: Snapshot) -> None:
+def test_areas_of_the_tests_keep_some_and_drop_some(builder: FileBuilder, snapshot: Snapshot) -> None:
     for of in SHAPES:
         if of.areas or of.rows:
             assert 20 < builder.build(snapshot, of).rows < 2980
@@ -218,7 +218,7 @@ def test_areas_of_the_tests_keep_some_and_drop_some(builder: Builder, snapshot: 
     ],
 )
 def test_bands_floor_from_zero_and_never_divide(
-    home: Path, builder: Builder, value: str, width: str, floor: str | None
+    home: Path, builder: FileBuilder, value: str, width: str, floor: str | None
 ) -> None:
     rows = made.table([made.building(1, height=Decimal(value)), made.building(2, height=None)])
     view = builder.build(
@@ -229,13 +229,13 @@ def test_bands_floor_from_zero_and_never_divide(
 
 
 @pytest.mark.parametrize(("value", "floor"), [(-1, -10), (0, 0), (2**63 - 1, 9223372036854775800), (-(2**63), None)])
-def test_bands_of_integers_reach_to_the_ends(home: Path, builder: Builder, value: int, floor: int | None) -> None:
+def test_bands_of_integers_reach_to_the_ends(home: Path, builder: FileBuilder, value: int, floor: int | None) -> None:
     snapshot = made.write_snapshot(home / "snapshots", made.table([made.building(1, year_built=value)]))
     view = builder.build(snapshot, shape({"year_built": band(Decimal(10))}, 0))
     assert [row["year_built"] for row in rows_of(view)] == [floor]
 
 
-def test_what_the_shape_does_not_give_is_nowhere_in_the_file(home: Path, builder: Builder) -> None:
+def test_what_the_shape_does_not_give_is_nowhere_in_the_file(home: Path, builder: FileBuilder) -> None:
     """Not in a dictionary, statistic, bloom filter or footer: every value has a mark to search the bytes for."""
     rows = [
         made.building(
@@ -276,7 +276,7 @@ def _plain_copy(path: Path, to: Path) -> None:
                 writer.write_batch(batch)
 
 
-def test_without_geometry_the_order_says_nothing_without_the_key(home: Path, builder: Builder) -> None:
+def test_without_geometry_the_order_says_nothing_without_the_key(home: Path, builder: FileBuilder) -> None:
     table = made.table([made.building(at) for at in range(1000)])
     snapshot = made.write_snapshot(home / "snapshots", table)
     of = shape({"id": EXACT}, None)
@@ -286,14 +286,14 @@ def test_without_geometry_the_order_says_nothing_without_the_key(home: Path, bui
     assert found != [f"b{at}" for at in range(1000)]
     key = digest("cimfed view order v1", [KEY, view.id])
     assert found == sorted(found, key=lambda id: hashlib.sha256(key + id.encode()).digest())
-    other = Builder(home / "snapshots", home / "other-views", home / "scratch", b"o" * 32, threads=1)
+    other = FileBuilder(home / "snapshots", home / "other-views", home / "scratch", b"o" * 32, threads=1)
     assert [row["id"] for row in rows_of(other.build(snapshot, of))] != found
     hidden = other.build(snapshot, shape({"function": EXACT}, None))
     assert hidden.schema.names == ["city", "function"]
     other.close()
 
 
-def test_an_empty_view_is_a_view(builder: Builder, snapshot: Snapshot) -> None:
+def test_an_empty_view_is_a_view(builder: FileBuilder, snapshot: Snapshot) -> None:
     none = Comparison(Comparator.EQ, Property("function"), Literal("no such function"))
     for level in (None, 2):
         view = builder.build(snapshot, shape({"id": EXACT, "name": EXACT}, level, rows=(none,)))
@@ -301,7 +301,7 @@ def test_an_empty_view_is_a_view(builder: Builder, snapshot: Snapshot) -> None:
         assert open_view(Path(view.source)) == view
 
 
-def test_row_groups_are_bounded_whatever_the_filter(home: Path, builder: Builder) -> None:
+def test_row_groups_are_bounded_whatever_the_filter(home: Path, builder: FileBuilder) -> None:
     rows = [made.building(at, height=Decimal(at % 5)) for at in range(150_000)]
     table = made.table(rows, ("city", "id", "height"))
     some = Not(Comparison(Comparator.EQ, Property("height"), Literal(Decimal(3))))
@@ -313,7 +313,7 @@ def test_row_groups_are_bounded_whatever_the_filter(home: Path, builder: Builder
     assert min(sizes[:-1]) > MAX_ROW_GROUP // 2
 
 
-def test_geoparquet_readers_understand_it(builder: Builder, snapshot: Snapshot, city: list[dict[str, Any]]) -> None:
+def test_geoparquet_readers_understand_it(builder: FileBuilder, snapshot: Snapshot, city: list[dict[str, Any]]) -> None:
     view = builder.build(snapshot, shape({"id": EXACT, "height": band(Decimal(5))}, 1))
     geo = json.loads(pq.read_metadata(view.source).metadata[b"geo"])
     assert geo["version"] == "1.1.0"
@@ -332,7 +332,7 @@ def test_geoparquet_readers_understand_it(builder: Builder, snapshot: Snapshot, 
     assert b"geo" not in (pq.read_metadata(plain.source).metadata or {})
 
 
-def test_the_id_is_of_what_the_view_is_made_from(builder: Builder, home: Path, snapshot: Snapshot) -> None:
+def test_the_id_is_of_what_the_view_is_made_from(builder: FileBuilder, home: Path, snapshot: Snapshot) -> None:
     of = shape({"id": EXACT}, None)
     view = builder.build(snapshot, of)
     assert view.id == view_id(KEY, snapshot.id, shape_hash(of)) == Path(view.source).stem
@@ -344,7 +344,7 @@ def test_the_id_is_of_what_the_view_is_made_from(builder: Builder, home: Path, s
     assert (view.snapshot, view.shape_hash, view.city) == (shown_snapshot(KEY, snapshot.id), shape_hash(of), made.CITY)
 
 
-def test_files_are_whole_private_and_named_once(builder: Builder, home: Path, snapshot: Snapshot) -> None:
+def test_files_are_whole_private_and_named_once(builder: FileBuilder, home: Path, snapshot: Snapshot) -> None:
     of = shape({"id": EXACT, "function": EXACT}, 0)
     view = builder.build(snapshot, of)
     path = Path(view.source)
@@ -357,7 +357,7 @@ def test_files_are_whole_private_and_named_once(builder: Builder, home: Path, sn
     assert path.stat().st_mtime_ns == made_at
 
 
-def test_a_file_that_was_changed_is_built_again(builder: Builder, home: Path, snapshot: Snapshot) -> None:
+def test_a_file_that_was_changed_is_built_again(builder: FileBuilder, home: Path, snapshot: Snapshot) -> None:
     of = shape({"id": EXACT, "year_built": EXACT}, 0)
     view = builder.build(snapshot, of)
     path = Path(view.source)
@@ -370,7 +370,7 @@ def test_a_file_that_was_changed_is_built_again(builder: Builder, home: Path, sn
     assert (again.id, again.rows, again.schema) == (view.id, view.rows, view.schema)
 
 
-def test_opening_a_view_needs_no_database(builder: Builder, snapshot: Snapshot) -> None:
+def test_opening_a_view_needs_no_database(builder: FileBuilder, snapshot: Snapshot) -> None:
     view = builder.build(snapshot, shape({"id": EXACT, "height": band(Decimal("2.5"))}, 0))
     found = open_view(Path(view.source))
     assert found == view
@@ -380,7 +380,7 @@ def test_opening_a_view_needs_no_database(builder: Builder, snapshot: Snapshot) 
         open_view(Path(view.source).with_name("gone.parquet"))
 
 
-def test_a_view_of_a_later_release_is_not_opened(builder: Builder, snapshot: Snapshot) -> None:
+def test_a_view_of_a_later_release_is_not_opened(builder: FileBuilder, snapshot: Snapshot) -> None:
     view = builder.build(snapshot, shape({"id": EXACT, "district": EXACT}, None))
     facts = Path(view.source).with_suffix(".json")
     known = json.loads(facts.read_text())
@@ -398,7 +398,7 @@ def test_a_view_of_a_later_release_is_not_opened(builder: Builder, snapshot: Sna
         open_view(Path(view.source))
 
 
-def test_a_failed_build_leaves_nothing_behind(builder: Builder, home: Path, snapshot: Snapshot) -> None:
+def test_a_failed_build_leaves_nothing_behind(builder: FileBuilder, home: Path, snapshot: Snapshot) -> None:
     broken = made.write_snapshot(home / "snapshots", made.table([made.building(1)]))
     before = sorted(path.name for path in (home / "views").iterdir())
     broken.path.write_bytes(b"PAR1 this is no Parquet PAR1")
@@ -415,7 +415,7 @@ def test_a_failed_build_leaves_nothing_behind(builder: Builder, home: Path, snap
     assert sorted(path.name for path in (home / "views").iterdir()) == before
 
 
-def test_building_stays_within_its_memory(home: Path, builder: Builder) -> None:
+def test_building_stays_within_its_memory(home: Path, builder: FileBuilder) -> None:
     """A sort of more than fits goes to the scratch folder, which is left empty."""
     number = 600_000
     table = pa.table(
@@ -425,7 +425,7 @@ def test_building_stays_within_its_memory(home: Path, builder: Builder) -> None:
         ],
         schema=made.schema(("city", "id")),
     )
-    small = Builder(home / "snapshots", home / "small", home / "small-scratch", KEY, memory=64 * MIB, threads=1)
+    small = FileBuilder(home / "snapshots", home / "small", home / "small-scratch", KEY, memory=64 * MIB, threads=1)
     view = small.build(made.write_snapshot(home / "snapshots", table), shape({"id": EXACT}, None))
     small.close()
     assert view.rows == number

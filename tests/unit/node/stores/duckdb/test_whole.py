@@ -18,7 +18,7 @@ from cimfed.query.expression import IsNull, Not, Property
 from cimfed.query.query import Read
 from cimfed_node.stores.base import View
 from cimfed_node.stores.duckdb import DuckDBStore
-from cimfed_node.views import Builder
+from cimfed_node.views import FileBuilder
 from tests.contract.store_contract import everything
 from tests.unit.node import rows as made
 
@@ -46,7 +46,7 @@ def view(home: Path) -> View:
     ]
     names = [name for name in COLUMNS if name not in ("city", "bbox", "geometry_lod0")]
     of = Shape("building", frozenset(), frozenset(), dict.fromkeys(names, EXACT), 1, (0, 1))
-    builder = Builder(home / "snapshots", home / "views", home / "scratch", b"k" * 32)
+    builder = FileBuilder(home / "snapshots", home / "views", home / "scratch", b"k" * 32)
     found = builder.build(made.write_snapshot(home / "snapshots", made.table(rows, COLUMNS)), of)
     builder.close()
     assert pq.read_metadata(found.source).num_row_groups > 1
