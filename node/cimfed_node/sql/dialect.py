@@ -1,7 +1,7 @@
 """What differs between engines: the one interface that the compilers of this package write through.
 
-All methods return SQL text. ``value`` and ``item`` are texts that the compiler made; literals never pass through
-here but as placeholders.
+All methods return SQL text. ``item`` is text that the compiler made; literals never pass through here but as
+placeholders. A property may lie in several columns of the table (``postgis``): what a SELECT gives of it is a list.
 """
 
 from __future__ import annotations
@@ -18,14 +18,20 @@ class Dialect(Protocol):
     def name(self, name: str) -> str:
         """A quoted identifier."""
 
-    def column(self, name: str) -> str:
-        """A column of the table, whatever aliases the statement gives."""
-
     def table(self, source: str, parameters: Parameters) -> str:
         """The rows of a view or snapshot; one table a statement."""
 
+    def output(self, prop: Property) -> str:
+        """A property as the answer to a read or as a group's key: one item of a SELECT list, or several."""
+
+    def kept(self, prop: Property) -> str:
+        """A property of the snapshot as the view has it: one item of a SELECT list, or several."""
+
+    def withheld(self, prop: Property) -> str:
+        """Nulls instead, under the same names."""
+
     def comparable(self, prop: Property) -> str:
-        """A column as it stands in a comparison; text must compare bytewise."""
+        """A column of the table as it stands in comparisons and groups; text must compare bytewise."""
 
     def typed(self, placeholder: str, prop: Property) -> str:
         """A placeholder that the engine takes for a value of the property's type."""
@@ -48,5 +54,8 @@ class Dialect(Protocol):
     def within(self, area: bytes, parameters: Parameters) -> str:
         """Whether the row's geometry_lod0 is covered by an area (closed); not true where there is none."""
 
-    def shuffled(self, key: bytes, parameters: Parameters) -> str:
-        """An order of the rows that says nothing without the key."""
+    def order(self, placed: bool, key: bytes, parameters: Parameters) -> str | None:
+        """The order of a view's rows: of what it shows, and where that ends, one that says nothing without the key.
+
+        ``placed``: the view shows geometry_lod0. None: the snapshot's own order serves.
+        """

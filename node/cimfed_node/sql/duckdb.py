@@ -10,6 +10,7 @@ import shapely
 from cimfed.model.vocabulary import Property, Type
 from cimfed.query.aggregate import State
 from cimfed.query.expression import Box
+from cimfed_node.sql.areas import is_box
 from cimfed_node.sql.statement import Parameters
 
 _TYPES = {
@@ -30,14 +31,20 @@ class DuckDB:
     def name(self, name: str) -> str:
         return '"' + name.replace('"', '""') + '"'
 
-    def column(self, name: str) -> str:
-        return f"t.{self.name(name)}"
-
     def table(self, source: str, parameters: Parameters) -> str:
         return f"read_parquet({parameters.bind(source)}) AS t"
 
+    def output(self, prop: Property) -> str:
+        return self.comparable(prop)
+
+    def kept(self, prop: Property) -> str:
+        return self.comparable(prop)
+
+    def withheld(self, prop: Property) -> str:
+        return f"{self.null(prop)} AS {self.name(prop.name)}"
+
     def comparable(self, prop: Property) -> str:
-        return self.column(prop.name)
+        return f"t.{self.name(prop.name)}"
 
     def typed(self, placeholder: str, prop: Property) -> str:
         return f"{placeholder}::{_type(prop)}"
@@ -62,14 +69,14 @@ class DuckDB:
     def state(self, state: State, of: Property | None) -> str:
         if of is None:
             return "count(*)"
-        item = self.column(of.name)
+        item = self.comparable(of)
         if state is State.SUM:
             # sum() of BIGINT is a HUGEINT, of DECIMAL(18, s) a DECIMAL(38, s): neither rounds nor overflows
             return f"sum({item})::DECIMAL(38, {of.scale})"
         return f"count({item})" if state is State.N else f"{state}({item})"
 
     def band(self, prop: Property, width: Decimal, parameters: Parameters) -> str:
-        item = self.column(prop.name)
+        item = self.comparable(prop)
         if prop.type is Type.INTEGER:
             step, wide = f"{parameters.bind(int(width))}::BIGINT", f"{item}::HUGEINT"
         else:
@@ -80,13 +87,14 @@ class DuckDB:
         geometry: Any = shapely.from_wkb(area)
         xmin, ymin, xmax, ymax = (f"{parameters.bind(float(side))}::DOUBLE" for side in geometry.bounds)
         inside = f"t.bbox.xmin >= {xmin} AND t.bbox.ymin >= {ymin} AND t.bbox.xmax <= {xmax} AND t.bbox.ymax <= {ymax}"
-        if _is_box(geometry):
+        if is_box(geometry):
             return f"(t.geometry_lod0 IS NOT NULL AND {inside})"  # the box of an object tells it all
         covers = f"ST_Covers(ST_GeomFromWKB({parameters.bind(area)}::BLOB), ST_GeomFromWKB(t.geometry_lod0))"
         return f"({inside} AND {covers})"
 
-    def shuffled(self, key: bytes, parameters: Parameters) -> str:
-        return f"sha256({parameters.bind(key)}::BLOB || encode(t.id))"
+    def order(self, placed: bool, key: bytes, parameters: Parameters) -> str | None:
+        """Snapshots lie in the order of places."""
+        return None if placed else f"sha256({parameters.bind(key)}::BLOB || encode(t.id))"
 
 
 DUCKDB = DuckDB()
@@ -94,12 +102,3 @@ DUCKDB = DuckDB()
 
 def _type(prop: Property) -> str:
     return f"DECIMAL(18, {prop.scale})" if prop.type is Type.DECIMAL else _TYPES[prop.type]
-
-
-def _is_box(area: Any) -> bool:
-    """Whether a polygon is exactly its own bounding box."""
-    return bool(
-        area.geom_type == "Polygon"
-        and shapely.get_num_interior_rings(area) == 0
-        and shapely.equals(area, shapely.box(*area.bounds))
-    )

@@ -16,23 +16,25 @@ def read(
 ) -> Statement:
     """The rows for which ``where`` is TRUE, in the view's order; ``selected`` may be empty: rows to be counted."""
     parameters = Parameters()
-    items = ", ".join(dialect.column(name) for name in selected) or "TRUE AS present"
+    properties = columns.collection.properties
+    items = ", ".join(dialect.output(properties[name]) for name in selected) or "TRUE AS present"
     return parameters.statement(f"SELECT {items}{_rows(where, source, columns, dialect, parameters)}")
 
 
 def aggregate(request: Aggregate, source: str, limit: int, columns: Columns, dialect: Dialect) -> Statement:
     """The partial states of the groups (``cimfed.query.aggregate``), one row each, of at most ``limit`` groups."""
     parameters = Parameters()
-    keys = [dialect.column(columns.comparable(name, "group_by").name) for name in request.group_by]
+    keys = [columns.comparable(name, "group_by") for name in request.group_by]
     for measure in request.measures:
         if measure.function in (Function.SUM, Function.MEAN):
             columns.numeric(measure.of, "measures")
         elif measure.function is not Function.COUNT:
             columns.comparable(measure.of, "measures")
-    states = [_state(state, columns, dialect) for state in state_columns(request)]
-    text = f"SELECT {', '.join([*keys, *states])}{_rows(request.where, source, columns, dialect, parameters)}"
+    items = [dialect.output(key) for key in keys]
+    items += [_state(state, columns, dialect) for state in state_columns(request)]
+    text = f"SELECT {', '.join(items)}{_rows(request.where, source, columns, dialect, parameters)}"
     if keys:
-        text += f" GROUP BY {', '.join(keys)} LIMIT {parameters.bind(limit)}"
+        text += f" GROUP BY {', '.join(map(dialect.comparable, keys))} LIMIT {parameters.bind(limit)}"
     return parameters.statement(text)
 
 

@@ -2,8 +2,8 @@
 
 Row-wise: what a row of the view holds depends on its own row of the snapshot alone. Columns come in the
 vocabulary's order; a column that the snapshot lacks is left out, and in a predicate it is null, so that its rows
-drop. Rows keep the snapshot's order where the view shows their geometry, which that order follows; else they come
-in an order that says nothing without the view's key.
+drop. Rows come in the order of places where the view shows their geometry; else in an order that says nothing without
+the view's key.
 """
 
 from __future__ import annotations
@@ -38,23 +38,23 @@ def view(shape: Shape, snapshot: Names[str], source: str, key: bytes, dialect: D
     conditions += _areas(shape, snapshot, dialect, parameters)
     if conditions:
         text += f" WHERE {' AND '.join(conditions)}"
-    if "geometry_lod0" not in columns:
-        text += f" ORDER BY {dialect.shuffled(key, parameters)}"
+    order = dialect.order("geometry_lod0" in columns, key, parameters)
+    if order is not None:
+        text += f" ORDER BY {order}"
     return parameters.statement(text)
 
 
 def _item(prop: Property, mask: Mask, dialect: Dialect, parameters: Parameters) -> str:
-    column, name = dialect.column(prop.name), dialect.name(prop.name)
     match mask.kind:
         case MaskKind.EXACT:
-            return column
+            return dialect.kept(prop)
         case MaskKind.NULL:
-            return f"{dialect.null(prop)} AS {name}"
+            return dialect.withheld(prop)
         case MaskKind.BAND:
             width = mask.width
             if prop.type not in NUMERIC or width is None or width <= 0 or width != round(width, prop.scale):
                 raise BadPolicy(f"the mask {mask} does not fit {prop.name}", place=prop.name)
-            return f"{dialect.band(prop, width, parameters)} AS {name}"
+            return f"{dialect.band(prop, width, parameters)} AS {dialect.name(prop.name)}"
 
 
 def _rows(shape: Shape, columns: Columns, dialect: Dialect, parameters: Parameters) -> list[str]:

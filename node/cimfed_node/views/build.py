@@ -194,7 +194,7 @@ def _schema(shape: Shape, snapshot: frozenset[str]) -> pa.Schema:
 
 
 def _bytes(at: Any) -> str:
-    column = DUCKDB.column(at.name)
+    column = f"t.{DUCKDB.name(at.name)}"
     if pa.types.is_binary(at.type):
         return f"octet_length({column})"
     if pa.types.is_map(at.type):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Iterator
-from datetime import UTC, datetime
+from datetime import datetime
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -72,84 +72,6 @@ def truths(
 
 def expected(rows: list[dict[str, Any]], *trees: Expression) -> list[list[bool | None]]:
     return [[evaluate(tree, row) for row in rows] for tree in trees]
-
-
-GOLDEN = [
-    (
-        Comparison(Comparator.GT, HEIGHT, Literal(Decimal(50))),
-        '(t."height" > $1::DECIMAL(18, 2))',
-        [Decimal("50.00")],
-    ),
-    (
-        Comparison(Comparator.LE, Literal(Decimal(50)), HEIGHT),
-        '(t."height" >= $1::DECIMAL(18, 2))',
-        [Decimal("50.00")],
-    ),
-    (
-        Comparison(Comparator.LT, HEIGHT, Literal(Decimal("5.005"))),
-        '(t."height" <= $1::DECIMAL(18, 2))',
-        [Decimal("5.00")],
-    ),
-    (
-        Comparison(Comparator.GE, HEIGHT, Literal(Decimal("-5.005"))),
-        '(t."height" > $1::DECIMAL(18, 2))',
-        [Decimal("-5.01")],
-    ),
-    (Comparison(Comparator.EQ, HEIGHT, Literal(Decimal("5.005"))), '(t."height" <> t."height")', []),
-    (Comparison(Comparator.NE, HEIGHT, Literal(Decimal("5.005"))), '(t."height" = t."height")', []),
-    (Comparison(Comparator.LT, HEIGHT, Literal(Decimal(2**63 - 1))), '(t."height" = t."height")', []),
-    (Comparison(Comparator.LT, HEIGHT, Literal(Decimal(-(2**63)))), '(t."height" <> t."height")', []),
-    (
-        Comparison(Comparator.EQ, YEAR, AREA),
-        '(t."year_built"::DECIMAL(38, 1) = t."floor_area"::DECIMAL(38, 1))',
-        [],
-    ),
-    (
-        Comparison(Comparator.EQ, FUNCTION, Literal("o'clock")),
-        '(t."function" = $1::VARCHAR)',
-        ["o'clock"],
-    ),
-    (
-        Comparison(Comparator.LT, FROM, Literal(datetime(2020, 1, 1, tzinfo=UTC))),
-        '(t."valid_from" < $1::TIMESTAMPTZ)',
-        [datetime(2020, 1, 1, tzinfo=UTC)],
-    ),
-    (
-        In(YEAR, (Literal(Decimal(1990)), Literal(Decimal("1990.5")), Literal(Decimal(1991)))),
-        '(t."year_built" IN ($1::BIGINT, $2::BIGINT))',
-        [1990, 1991],
-    ),
-    (In(YEAR, (Literal(Decimal("0.5")),)), '(t."year_built" <> t."year_built")', []),
-    (
-        Between(YEAR, Literal(Decimal("1899.5")), Literal(Decimal(1950))),
-        '((t."year_built" > $1::BIGINT) AND (t."year_built" <= $2::BIGINT))',
-        [1899, 1950],
-    ),
-    (IsNull(Property("geometry_lod0")), '(t."geometry_lod0" IS NULL)', []),
-    (
-        Box(1.0, 2.0, 3.0, 4.0),
-        "(t.bbox.ymax >= $1::DOUBLE AND t.bbox.ymin <= $2::DOUBLE AND t.bbox.xmax >= $3::DOUBLE"
-        " AND t.bbox.xmin <= $4::DOUBLE)",
-        [2.0, 4.0, 1.0, 3.0],
-    ),
-    (
-        Box(170.0, 2.0, -170.0, 4.0),
-        "(t.bbox.ymax >= $1::DOUBLE AND t.bbox.ymin <= $2::DOUBLE AND (t.bbox.xmax >= $3::DOUBLE"
-        " OR t.bbox.xmin <= $4::DOUBLE))",
-        [2.0, 4.0, 170.0, -170.0],
-    ),
-    (
-        Not(Or((IsNull(HEIGHT), And((IsNull(YEAR), IsNull(AREA)))))),
-        '(NOT ((t."height" IS NULL) OR ((t."year_built" IS NULL) AND (t."floor_area" IS NULL))))',
-        [],
-    ),
-    (Comparison(Comparator.LT, Literal("a"), Literal("b")), "TRUE", []),
-]
-
-
-@pytest.mark.parametrize(("tree", "text", "values"), GOLDEN)
-def test_golden(tree: Expression, text: str, values: list[Any]) -> None:
-    assert compiled(tree) == (text, values)
 
 
 @settings(max_examples=200, deadline=None)
