@@ -1,7 +1,7 @@
 """Stops statements that run too long, and those that were told to stop before they could hear it.
 
-DuckDB forgets an interrupt that comes before the execute. So one thread interrupts what is due again and again,
-until the call into the engine is over.
+Engines forget an interrupt that comes before the execute. So one thread interrupts what is due again and again, until
+the call into the engine is over.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ _AGAIN = 0.02  # seconds between interrupts of the same call
 
 @dataclass(eq=False)
 class Call:
-    """One call into the engine that is under way."""
+    """One call into the engine that is under way. ``interrupt`` returns at once, and may come more than once."""
 
     interrupt: Callable[[], None]
     due: float  # by time.monotonic()

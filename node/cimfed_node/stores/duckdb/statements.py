@@ -14,7 +14,7 @@ import duckdb
 import pyarrow as pa
 
 from cimfed_node.sql.statement import Statement
-from cimfed_node.stores.duckdb.watch import Call, Watch
+from cimfed_node.stores.watch import Call, Watch
 
 
 class StatementRows:

@@ -20,9 +20,9 @@ from cimfed_node.stores.base import Reader, View
 from cimfed_node.stores.duckdb import engine
 from cimfed_node.stores.duckdb.failures import translated
 from cimfed_node.stores.duckdb.statements import StatementRows
-from cimfed_node.stores.duckdb.watch import Watch
 from cimfed_node.stores.duckdb.whole import WholeRows
 from cimfed_node.stores.reader import BatchReader, Rows
+from cimfed_node.stores.watch import Watch
 from cimfed_node.stores.width import row_width
 
 _VECTOR = 2048  # rows that DuckDB works on at a time

@@ -19,7 +19,7 @@ from cimfed_node.stores.duckdb import engine
 from cimfed_node.stores.duckdb.engine import Engine
 from cimfed_node.stores.duckdb.failures import translated
 from cimfed_node.stores.duckdb.statements import StatementRows
-from cimfed_node.stores.duckdb.watch import Watch
+from cimfed_node.stores.watch import Watch
 from cimfed_node.stores.reader import BatchReader
 
 ENDLESS = Statement("SELECT count(*) AS n FROM range(1_000_000_000_000)")
@@ -162,7 +162,7 @@ def test_the_time_limit_does_not_count_a_slow_consumer(
 
     clock = Clock()
     monkeypatch.setattr("cimfed_node.stores.reader.time", clock)
-    monkeypatch.setattr("cimfed_node.stores.duckdb.watch.time", clock)
+    monkeypatch.setattr("cimfed_node.stores.watch.time", clock)
     at = reader(serving.cursor, watch, Statement("SELECT i AS n FROM range(10_000) t(i)"), seconds=10)
     assert at.read_next() is not None
     clock.ahead = 3600.0
