@@ -62,7 +62,7 @@ def open_view(path: Path) -> View:
     if facts.get("format") != FORMAT or facts["size"] != size:
         raise BadFile("the view's files do not fit", place=path.name, remedy="Activate the policy again")
     collection = VOCABULARY.collections.get(facts["collection"])
-    schema = None if collection is None else _schema(facts["columns"], collection)
+    schema = None if collection is None else schema_of(facts["columns"], collection)
     if schema is None or not schema.equals(pa.schema([(at.name, at.type) for at in footer])):
         raise BadFile(
             "the view's columns are not those of this release", place=path.name, remedy="Activate the policy again"
@@ -123,7 +123,7 @@ def flush(path: Path) -> None:
         os.close(handle)
 
 
-def _schema(columns: Mapping[str, str], collection: Collection) -> pa.Schema | None:
+def schema_of(columns: Mapping[str, str], collection: Collection) -> pa.Schema | None:
     """The columns of the sidecar, in the vocabulary's order: JSON objects have none of their own."""
     if not set(columns) <= set(collection.properties):
         return None

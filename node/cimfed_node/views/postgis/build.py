@@ -1,0 +1,181 @@
+"""Builds views: one statement over a relation, written as a table that is whole or not there.
+
+Leaves out: which shapes there are (``cimfed.policy``), which views are current (the control tables), how a city's own
+tables come to have the vocabulary's columns.
+Rules:
+1. What the shape does not give is not in the table: not in rows, statistics or indexes, which are made from the rows.
+2. Table, indexes, statistics, facts and the serving role's right to read come in one transaction.
+3. The rows' order is of what the view shows: of the geometry, and for rows that have none or the same one, drawn by
+   the view's own key, as for views without geometry.
+4. The relation's columns are cast to the vocabulary's types before anything is compared: what a predicate sees is what
+   the view shows.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import pyarrow as pa
+
+from cimfed.errors import BadFile, CimfedError, ViewGone
+from cimfed.model.limits import KIB, MIB
+from cimfed.model.names import CityName
+from cimfed.model.schema import field
+from cimfed.model.vocabulary import VOCABULARY, Collection, Type
+from cimfed.policy.meet import shape_hash
+from cimfed.policy.shape import Shape
+from cimfed.trust.hashing import digest
+from cimfed_node.sql import shapes
+from cimfed_node.sql.postgis import ENVELOPE, POSTGIS, parts
+from cimfed_node.stores.base import View
+from cimfed_node.stores.postgis.compose import composed, quoted
+from cimfed_node.stores.postgis.store import schema_name
+from cimfed_node.stores.width import OFFSET, fixed_width
+from cimfed_node.views import files
+from cimfed_node.views.build import ORDER_DOMAIN
+from cimfed_node.views.postgis.relations import columns_sql, describe, drop, opened, relation_name
+from cimfed_node.views.postgis.sessions import Connection, run, transaction
+
+
+@dataclass(frozen=True)
+class Source:
+    """Rows that views are made of.
+
+    ``id``: of this state of the rows, as a snapshot's. ``relation``: SQL of the operator's own, a quoted name or a
+    SELECT in parentheses; its columns are called as ``sql.postgis.parts`` says, others are not looked at.
+    """
+
+    id: str
+    city: CityName
+    collection: str
+    relation: str
+
+
+class PostGISBuilder:
+    """``url``: the operator's; ``serving``: the role that may read; ``key``: the city's secret, 32 bytes.
+
+    ``memory``: bytes of each sort; what does not fit goes to the server's disk.
+    """
+
+    def __init__(self, url: str, schema: str, serving: str, key: bytes, *, memory: int = 256 * MIB) -> None:
+        self._url = url
+        self._schema = schema_name(schema)
+        self._serving = serving
+        self._key = key
+        self._memory = memory
+
+    def build(self, source: Source, shape: Shape) -> View:
+        """The view of a shape of a relation; an empty one is a view too. One that is there already is given as it is.
+
+        Raises BadFile when the relation lacks what rows need, CimfedError when the server fails.
+        """
+        if shape.collection != source.collection:
+            raise CimfedError("the shape is of another collection than the snapshot")
+        hashed = shape_hash(shape)
+        id = files.view_id(self._key, source.id, hashed)
+        with transaction(self._url) as connection:
+            _alone(connection, id)
+            try:
+                return opened(connection, self._schema, id)
+            except ViewGone:
+                pass
+            except BadFile:
+                drop(connection, self._schema, id)
+            memory = f"{max(self._memory // KIB, 64)}kB"
+            connection.execute(f"SET LOCAL work_mem = '{memory}'".encode())
+            connection.execute(f"SET LOCAL maintenance_work_mem = '{memory}'".encode())
+            return self._build(connection, source, shape, id)
+
+    def _build(self, connection: Connection, source: Source, shape: Shape, id: str) -> View:
+        collection = VOCABULARY.collections[shape.collection]
+        names = _columns(connection, source, collection)
+        masks = shapes.columns_of(shape, names)
+        schema = pa.schema([field(collection.properties[name], str(mask)) for name, mask in masks.items()])
+        table = quoted(self._schema, relation_name(id))
+        order = digest(ORDER_DOMAIN, [self._key, id])
+        statement = shapes.view(shape, names, _cast(source, names, collection), order, POSTGIS)
+        run(connection, f"CREATE TABLE {table} ({columns_sql(schema, collection)})")
+        rows = run(connection, f"INSERT INTO {table} {composed(statement)}").rowcount
+        facts = {
+            "id": id,
+            "city": source.city,
+            "collection": source.collection,
+            "snapshot": files.shown_snapshot(self._key, source.id),
+            "shape_hash": shape_hash(shape).hex(),
+            "compiler": files.COMPILER,
+            "columns": {name: str(mask) for name, mask in masks.items()},
+            "rows": rows,
+            "widths": _widths(connection, table, schema, collection, rows),
+        }
+        if "bbox" in schema.names:
+            run(connection, f"CREATE INDEX ON {table} USING gist (({ENVELOPE.replace('t.', '')}))")
+        if "id" in schema.names:
+            run(connection, f"CREATE INDEX ON {table} (id)")
+        run(connection, f"ANALYZE {table}")
+        describe(connection, table, facts)
+        run(connection, f"REVOKE ALL ON {table} FROM PUBLIC")
+        run(connection, f"GRANT SELECT ON {table} TO {quoted(self._serving)}")
+        return opened(connection, self._schema, id)
+
+
+def _alone(connection: Connection, id: str) -> None:
+    """Whoever else builds the same view waits."""
+    connection.execute("SELECT pg_advisory_xact_lock(%s)", [int.from_bytes(bytes.fromhex(id)[:8], signed=True)])
+
+
+def _columns(connection: Connection, source: Source, collection: Collection) -> frozenset[str]:
+    """The properties that the relation has."""
+    found = run(connection, f"SELECT * FROM {source.relation} AS t LIMIT 0").description or []
+    there = {column.name for column in found}
+    names = frozenset(
+        name for name, prop in collection.properties.items() if {part for part, _ in parts(prop)} <= there
+    )
+    if not {"city", "id"} <= names:
+        raise BadFile("the relation has no city or no id", place=source.collection)
+    return names
+
+
+def _cast(source: Source, names: frozenset[str], collection: Collection) -> str:
+    """The relation with the vocabulary's types."""
+    items = [
+        f"CAST(t.{quoted(part)} AS {type}) AS {quoted(part)}"
+        for name, prop in collection.properties.items()
+        if name in names
+        for part, type in parts(prop)
+    ]
+    return f"(SELECT {', '.join(items)} FROM {source.relation} AS t)"
+
+
+def _widths(
+    connection: Connection, table: str, schema: pa.Schema, collection: Collection, rows: int
+) -> Mapping[str, float]:
+    """Arrow bytes of a row, of the columns whose values vary in length. Geometry must be in degrees here."""
+    varying = [collection.properties[at.name] for at in schema if fixed_width(at.type) is None]
+    if not varying or not rows:
+        return {prop.name: float(OFFSET) for prop in varying}
+    items: list[str] = []
+    strange: list[str] = []
+    for prop in varying:
+        column = f"t.{quoted(parts(prop)[0][0])}"
+        if prop.type is Type.GEOMETRY:
+            items.append(f"ST_MemSize({column})")
+            strange.append(f"ST_SRID({column}) <> 4326")
+        elif prop.type is Type.NAMES:
+            texts = f"t.{quoted(parts(prop)[1][0])}"
+            items.append(
+                f"octet_length(array_to_string({column} || {texts}, '')) + {2 * OFFSET} * cardinality({column})"
+            )
+        else:
+            items.append(f"octet_length({column})")
+    totals = ", ".join(f"CAST(sum({item}) AS double precision)" for item in items)
+    found: Any = run(
+        connection, f"SELECT bool_or({' OR '.join(strange) or 'false'}), {totals} FROM {table} AS t"
+    ).fetchone()
+    if found[0]:
+        raise BadFile("geometry is not in SRID 4326", remedy="ST_Transform it in the relation")
+    return {
+        prop.name: round((total or 0.0) / rows + OFFSET + 1 / 8, 3)
+        for prop, total in zip(varying, found[1:], strict=True)
+    }

@@ -1,0 +1,48 @@
+"""The schemas and the rights: the operator owns them, the role that serves reads views and nothing else.
+
+It makes no role, since a password is the administrator's to choose: ``CREATE ROLE city_serving LOGIN PASSWORD ...``.
+What was set up already stays; running it again mends what was changed.
+"""
+
+from __future__ import annotations
+
+from psycopg import sql
+
+from cimfed.errors import BadConfig
+from cimfed.model.limits import KIB
+from cimfed_node.stores.postgis.store import schema_name
+from cimfed_node.views.postgis.sessions import transaction
+
+_MAY_LIMIT = "SELECT has_parameter_privilege('temp_file_limit', 'SET')"
+_PARAMETERS = 150_000  # the release that knows privileges of parameters
+
+
+def snapshots_schema(schema: str) -> str:
+    """Beside the views' schema: loaded snapshots, which the serving role cannot reach."""
+    return schema_name(f"{schema}_snapshots")
+
+
+def set_up(url: str, schema: str, serving: str, *, disk: int | None = None) -> None:
+    """``url``: the operator's. ``serving``: the role's name, which must exist.
+
+    ``disk``: bytes of temporary files that one session of the role may fill; set where the operator may set it.
+    """
+    views, snapshots = sql.Identifier(schema_name(schema)), sql.Identifier(snapshots_schema(schema))
+    role = sql.Identifier(serving)
+    with transaction(url) as connection:
+        if connection.execute("SELECT FROM pg_roles WHERE rolname = %s", [serving]).fetchone() is None:
+            raise BadConfig(
+                "the role that is to serve does not exist",
+                place=serving[:64],
+                remedy="Make it: CREATE ROLE ... LOGIN PASSWORD ...",
+            )
+        for name in (views, snapshots):
+            connection.execute(sql.SQL("CREATE SCHEMA IF NOT EXISTS {}").format(name))
+            connection.execute(sql.SQL("REVOKE ALL ON SCHEMA {} FROM PUBLIC, {}").format(name, role))
+            connection.execute(sql.SQL("REVOKE ALL ON ALL TABLES IN SCHEMA {} FROM PUBLIC").format(name))
+        connection.execute(sql.SQL("REVOKE ALL ON ALL TABLES IN SCHEMA {} FROM {}").format(snapshots, role))
+        connection.execute(sql.SQL("GRANT USAGE ON SCHEMA {} TO {}").format(views, role))
+        may_limit = connection.info.server_version >= _PARAMETERS and connection.execute(_MAY_LIMIT).fetchone()
+        if disk is not None and may_limit and may_limit[0]:
+            limit = sql.Literal(f"{max(disk // KIB, 1)}kB")
+            connection.execute(sql.SQL("ALTER ROLE {} SET temp_file_limit = {}").format(role, limit))
