@@ -4,7 +4,8 @@ Leaves out: how views come there (``views.postgis``). Beware, all seen with Post
 1. The driver streams through COPY alone, and COPY takes no parameters: ``compose``.
 2. The driver gives NUMERIC as text, row by row: ``sql.postgis``.
 3. ``statement_timeout`` counts the time that a slow consumer takes, too. It is a backstop, longer than any answer.
-4. Rows come in the table's order only without parallel workers and without scans that begin where another one is.
+4. Rows come in the table's order only without parallel workers, without scans in an index's order (bitmaps of it are
+   as good) and without scans that begin where another one is.
 """
 
 from __future__ import annotations
@@ -37,6 +38,8 @@ _SESSION = {
     "TimeZone": "UTC",
     "client_connection_check_interval": "5s",
     "default_transaction_read_only": "on",
+    "enable_indexonlyscan": "off",
+    "enable_indexscan": "off",
     "jit": "off",
     "lock_timeout": "5s",
     "max_parallel_workers_per_gather": "0",
