@@ -20,7 +20,7 @@ from cimfed_node.ingest.mapping import Mapping as MappingDocument
 from cimfed_node.ingest.mapping import Source, fold
 from cimfed_node.ingest.values import MISFIT, OutOfRange, converter, number, plain, to_text
 
-_LANGUAGE = re.compile(r"[A-Za-z]{2,3}(-[A-Za-z0-9]{1,8})*")
+LANGUAGE = re.compile(r"[A-Za-z]{2,3}(-[A-Za-z0-9]{1,8})*")
 _SILENT = object()  # a code that is known and says nothing
 
 Convert = Callable[[Any, Mapping[str, Any]], Any]
@@ -125,7 +125,7 @@ class AttributeReader:
         claims = list(self._known.get(column, ()))
         for name, prefix, rank in self._patterns:
             language = column[len(prefix) :]
-            if not claims and column.startswith(prefix) and _LANGUAGE.fullmatch(language):
+            if not claims and column.startswith(prefix) and LANGUAGE.fullmatch(language):
                 claims.append(_Claim(name, rank, _name, language))
         self._claims[column] = tuple(claims)
         return self._claims[column]
