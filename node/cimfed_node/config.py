@@ -154,5 +154,15 @@ class Home:
         """The highest version of the policy that was ever activated: the operator's to write."""
         return self.path / "policy.version"
 
+    @property
+    def database_of_operator(self) -> Path:
+        """How the operator reaches the city's PostgreSQL, where the node is connected to one."""
+        return self.keys / "postgis.json"
+
+    @property
+    def database_of_service(self) -> Path:
+        """How the service reaches it, as a role that can read views alone."""
+        return self.path / "postgis.json"
+
     def policy_file(self, version: int) -> Path:
         return self.policies / f"{version}.policy.json"

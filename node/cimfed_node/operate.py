@@ -9,11 +9,12 @@ from pathlib import Path
 
 from cimfed.errors import BadConfig, Conflict
 from cimfed.rpc import clock
+from cimfed_node import database
 from cimfed_node.activate import LOCK, Publisher
 from cimfed_node.config import Home
 from cimfed_node.stores.base import Engine
 from cimfed_node.tables import Control
-from cimfed_node.views import FileShelf
+from cimfed_node.views import FileShelf, Shelf
 
 log = logging.getLogger(__name__)
 
@@ -44,7 +45,10 @@ def publisher(home: Home, control: Control, now: Callable[[], int] = clock.now) 
 
     engine = home.settings.engine
     files = FileShelf(home.snapshots, home.views, home.scratch, key, memory=2 * engine.memory, threads=engine.threads)
-    return Publisher(home, control, {Engine.DUCKDB: files}, now)
+    shelves: dict[Engine, Shelf] = {Engine.DUCKDB: files}
+    if home.database_of_operator.exists():
+        shelves[Engine.POSTGIS] = database.shelf(home, key)
+    return Publisher(home, control, shelves, now)
 
 
 def clear_away(home: Home) -> None:

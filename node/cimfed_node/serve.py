@@ -20,10 +20,13 @@ from cimfed.trust.directory import DirectorySource
 from cimfed.trust.identity_files import load_issuing_key, load_signer
 from cimfed.trust.keys import Signer
 from cimfed.trust.tls import LeafSource, Use
+from cimfed_node import database
 from cimfed_node.admit import Admitter
 from cimfed_node.config import Home
 from cimfed_node.policies import Policies
 from cimfed_node.service import NodeService
+from cimfed_node.stores.base import Engine
+from cimfed_node.stores.by_engine import StoreByEngine
 from cimfed_node.stores.duckdb import DuckDBStore
 from cimfed_node.tables import Control
 
@@ -56,9 +59,7 @@ class Node:
         now: Callable[[], int] = clock.now,
     ) -> None:
         self.control = Control.open(home.database)
-        self.store = DuckDBStore(
-            home.views, memory=home.settings.engine.memory, threads=home.settings.engine.threads, limits=home.limits
-        )
+        self.store = store_of(home)
         admitter = Admitter(
             home.city,
             home.federation,
@@ -89,6 +90,21 @@ class Node:
         await self.service.close()
         self.store.close()
         self.control.close()
+
+
+def store_of(home: Home) -> StoreByEngine:
+    """Whatever engines a home's views lie in."""
+    engine = home.settings.engine
+    return StoreByEngine(
+        {
+            Engine.DUCKDB: lambda: DuckDBStore(
+                home.views, memory=engine.memory, threads=engine.threads, limits=home.limits
+            ),
+            Engine.POSTGIS: lambda: database.open_store(home),
+        },
+        needed=(Engine.DUCKDB,),
+        wanted=(Engine.POSTGIS,) if database.is_connected(home) else (),
+    )
 
 
 def drop_to(home: Home) -> str:
@@ -124,7 +140,7 @@ def drop_to(home: Home) -> str:
 def _rehearse(home: Home) -> None:
     """Opens once, still as root, what a node opens: the service's user may be kept from what Python loads late."""
     Control.open(home.database).close()
-    store = DuckDBStore(home.views, memory=home.settings.engine.memory, threads=1)
+    store = store_of(home)
     try:
         store.self_test()
     finally:

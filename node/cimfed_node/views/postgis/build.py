@@ -44,13 +44,15 @@ class Source:
     """Rows that views are made of.
 
     ``id``: of this state of the rows, as a snapshot's. ``relation``: SQL of the operator's own, a quoted name or a
-    SELECT in parentheses; its columns are called as ``sql.postgis.parts`` says, others are not looked at.
+    SELECT in parentheses; its columns are called as ``sql.postgis.parts`` says, others are not looked at. ``state``:
+    of the database in which it is read, exported by an open transaction; empty for that of the build itself.
     """
 
     id: str
     city: CityName
     collection: str
     relation: str
+    state: str = ""
 
 
 class PostGISBuilder:
@@ -75,7 +77,7 @@ class PostGISBuilder:
             raise CimfedError("the shape is of another collection than the snapshot")
         hashed = shape_hash(shape)
         id = files.view_id(self._key, source.id, hashed)
-        with transaction(self._url) as connection:
+        with transaction(self._url, source.state) as connection:
             _alone(connection, id)
             try:
                 return opened(connection, self._schema, id)

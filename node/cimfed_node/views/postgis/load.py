@@ -16,6 +16,7 @@ import adbc_driver_postgresql.dbapi
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
+from psycopg import sql
 
 from cimfed.errors import BadFile, CimfedError
 from cimfed.model.vocabulary import VOCABULARY, Property, Type
@@ -52,6 +53,15 @@ def load(url: str, schema: str, snapshot: Snapshot) -> Source:
     with file:
         _Load(snapshot, file).run(url, place, table)
     return source
+
+
+def unload(url: str, schema: str) -> None:
+    """Drops every loaded snapshot."""
+    beside = snapshots_schema(schema)
+    with transaction(url) as connection:
+        found = connection.execute("SELECT tablename FROM pg_tables WHERE schemaname = %s", [beside]).fetchall()
+        for (name,) in found:
+            connection.execute(sql.SQL("DROP TABLE {}").format(sql.Identifier(beside, name)))
 
 
 class _Load:

@@ -12,7 +12,8 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Set
+from contextlib import suppress
 from typing import Any
 
 import psycopg
@@ -24,7 +25,7 @@ from cimfed.errors import BadFile, Conflict, ViewGone
 from cimfed.model.names import CityName
 from cimfed.model.vocabulary import VOCABULARY, Collection
 from cimfed_node.sql.postgis import parts
-from cimfed_node.stores.base import View
+from cimfed_node.stores.base import Engine, View
 from cimfed_node.stores.postgis.compose import quoted
 from cimfed_node.stores.postgis.store import schema_name
 from cimfed_node.views import files
@@ -83,6 +84,15 @@ class PostGISViews:
             except psycopg.errors.LockNotAvailable:
                 raise Conflict("the view is being read", place=id, remedy="Try again later") from None
 
+    def sweep(self, known: Set[str]) -> None:
+        """Removes all but the known ones, also those that do not fit this release; one that is read stays."""
+        kept = {relation_name(id) for id in known}
+        with transaction(self._url) as connection:
+            names = [row[0] for row in connection.execute(_FOUND.encode(), [self._schema])]
+        for name in set(names) - kept:
+            with transaction(self._url) as connection, suppress(psycopg.errors.LockNotAvailable):
+                connection.execute(sql.SQL("DROP TABLE IF EXISTS {}").format(sql.Identifier(self._schema, name)))
+
 
 def opened(connection: Connection, schema: str, id: str) -> View:
     query = _FOUND.encode() + b" AND c.relname = %s"
@@ -120,6 +130,7 @@ def _understood(row: tuple[Any, ...]) -> View | None:
             snapshot=facts["snapshot"],
             shape_hash=bytes.fromhex(facts["shape_hash"]),
             compiler=facts["compiler"],
+            engine=Engine.POSTGIS,
             source=name,
             schema=schema,
             rows=facts["rows"],

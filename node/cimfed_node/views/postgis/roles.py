@@ -1,12 +1,16 @@
 """The schemas and the rights: the operator owns them, the role that serves reads views and nothing else.
 
-It makes no role, since a password is the administrator's to choose: ``CREATE ROLE city_serving LOGIN PASSWORD ...``.
-What was set up already stays; running it again mends what was changed.
+Where the operator may make roles, the one that serves is made with a password that is drawn; elsewhere the database's
+administrator makes it. What was set up already stays; running it again mends what was changed.
 """
 
 from __future__ import annotations
 
+import secrets
+
+import psycopg
 from psycopg import sql
+from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
 from cimfed.errors import BadConfig
 from cimfed.model.limits import KIB
@@ -20,6 +24,39 @@ _PARAMETERS = 150_000  # the release that knows privileges of parameters
 def snapshots_schema(schema: str) -> str:
     """Beside the views' schema: loaded snapshots, which the serving role cannot reach."""
     return schema_name(f"{schema}_snapshots")
+
+
+def make_role(url: str, name: str) -> str:
+    """Makes the role that serves, or gives it a new password; gives its connection string. ``url``: the operator's.
+
+    Raises BadConfig where the operator may not.
+    """
+    password = secrets.token_urlsafe(24)
+    role, secret = sql.Identifier(schema_name(name)), sql.Literal(password)
+    with transaction(url) as connection:
+        there = connection.execute("SELECT FROM pg_roles WHERE rolname = %s", [name]).fetchone() is not None
+        statement = sql.SQL("ALTER ROLE {} LOGIN PASSWORD {}" if there else "CREATE ROLE {} LOGIN PASSWORD {}")
+        try:
+            connection.execute(statement.format(role, secret))
+        except psycopg.errors.InsufficientPrivilege:
+            raise BadConfig(
+                "the operator's role may not make or change roles",
+                place=name,
+                remedy=f"Let the database's administrator run CREATE ROLE {name} LOGIN PASSWORD '...', and give its "
+                "connection string with --serving",
+            ) from None
+    return make_conninfo(url, user=name, password=password)
+
+
+def role_of(conninfo: str) -> str:
+    """BadConfig where a connection string names no user."""
+    try:
+        name = conninfo_to_dict(conninfo).get("user")
+    except psycopg.Error:
+        name = None
+    if not name:
+        raise BadConfig("this is no connection string that names a user", remedy="postgresql://user@host/database")
+    return str(name)
 
 
 def set_up(url: str, schema: str, serving: str, *, disk: int | None = None) -> None:

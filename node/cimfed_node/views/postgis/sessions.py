@@ -8,9 +8,10 @@ from contextlib import contextmanager
 from typing import Any, TypeAlias
 
 import psycopg
-from psycopg import sql
+from psycopg import IsolationLevel, sql
 
 from cimfed.errors import BadConfig, CimfedError
+from cimfed_node.inplace.session import SETTINGS
 from cimfed_node.stores.postgis.links import session
 
 _log = logging.getLogger(__name__)
@@ -18,8 +19,7 @@ _log = logging.getLogger(__name__)
 Connection: TypeAlias = psycopg.Connection[Any]
 
 _SESSION = {
-    "TimeZone": "UTC",
-    "jit": "off",
+    **SETTINGS,  # under which statements in place are what they were when they were recorded
     "lock_timeout": "5s",
     "standard_conforming_strings": "on",
     "synchronize_seqscans": "off",
@@ -36,15 +36,25 @@ def conninfo(url: str) -> str:
 
 
 @contextmanager
-def transaction(url: str) -> Iterator[Connection]:
+def transaction(url: str, state: str = "") -> Iterator[Connection]:
     """A connection and one transaction on it: all of it is done at the end, or nothing.
 
-    Names without a schema are PostgreSQL's own, then PostGIS's. The server's errors become a CimfedError.
+    ``state``: of the database, that another transaction exported; this one sees the same. Names without a schema are
+    PostgreSQL's own, then PostGIS's. The server's errors become a CimfedError.
     """
+    with failing(), psycopg.connect(conninfo(url)) as connection:
+        if state:
+            connection.isolation_level = IsolationLevel.REPEATABLE_READ
+            connection.execute(sql.SQL("SET TRANSACTION SNAPSHOT {}").format(sql.Literal(state)))
+        connection.execute(f"SET LOCAL search_path = {path(connection)}".encode())
+        yield connection
+
+
+@contextmanager
+def failing() -> Iterator[None]:
+    """The server's errors as ours."""
     try:
-        with psycopg.connect(conninfo(url)) as connection:
-            connection.execute(f"SET LOCAL search_path = {path(connection)}".encode())
-            yield connection
+        yield
     except psycopg.Error as error:
         _log.error("the database failed: %s: %s", type(error).__name__, str(error)[:1000])
         raise CimfedError(f"the database failed ({type(error).__name__})", remedy="See the node's log") from None
@@ -55,7 +65,7 @@ def path(connection: Connection) -> str:
     place = connection.execute(_PLACE).fetchone()
     if place is None:
         raise BadConfig("the database has no PostGIS", remedy="CREATE EXTENSION postgis, as its administrator")
-    return f"pg_catalog, {place[0]}"
+    return f"pg_catalog, {place[0]}, pg_temp"
 
 
 def run(connection: Connection, text: str) -> psycopg.Cursor[Any]:
