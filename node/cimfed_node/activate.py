@@ -18,22 +18,25 @@ gets the lock first clears away what one that was killed left behind.
 from __future__ import annotations
 
 import fcntl
+import logging
 import os
 import shutil
 from collections.abc import Callable, Iterator, Mapping, Set
 from contextlib import contextmanager
 from dataclasses import dataclass
 
-from cimfed.errors import BadConfig, BadPolicy, Conflict, NotFound
+from cimfed.errors import BadConfig, BadPolicy, CimfedError, Conflict, NotFound
 from cimfed.model.instants import instant_text
 from cimfed.policy.decide import shapes
 from cimfed.policy.payload import shown_shape
 from cimfed.trust.files import replace_file
+from cimfed_node.acting import operator
 from cimfed_node.config import Home
 from cimfed_node.ingest.snapshot import Snapshot, ids_on_disk, read_snapshot, sweep_snapshots
 from cimfed_node.policies import SignedPolicy, read_policy
 from cimfed_node.stores.base import Engine, View
 from cimfed_node.tables import Control, Transaction
+from cimfed_node.tables.acts import Act, put_act
 from cimfed_node.tables.admissions import views_in_use
 from cimfed_node.tables.publication import (
     ActiveGrant,
@@ -44,6 +47,7 @@ from cimfed_node.tables.publication import (
     current_snapshots,
     drop_snapshots,
     drop_views,
+    exchange_snapshot,
     highest_version,
     known_snapshots,
     put_grants,
@@ -52,6 +56,9 @@ from cimfed_node.tables.publication import (
     views,
 )
 from cimfed_node.views import Builder, Shelf
+from cimfed_node.views.files import shown_snapshot
+
+log = logging.getLogger(__name__)
 
 LOCK = "operator.lock"
 Building = Callable[[str, int, int], None]
@@ -80,10 +87,19 @@ class Report:
 
 class Publisher:
     """``shelves``: one for each engine of the home; opened only when there is something to build. ``clock`` in
-    microseconds."""
+    microseconds. ``complete``: whatever a command that was killed had begun for good; called by who gets the lock.
+    """
 
-    def __init__(self, home: Home, control: Control, shelves: Mapping[Engine, Shelf], clock: Callable[[], int]) -> None:
+    def __init__(
+        self,
+        home: Home,
+        control: Control,
+        shelves: Mapping[Engine, Shelf],
+        clock: Callable[[], int],
+        complete: Callable[[Publisher], None] = lambda _: None,
+    ) -> None:
         self._home, self._control, self._shelves, self._clock = home, control, shelves, clock
+        self._complete = complete
         self._is_alone = False
 
     def activate(self, content: bytes, source: str, building: Building = lambda *_: None) -> Report:
@@ -115,15 +131,23 @@ class Publisher:
                     put_policy(transaction, ActivePolicy(policy.version, signed.hash, now, policy.valid))
                 put_grants(transaction, policy.version, grants, built.values(), self._home.place, now)
                 self._forget(transaction, set(built))
+                put_act(transaction, Act(now, "activate", operator(), subject=f"{policy.version} {signed.hash.hex()}"))
             if policy.version > self._recorded():  # also where an activation was killed just before this
                 replace_file(self._home.policy_record, f"{policy.version}\n".encode())
             self._sweep()
         return Report(policy.version, not same, _reports(grants, built, current), tuple(notes))
 
-    def adopt(self, snapshot: Snapshot, building: Building = lambda *_: None, imported: int | None = None) -> Report:
+    def adopt(
+        self,
+        snapshot: Snapshot,
+        building: Building = lambda *_: None,
+        imported: int | None = None,
+        act: str = "import",
+        reason: str = "",
+    ) -> Report:
         """Makes a snapshot the current one of its collection, the active policy's views on it included.
 
-        ``imported``: when it was, if not now.
+        ``imported``: when it was, if not now. ``act``, ``reason``: what the log of acts calls it.
         """
         now = self._clock()
         with self.alone():
@@ -146,6 +170,8 @@ class Publisher:
                 if active is not None:
                     put_grants(transaction, active.version, grants, built.values(), self._home.place, now)
                 self._forget(transaction, set(built))
+                done = Act(now, act, operator(), snapshot.collection, snapshot.id, snapshot.rows, reason)
+                put_act(transaction, done)
             self._sweep()
         known = before.get(snapshot.collection)
         return Report(
@@ -154,6 +180,46 @@ class Publisher:
             _reports(grants, built, current),
             () if active else ("no policy is active: nothing of it is given to anyone",),
         )
+
+    def exchange(
+        self, new: Mapping[str, Snapshot], note: Callable[[Transaction], None], building: Building = lambda *_: None
+    ) -> Report:
+        """Puts snapshots in the place of others, by the ids of those; ``note`` is written down in the same transaction.
+
+        No view of the others stays, though an answer may read it now. Where views cannot be built, their grants have
+        none until a policy is activated. Done twice it is as done once.
+        """
+        with self.alone():
+            with self._control.reading() as connection:
+                active = active_policy(connection)
+                before = current_snapshots(connection)
+            now, key = self._clock(), self._home.secret.read_bytes()
+            current = {
+                name: new[entry.id] if entry.id in new else read_snapshot(self._home.snapshots / entry.id)
+                for name, entry in before.items()
+            }
+            grants: list[ActiveGrant] = []
+            built: dict[str, View] = {}
+            notes: tuple[str, ...] = ()
+            if active is not None:
+                try:
+                    grants, built = self._build(self._active(active), current, building)
+                except CimfedError as error:
+                    log.warning("the views cannot be built: %s", error.line)
+                    notes = ("the views cannot be built, nothing is given to anyone: activate a policy",)
+            with self._control.writing() as transaction:
+                for old, snapshot in new.items():
+                    exchange_snapshot(transaction, old, _entry(snapshot, now))
+                if active is not None:
+                    put_grants(transaction, active.version, grants, built.values(), self._home.place, now)
+                gone = {shown_snapshot(key, old) for old in new}
+                drop_views(
+                    transaction, [v.id for v in views(transaction, self._home.place).values() if v.snapshot in gone]
+                )
+                self._forget(transaction, set(built))
+                note(transaction)
+            self._sweep()
+        return Report(active.version if active else 0, True, _reports(grants, built, current), notes)
 
     def _build(
         self, signed: SignedPolicy, snapshots: Mapping[str, Snapshot], building: Building
@@ -272,6 +338,7 @@ class Publisher:
                 ) from None
             self._is_alone = True
             self._sweep()
+            self._complete(self)
             yield
         finally:
             self._is_alone = False

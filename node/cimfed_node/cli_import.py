@@ -13,17 +13,19 @@ from cimfed.errors import BadConfig
 from cimfed.trust.files import create_file
 from cimfed_node.config import Home
 from cimfed_node.ingest import ImportReport, ImportRequest, OnDuplicate, Preview, import_files, preview, write_mapping
+from cimfed_node.ingest.belonging import OnErased
+from cimfed_node.ingest.update import Base, read_ids, take_out
 from cimfed_node.operate import opened, publisher
 from cimfed_node.printing import bar, building_progress, show
-from cimfed_node.snapshots import since_current
+from cimfed_node.snapshots import erased_here, since_current, to_follow
 
 SHOWN = 8  # values or names in one cell
 
 
 def import_(
-    files: Annotated[list[Path], typer.Argument(help="CityJSON, CityJSONSeq, GeoJSON or CSV.")],
     home: Annotated[Path, typer.Option(help="The node's folder.", envvar="CIMFED_NODE_HOME")],
     collection: Annotated[str, typer.Option(help="Such as building: its snapshot is replaced.")],
+    files: Annotated[list[Path] | None, typer.Argument(help="CityJSON, CityJSONSeq, GeoJSON or CSV.")] = None,
     mapping: Annotated[Path | None, typer.Option(help="A mapping document; else the one that is shipped.")] = None,
     crs: Annotated[str | None, typer.Option(help="EPSG code, WKT, PROJJSON; prevails over the files'.")] = None,
     operation: Annotated[str | None, typer.Option(help="A PROJ operation by name or EPSG:code.")] = None,
@@ -35,6 +37,15 @@ def import_(
     where: Annotated[list[str], typer.Option(help="column=value: only these rows; several must all hold.")] = [],  # noqa: B006
     licence: Annotated[str, typer.Option(help="Of the data, for the catalogue: an SPDX name or a link.")] = "",
     attribution: Annotated[str, typer.Option(help="Whom users of the data must name.")] = "",
+    update: Annotated[
+        bool, typer.Option("--update", help="Rows replace those of the same id or are added; the others stay.")
+    ] = False,
+    remove: Annotated[
+        Path | None, typer.Option(help="Ids to take out, one a line; with --update, files may be none.")
+    ] = None,
+    on_erased: Annotated[
+        OnErased, typer.Option(help="What becomes of objects that were erased here, and of what belongs to them.")
+    ] = OnErased.REFUSE,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only shows what would be imported, and how.")] = False,
     mapping_out: Annotated[
         Path | None,
@@ -43,7 +54,7 @@ def import_(
 ) -> None:
     """Imports files as the new snapshot of a collection, and rebuilds the active policy's views on it."""
     request = ImportRequest(
-        files=tuple(files),
+        files=tuple(files or ()),
         city=Home.load(home).city,
         collection=collection,
         mapping=mapping,
@@ -56,6 +67,10 @@ def import_(
         licence=licence,
         attribution=attribution,
     )
+    if remove is not None and not update:
+        raise BadConfig("there is nothing to take out of a snapshot that is made anew", remedy="Say --update too")
+    if not request.files and remove is None:
+        raise BadConfig("no file was named", place="FILES")
     if quarantine is not None:
         paths.in_folder(quarantine)
     if mapping_out is not None:
@@ -68,12 +83,20 @@ def import_(
             console.say(f"the mapping in force is in {mapping_out}")
         return
     with opened(home) as (at, control), (publishing := publisher(at, control)).alone():
-        with bar(TaskProgressColumn(), TimeRemainingColumn()) as update:
-            snapshot, report = import_files(request, at.snapshots, update)
-        _show_report(report)
+        base = Base(to_follow(at, control, collection, verify=True), read_ids(remove)) if update else None
+        if base is not None and not request.files:
+            snapshot, notes = take_out(base, at.snapshots)
+            for note in notes:
+                console.say(f"note: {note}")
+        else:
+            with bar(TaskProgressColumn(), TimeRemainingColumn()) as progress:
+                snapshot, report = import_files(
+                    request, at.snapshots, progress, base, erased_here(at, control, on_erased)
+                )
+            _show_report(report)
         changed = since_current(at, control, snapshot)
         with building_progress() as building:
-            published = publishing.adopt(snapshot, building)
+            published = publishing.adopt(snapshot, building, act="update" if update else "import")
     console.say(f"snapshot {snapshot.id[:12]} of {collection} is current: {snapshot.rows:,} rows")
     if changed is not None:
         console.say(

@@ -1,4 +1,4 @@
-"""`cimfed-node snapshots list | show | rollback | prune`. Thin: what they do is in ``snapshots``.
+"""`cimfed-node snapshots list | show | rollback | prune | erase | log`. Thin: what they do is in ``snapshots``.
 
 The JSON of ``list`` and ``show`` names its format; fields are added to it, never changed.
 """
@@ -17,6 +17,8 @@ import yaml
 from cimfed import console
 from cimfed.model.instants import instant_text
 from cimfed.rpc import clock
+from cimfed_node.acting import acceptable_reason, operator
+from cimfed_node.erase import erase, find
 from cimfed_node.operate import opened, publisher
 from cimfed_node.printing import building_progress, show
 from cimfed_node.snapshots import (
@@ -30,9 +32,11 @@ from cimfed_node.snapshots import (
     prune,
     roll_back,
 )
+from cimfed_node.tables.acts import Act, acts
 
 LIST_FORMAT = "cimfed/snapshots/v1"
 SHOW_FORMAT = "cimfed/snapshot-details/v1"
+LOG_FORMAT = "cimfed/acts/v1"
 
 app = typer.Typer(no_args_is_help=True, help="The snapshots on this node's disk: see them, go back, clear away.")
 HOME = Annotated[Path, typer.Option(help="The node's folder.", envvar="CIMFED_NODE_HOME")]
@@ -144,6 +148,62 @@ def prune_(
                 _ask(yes, "Remove them for good?")
             prune(control, publishing, chosen)
     _list(chosen, "removed")
+
+
+@app.command("erase")
+def erase_(
+    home: HOME,
+    collection: Annotated[str, typer.Option(help="Such as building.")],
+    ids: Annotated[list[str], typer.Option("--id", help="An object's id; again for several.")],
+    reason: Annotated[str, typer.Option(help="Why, for the log of acts: no names of persons or objects.")],
+    yes: YES = False,
+) -> None:
+    """Erases objects, and what belongs to them, from every snapshot and view, for good."""
+    _log()
+    reason = acceptable_reason(reason)
+    with opened(home) as (at, control), (publishing := publisher(at, control)).alone():
+        wanted = find(at, collection, ids)
+        console.say(
+            f"to be erased: {len(wanted.ids):,} objects of {collection} and {wanted.belonging:,} rows that belong to "
+            f"them, from {len(wanted.snapshots)} snapshots ({wanted.rows:,} rows in all)"
+        )
+        _ask(yes, "Erase them for good? There is no way back.")
+        act = Act(clock.now(), "erase", operator(), collection, objects=len(wanted.ids), reason=reason)
+        with building_progress() as building:
+            report = erase(at, publishing, wanted, act, building)
+    console.say(f"erased: {len(wanted.ids):,} objects, from {len(wanted.snapshots)} snapshots")
+    console.say(
+        "the files that were imported, quarantine files, backups and given answers are not this node's to change"
+    )
+    show(report)
+
+
+@app.command("log")
+def log_(home: HOME, as_json: JSON = False) -> None:
+    """Shows what operators did here, the last first: names and digests only."""
+    with opened(home) as (_, control), control.reading() as connection:
+        done = acts(connection)
+    if as_json:
+        lines = [
+            {
+                "time": instant_text(act.time),
+                "act": act.act,
+                "operator": act.operator,
+                "collection": act.collection,
+                "subject": act.subject,
+                "objects": act.objects,
+                "reason": act.reason,
+            }
+            for act in done
+        ]
+        print(json.dumps({"format": LOG_FORMAT, "acts": lines}, ensure_ascii=False))
+        return
+    rows = [
+        (instant_text(act.time)[:19], act.act, act.operator, act.collection, act.subject[:16], act.objects, act.reason)
+        for act in done
+    ]
+    heads = ("time (UTC)", "act", "operator", "collection", "of", "objects", "reason")
+    console.out.print(console.table(heads, rows))
 
 
 def _ask(yes: bool, question: str) -> None:

@@ -7,11 +7,12 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from cimfed.errors import BadConfig, Conflict
+from cimfed.errors import BadConfig, CimfedError
 from cimfed.rpc import clock
 from cimfed_node import database
 from cimfed_node.activate import LOCK, Publisher
 from cimfed_node.config import Home
+from cimfed_node.erase import complete
 from cimfed_node.stores.base import Engine
 from cimfed_node.tables import Control
 from cimfed_node.views import FileShelf, Shelf
@@ -48,7 +49,7 @@ def publisher(home: Home, control: Control, now: Callable[[], int] = clock.now) 
     shelves: dict[Engine, Shelf] = {Engine.DUCKDB: files}
     if home.database_of_operator.exists():
         shelves[Engine.POSTGIS] = database.shelf(home, key)
-    return Publisher(home, control, shelves, now)
+    return Publisher(home, control, shelves, now, lambda publishing: complete(home, publishing))
 
 
 def clear_away(home: Home) -> None:
@@ -59,7 +60,7 @@ def clear_away(home: Home) -> None:
     try:
         with publisher(home, control).alone():
             pass
-    except (Conflict, OSError) as error:
+    except (CimfedError, OSError) as error:
         log.info("what a command may have left half done stays for the next command (%s)", type(error).__name__)
     finally:
         control.close()

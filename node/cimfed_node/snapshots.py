@@ -19,8 +19,11 @@ from pathlib import Path
 from typing import Any
 
 from cimfed.errors import BadConfig, BadFile, CimfedError, Conflict, NotFound
+from cimfed.rpc import clock
+from cimfed_node.acting import operator
 from cimfed_node.activate import Building, Publisher, Report
 from cimfed_node.config import Home
+from cimfed_node.ingest.belonging import Erased, OnErased
 from cimfed_node.ingest.changes import Changes, changes
 from cimfed_node.ingest.snapshot import (
     FileState,
@@ -28,9 +31,10 @@ from cimfed_node.ingest.snapshot import (
     file_states,
     ids_on_disk,
     read_snapshot,
-    remove_snapshot,
+    remove_folder,
 )
 from cimfed_node.tables import Control
+from cimfed_node.tables.acts import Act, erased_digests, put_act
 from cimfed_node.tables.admissions import views_in_use
 from cimfed_node.tables.publication import (
     active_grants,
@@ -182,7 +186,7 @@ def earlier(held: Iterable[Held], collection: str, wanted: str | None) -> Held:
 def roll_back(publisher: Publisher, chosen: Held, building: Building = lambda *_: None) -> Report:
     """Makes it current, under the time of its own import. BadFile, and nothing done, where its files do not verify."""
     with publisher.alone():
-        report = publisher.adopt(read_snapshot(chosen.folder, verify=True), building, chosen.imported)
+        report = publisher.adopt(read_snapshot(chosen.folder, verify=True), building, chosen.imported, "rollback")
         log.info("snapshot %s of %s is current again", chosen.id, chosen.collection)
     return report
 
@@ -202,14 +206,41 @@ def prunable(held: Sequence[Held], keep: int) -> list[Held]:
 
 
 def prune(control: Control, publisher: Publisher, chosen: Iterable[Held]) -> None:
-    """Removes snapshots that ``prunable`` gave under the same lock; views that nobody needs go before them."""
+    """Removes snapshots that ``prunable`` gave under the same lock; views that nobody needs go before them.
+
+    Each is written down before it goes.
+    """
     with publisher.alone():
         publisher.tidy()
         for item in chosen:
-            remove_snapshot(item.folder)
+            with control.writing() as transaction:
+                act = Act(clock.now(), "prune", operator(), item.collection, item.id, item.rows or 0)
+                put_act(transaction, act)
+            remove_folder(item.folder)
             with control.writing() as transaction:
                 drop_snapshots(transaction, [item.id])
             log.info("snapshot %s of %s was removed, %d bytes", item.id, item.collection or "?", item.size)
+
+
+def to_follow(home: Home, control: Control, collection: str, *, verify: bool) -> Snapshot:
+    """The current snapshot, which another one is to follow. NotFound where there is none, BadFile where it is damaged.
+
+    Under the operator's lock, or another command may replace it in between.
+    """
+    with control.reading() as connection:
+        entry = current_snapshots(connection).get(collection)
+    if entry is None:
+        raise NotFound(
+            f"there is no current snapshot of {collection[:64]}", remedy="Import a whole one first, without --update"
+        )
+    return read_snapshot(home.snapshots / entry.id, verify=verify)
+
+
+def erased_here(home: Home, control: Control, rule: OnErased) -> Erased:
+    """What an import must know of the objects that were erased."""
+    with control.reading() as connection:
+        digests = erased_digests(connection)
+    return Erased(home.secret.read_bytes() if digests else b"", digests, rule)
 
 
 def since_current(home: Home, control: Control, snapshot: Snapshot) -> Changes | None:
@@ -220,7 +251,7 @@ def since_current(home: Home, control: Control, snapshot: Snapshot) -> Changes |
         return None
     try:
         before = read_snapshot(home.snapshots / entry.id)
-        return changes(before.path, snapshot.path)
+        return changes(before.paths, snapshot.paths)
     except (BadFile, NotFound, OSError, ValueError) as error:  # Arrow's errors are of the last two
         log.warning("the snapshot before cannot be compared (%s)", type(error).__name__)
         return None

@@ -158,3 +158,68 @@ def test_at_a_terminal_it_asks_first(city: City, said: Said, act: tuple[str, ...
     assert (said("snapshots", "list", "--json") != before) is done
     if "prune" in act and done:
         assert b"was removed" in ended.stderr
+
+
+def ward_file(city: City, **names: str) -> str:
+    """Points of these ids and names."""
+    features = [
+        {
+            "type": "Feature",
+            "id": id,
+            "properties": {"name": name},
+            "geometry": {"type": "Point", "coordinates": [69, 41]},
+        }
+        for id, name in names.items()
+    ]
+    path = city.world.folder / "points.geojson"
+    path.write_text(json.dumps({"type": "FeatureCollection", "features": features}))
+    return str(path)
+
+
+def test_an_update_replaces_adds_and_takes_out(city: City, said: Said) -> None:
+    update = ("--collection", "admin_unit", "--update")
+    went = said("import", ward_file(city, w0="a"), *update, expect=3)
+    assert "no current snapshot of admin_unit" in went
+    wards(city, said, "a", "b", "c")
+    gone = city.world.folder / "gone.txt"
+    gone.write_text("w2\nw9\n")
+    went = said("import", ward_file(city, w1="B", w7="new"), *update, "--remove", str(gone))
+    assert "1 added, 1 changed, 1 removed, 1 as they were" in went
+    assert "1 of the ids to take out are not in the current snapshot" in went
+    gone.write_text("w7\n")
+    went = said("import", *update, "--remove", str(gone))
+    assert "0 added, 0 changed, 1 removed, 2 as they were" in went
+    assert "--update" in said(
+        "import", ward_file(city, w0="a"), "--collection", "admin_unit", "--remove", str(gone), expect=2
+    )
+    assert "no file" in said("import", *update, expect=2)
+    newest = json.loads(said("snapshots", "list", "--json"))["snapshots"][0]
+    (city.home.snapshots / newest["id"] / "original.jsonl.zst").write_bytes(b"")
+    assert "is changed" in said("import", ward_file(city, w0="a"), *update, expect=2)
+
+
+def test_an_erasure_and_the_log_of_acts(city: City, said: Said) -> None:
+    wards(city, said, "a", "b")
+    wards(city, said, "a", "b", "c")
+    city.activate(GRANTS)
+    words = ("snapshots", "erase", "--collection", "admin_unit", "--id", "w1", "--reason", "court order 7")
+    went = said(*words, "--yes")
+    assert (
+        "to be erased: 1 objects of admin_unit and 0 rows that belong to them, from 2 snapshots (2 rows in all)" in went
+    )
+    assert "no snapshot here holds 1 of the ids" in said(*words, expect=3)
+    went = said("import", ward_file(city, w1="x", w2="c"), "--collection", "admin_unit", expect=2)
+    assert "1 objects were erased from this node" in went
+    went = said("import", ward_file(city, w1="x", w2="c"), "--collection", "admin_unit", "--on-erased", "leave-out")
+    assert "1 objects that were erased here, or belong to one, were left out" in went
+    said("snapshots", "rollback", "admin_unit")
+    said("snapshots", "prune", "--keep", "0")
+    shown = json.loads(said("snapshots", "log", "--json"))
+    assert shown["format"] == "cimfed/acts/v1"
+    assert [act["act"] for act in shown["acts"]] == [
+        *["prune"] * 2, "rollback", "import", "erase", "activate", "import", "import"
+    ]  # fmt: skip
+    (erased,) = [act for act in shown["acts"] if act["act"] == "erase"]
+    assert (erased["objects"], erased["reason"], erased["subject"]) == (1, "court order 7", "")
+    assert all(act["operator"] for act in shown["acts"])
+    assert "court order 7" in said("snapshots", "log")

@@ -10,6 +10,7 @@ from typing import Any, TypeAlias
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
+import pyarrow.compute as pc
 import shapely
 
 Floats: TypeAlias = npt.NDArray[np.float64]
@@ -48,3 +49,8 @@ def taken(table: pa.Table, order: Ints) -> pa.Table:
     """Rows of a table by number."""
     rows: pa.Table = table.take(_arrow.array(order))
     return rows
+
+
+def among(values: Column, some: Column) -> Bools:
+    """Which values are some of these; of an array or a table's column."""
+    return np.asarray(pc.is_in(values, value_set=some), np.bool_)

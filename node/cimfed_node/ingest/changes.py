@@ -5,6 +5,7 @@ Read a row group at a time; of all rows only id and hash stay in memory.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -27,8 +28,8 @@ class Changes:
     same: int
 
 
-def changes(before: Path, after: Path) -> Changes:
-    """Between two files of a collection's rows, each with no id twice."""
+def changes(before: Sequence[Path], after: Sequence[Path]) -> Changes:
+    """Between a collection's rows in two sets of files, each with no id twice."""
     old_ids, old = _hashed(before)
     new_ids, new = _hashed(after)
     place: Any = pc.index_in(new_ids, value_set=old_ids)
@@ -38,12 +39,13 @@ def changes(before: Path, after: Path) -> Changes:
     return Changes(added=len(new) - both, changed=differs, removed=len(old) - both, same=both - differs)
 
 
-def _hashed(path: Path) -> tuple[Any, Hashes]:
+def _hashed(paths: Sequence[Path]) -> tuple[Any, Hashes]:
     ids: list[Any] = [pa.array([], pa.string())]
     hashes: list[Hashes] = [np.zeros(0, np.uint64)]
-    with pq.ParquetFile(path) as file:
-        for number in range(file.num_row_groups):
-            group = file.read_row_group(number)
-            ids.append(group["id"].cast(pa.string()).combine_chunks())
-            hashes.append(row_hashes(group))
+    for path in paths:
+        with pq.ParquetFile(path) as file:
+            for number in range(file.num_row_groups):
+                group = file.read_row_group(number)
+                ids.append(group["id"].cast(pa.string()).combine_chunks())
+                hashes.append(row_hashes(group))
     return pa.concat_arrays(ids), np.concatenate(hashes)

@@ -211,10 +211,13 @@ def _declared(source: SourceCrs) -> NullTransform | None:
     return DECLARED.get(datum.name) if datum is not None else None
 
 
-def georeference(source: SourceCrs, points: Floats, *, country: str = "", wanted: str | None = None) -> Georeference:
+def georeference(
+    source: SourceCrs, points: Floats, *, country: str = "", wanted: str | None = None, kept: str = ""
+) -> Georeference:
     """Pin the operation for data at these (n, 2) source coordinates.
 
-    ``country``: first label of the city's name. ``wanted``: an operation's name or EPSG code; it prevails.
+    ``country``: first label of the city's name. ``wanted``: an operation's name or EPSG code; it prevails. ``kept``:
+    the definition of one that was pinned before, taken again where it is still there.
     Raises BadFile where there is no operation but a ballpark one.
     """
     set_network_enabled(active=False)
@@ -248,7 +251,8 @@ def georeference(source: SourceCrs, points: Floats, *, country: str = "", wanted
             place=source.name,
             remedy=f"{hint}Give the CRS as WKT with a BOUNDCRS, or convert the file first",
         )
-    best = _named(found, wanted, source) if wanted else min(found, key=_order(extent, country))
+    again = next((operation for operation in found if kept and operation.definition == kept), None)
+    best = _named(found, wanted, source) if wanted else again or min(found, key=_order(extent, country))
     notes: tuple[str, ...] = ()
     if not group.best_available and wanted is None:
         names = ", ".join(sorted({op.name for op in group.unavailable_operations})[:3])

@@ -14,22 +14,20 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, BinaryIO
 
 import numpy as np
-import orjson
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from cimfed.errors import BadFile
-from cimfed.model.instants import instant_text
-from cimfed.model.routing import Extent
 from cimfed.model.vocabulary import VOCABULARY
 from cimfed_node.ingest import duplicates
-from cimfed_node.ingest.arrays import Column
 from cimfed_node.ingest.attributes import AttributeReader
+from cimfed_node.ingest.belonging import Erased
+from cimfed_node.ingest.carry import Carried, original_line
 from cimfed_node.ingest.chunk import Chunk
 from cimfed_node.ingest.crs import FORMS, SourceCrs, parse_crs
 from cimfed_node.ingest.detect import reader_of
@@ -37,6 +35,7 @@ from cimfed_node.ingest.georef import Georeference, facts, georeference
 from cimfed_node.ingest.limits import MIB
 from cimfed_node.ingest.mapping import Mapping as MappingDocument
 from cimfed_node.ingest.mapping import read_mapping, shipped
+from cimfed_node.ingest.reach import Reach
 from cimfed_node.ingest.readers.base import Context, Reader
 from cimfed_node.ingest.readers.lines import open_bytes, written
 from cimfed_node.ingest.report import BadObject, ImportReport, OperationReport
@@ -44,6 +43,7 @@ from cimfed_node.ingest.request import ImportRequest
 from cimfed_node.ingest.snapshot import IMPORTING, ORIGINAL, Snapshot, seal_snapshot, sha256_file
 from cimfed_node.ingest.spill import Spill, geo_metadata, write_parquet
 from cimfed_node.ingest.table import TableBuilder
+from cimfed_node.ingest.update import Base, following, take_over
 
 Progress = Callable[[str, int, int], None]
 """What is being done, how much of it is done, and how much there is: objects, rows or bytes."""
@@ -94,6 +94,8 @@ class Run:
     reference: Georeference | None = None
     final: bool = False  # the operation stands, whatever the extent
     tolerant: bool = False  # bad objects are counted, never refused
+    operations: Mapping[str, str] = field(default_factory=dict)  # by CRS, those that rows before came by
+    erased: Erased = field(default_factory=Erased)
 
     def __post_init__(self) -> None:
         collection = self.request.vocabulary
@@ -105,8 +107,7 @@ class Run:
         self.formats: list[str] = []
         self.dropped: dict[str, int] = {}
         self.notes: list[str] = []
-        self._box = [np.inf, np.inf, -np.inf, -np.inf]
-        self._times: list[int | None] = [None, None]
+        self.reach = Reach()
 
     def read(self) -> None:
         """All files into sorted chunks and the original. Raises BadFile where bad objects have no quarantine."""
@@ -118,6 +119,7 @@ class Run:
             self.bad = Bad(bad)
             for path in self.request.files:
                 self._file(path)
+        self.erased.check()
         refused = self.request.quarantine is None and not self.tolerant
         if self.bad.count and (refused or not self.spill.rows):
             raise self.bad.refusal()
@@ -175,45 +177,33 @@ class Run:
             self.reference = self.pin(source, chunk.shapes.points())
         shapes = chunk.shapes.finish(len(chunk.ids), self.reference)
         shapes.bad |= chunk.bad
+        erased = set(self.erased.rows(self.request.collection, chunk.ids, chunk.values))
+        shapes.bad |= dict.fromkeys(erased, "erased")
         active = self.context.attributes.active | {"building"}
         table, keys, order = self.builder.build(chunk.ids, chunk.values, chunk.ext, shapes, self.reference, active)
         for row, reason in sorted(shapes.bad.items()):
+            if row in erased:
+                continue
             self.bad.add(BadObject(chunk.file, chunk.ids[row], reason, chunk.lines[row]))
         for cause, count in chunk.shapes.dropped.items():
             self.dropped[cause] = self.dropped.get(cause, 0) + count
         for raw, rows in chunk.originals:
             ids = [chunk.ids[row] for row in rows if row not in shapes.bad]
-            if ids:
-                self.original.write(b'{"ids":%b,"object":%b}\n' % (orjson.dumps(ids), raw))
-        self._widen(table)
+            if ids and erased.isdisjoint(rows):
+                self.original.write(original_line(ids, raw))
+        self.reach.widen(table)
         self.spill.add(table, keys, order)
 
     def pin(self, source: SourceCrs, points: np.ndarray[Any, Any]) -> Georeference:
         country = self.request.city.split(".", 1)[0]
-        return georeference(source, points, country=country, wanted=self.request.operation)
-
-    def _widen(self, table: pa.Table) -> None:
-        box: Column = table.column("bbox").combine_chunks().drop_null()
-        if len(box):
-            corners = [box.field(i).to_numpy() for i in range(4)]
-            low, high = [float(c.min()) for c in corners[:2]], [float(c.max()) for c in corners[2:]]
-            self._box = [*map(min, self._box[:2], low), *map(max, self._box[2:], high)]
-        for place, (name, how) in enumerate((("valid_from", min), ("valid_to", max))):
-            known = [v for v in pc.unique(table.column(name)).cast(pa.int64()).to_pylist() if v is not None]
-            if known:
-                held = self._times[place]
-                self._times[place] = how(known) if held is None else how(held, *known)
-
-    @property
-    def extent(self) -> Extent | None:
-        a, b, c, d = self._box
-        return None if a == np.inf else (a, b, c, d)
+        kept = self.operations.get(source.name, "")
+        return georeference(source, points, country=country, wanted=self.request.operation, kept=kept)
 
     def _check_operation(self) -> None:
         reference = self.reference
-        if reference is None or self.final or self.extent is None or self.request.operation:
+        if reference is None or self.final or self.reach.extent is None or self.request.operation:
             return
-        a, b, c, d = self.extent
+        a, b, c, d = self.reach.extent
         points = reference.backward(np.array([[a, b], [a, d], [c, b], [c, d]]))
         other, own = self.pin(reference.source, points).operation, reference.operation
         if (other.name, other.definition) != (own.name, own.definition):
@@ -246,7 +236,7 @@ class Run:
             if columns and ours.get(name) != rule and not any((name, column) in met for column in columns):
                 yield f"no object has what the mapping names for {name}: {', '.join(columns)}"
 
-    def report(self, groups: Mapping[str, duplicates.Places], seconds: float) -> ImportReport:
+    def report(self, groups: Mapping[str, duplicates.Places]) -> ImportReport:
         counts, attributes = self.builder.counts, self.context.attributes
         matched: dict[str, dict[str, int]] = {}
         for (prop, column), count in attributes.matched.items():
@@ -269,9 +259,17 @@ class Run:
             operation=OperationReport(
                 source.name, operation.name, operation.accuracy_m, bool(operation.declared), source.vertical
             ),
-            notes=(*dict.fromkeys(self.notes), *operation.notes, *self._unmet()),
-            seconds=seconds,
+            notes=(*dict.fromkeys(self.notes), *operation.notes, *self._unmet(), *self.erased.notes),
         )
+
+    @property
+    def heights(self) -> bool:
+        """Whether any row says how high it is."""
+        chunks = map(self.spill.chunk, range(self.spill.chunks))
+        return any(chunk.column("zmin").null_count < chunk.num_rows for chunk in chunks)
+
+    def reach_facts(self) -> dict[str, Any]:
+        return {"rows": self.spill.rows, **self.reach.facts()}
 
     def facts(self) -> dict[str, Any]:
         """The inventory without its files."""
@@ -280,9 +278,7 @@ class Run:
         return {
             "city": request.city,
             "collection": request.collection,
-            "rows": self.spill.rows,
-            "extent": None if self.extent is None else list(self.extent),
-            "times": [None if t is None else instant_text(t) for t in self._times],
+            **self.reach_facts(),
             "vocabulary": VOCABULARY.version,
             "licence": request.licence,
             "attribution": request.attribution,
@@ -305,14 +301,23 @@ def mapping_of(request: ImportRequest) -> MappingDocument:
     return read_mapping(request.mapping, collection) if request.mapping else shipped(collection.name, collection)
 
 
-def passes(request: ImportRequest, folder: Path, progress: Progress | None, *, tolerant: bool = False) -> Run:
-    """Read the files, again where the operation has to be another one."""
+def passes(
+    request: ImportRequest,
+    folder: Path,
+    progress: Progress | None,
+    *,
+    tolerant: bool = False,
+    operations: Mapping[str, str] = MappingProxyType({}),
+    erased: Erased | None = None,
+) -> Run:
+    """Read the files, again where the operation has to be another one. ``operations``, ``erased``: see ``Run``."""
     if not request.files:
         raise BadFile("no file was named")
     if request.quarantine is not None and request.quarantine.resolve() in {path.resolve() for path in request.files}:
         raise BadFile("the quarantine file is one of the files to import", place=str(request.quarantine))
     mapping = mapping_of(request)
-    run = Run(request, mapping, folder, progress, tolerant=tolerant)
+    erased = erased or Erased()
+    run = Run(request, mapping, folder, progress, tolerant=tolerant, operations=operations, erased=erased)
     with _without_collector():
         try:
             run.read()
@@ -320,7 +325,8 @@ def passes(request: ImportRequest, folder: Path, progress: Progress | None, *, t
             assert run.reference is not None
             reference = run.pin(run.reference.source, again.points)
             shutil.rmtree(run.scratch)
-            run = Run(request, mapping, folder, progress, reference, final=True, tolerant=tolerant)
+            erased.met = 0
+            run = Run(request, mapping, folder, progress, reference, final=True, tolerant=tolerant, erased=erased)
             run.read()
     return run
 
@@ -349,9 +355,13 @@ def _put_aside(run: Run) -> None:
 
 
 def import_files(
-    request: ImportRequest, snapshots: Path, progress: Progress | None = None
+    request: ImportRequest,
+    snapshots: Path,
+    progress: Progress | None = None,
+    base: Base | None = None,
+    erased: Erased | None = None,
 ) -> tuple[Snapshot, ImportReport]:
-    """Import files as one snapshot below ``snapshots``, whole or not at all.
+    """Import files as one snapshot below ``snapshots``, whole or not at all; ``base``: the one that it follows.
 
     Raises BadFile, BadMapping, BadConfig.
     """
@@ -359,17 +369,24 @@ def import_files(
     snapshots.mkdir(parents=True, exist_ok=True, mode=0o700)
     folder = Path(tempfile.mkdtemp(prefix=IMPORTING, dir=snapshots))
     try:
-        run = passes(request, folder, progress)
+        run = passes(request, folder, progress, operations=base.operations if base else {}, erased=erased)
         assert run.reference is not None
         groups = duplicates.find(run.spill)
         duplicates.settle(run.spill, groups, request.on_duplicate, request.vocabulary, run.reference)
-        schema = run.builder.schema
-        geo = geo_metadata(run.extent, run.builder.counts.kinds, schema.names)
-        write_parquet(run.spill, folder / f"{request.collection}.parquet", schema, geo, progress)
+        report = run.report(groups)
         facts = run.facts()
+        if base is not None:
+            carried = Carried(reach=run.reach, kinds=run.builder.counts.kinds)
+            heights = run.heights
+            notes = take_over(base, run.spill, folder / ORIGINAL, carried)
+            facts = following(base.snapshot.inventory, facts | run.reach_facts(), heights, carried)
+            report = replace(report, notes=(*report.notes, *notes))
+        schema = run.builder.schema
+        geo = geo_metadata(run.reach.extent, run.builder.counts.kinds, schema.names)
+        write_parquet(run.spill, folder / f"{request.collection}.parquet", schema, geo, progress)
         _put_aside(run)
         shutil.rmtree(run.scratch)
         snapshot = seal_snapshot(folder, snapshots, facts)
-        return snapshot, run.report(groups, time.monotonic() - begun)
+        return snapshot, replace(report, seconds=time.monotonic() - begun)
     finally:
         shutil.rmtree(folder, ignore_errors=True)

@@ -27,7 +27,7 @@ def preview(request: ImportRequest, progress: Progress | None = None) -> Preview
     begun = time.monotonic()
     with tempfile.TemporaryDirectory(prefix="cimfed-preview-") as folder:
         run = passes(request, Path(folder), progress, tolerant=True)
-        report = run.report(duplicates.find(run.spill), time.monotonic() - begun)
+        report = replace(run.report(duplicates.find(run.spill)), seconds=time.monotonic() - begun)
         return Preview(
             formats=tuple(run.formats),
             report=report,

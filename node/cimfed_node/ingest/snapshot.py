@@ -1,9 +1,11 @@
 """Snapshots on disk: a folder named by the SHA-256 of its inventory.
 
 ``<id>/<collection>.parquet`` holds the rows, ``<id>/original.jsonl.zst`` the untouched objects, ``<id>/inventory.json``
-says what is there: RFC 8785 JSON whose SHA-256 is the snapshot's id. Files are written into a folder with a temporary
-name, flushed to the disk, then renamed: a snapshot is whole or not there. So is its end: renamed first, then removed.
-What a process that was killed left under a temporary name is swept by whoever comes next, under the operator's lock.
+says what is there: RFC 8785 JSON whose SHA-256 is the snapshot's id. What is appended comes as further segments,
+``<collection>.0002.parquet`` and ``original.0002.jsonl.zst``; those before it are links to the same files.
+Files are written into a folder with a temporary name, flushed to the disk, then renamed: a snapshot is whole or not
+there. So is its end: renamed first, then removed. What a process that was killed left under a temporary name is swept
+by whoever comes next, under the operator's lock.
 Which snapshot is current is not known here; the node's control tables say so.
 """
 
@@ -33,6 +35,8 @@ INVENTORY = "inventory.json"
 ORIGINAL = "original.jsonl.zst"
 IMPORTING = ".import-"
 REMOVED = ".removed-"
+ERASING = ".erasing"
+PLAN = "plan.json"
 _ID = re.compile(r"[0-9a-f]{64}")
 
 
@@ -67,7 +71,7 @@ class Snapshot:
 
     @property
     def path(self) -> Path:
-        """The rows, as GeoParquet."""
+        """The rows of the first segment, as GeoParquet."""
         return self.folder / f"{self.collection}.parquet"
 
     @property
@@ -76,9 +80,27 @@ class Snapshot:
         return Engine(self.inventory.get("engine", Engine.DUCKDB))
 
     @property
-    def original(self) -> Path:
-        """The untouched objects, as JSON lines in zstd."""
-        return self.folder / ORIGINAL
+    def paths(self) -> tuple[Path, ...]:
+        """The rows of every segment, in the order that they were appended."""
+        names = [name for name in self.inventory["files"] if name.endswith(".parquet")]
+        return tuple(self.folder / name for name in sorted(names, key=_segment))
+
+    @property
+    def originals(self) -> tuple[Path, ...]:
+        """The untouched objects of every segment, as JSON lines in zstd."""
+        names = [name for name in self.inventory["files"] if name.endswith(".jsonl.zst")]
+        return tuple(self.folder / name for name in sorted(names, key=_segment))
+
+
+def segment_name(name: str, number: int) -> str:
+    """A file's name in a further segment: ``observation.parquet`` is ``observation.0002.parquet`` in the second."""
+    stem, _, end = name.partition(".")
+    return name if number == 1 else f"{stem}.{number:04}.{end}"
+
+
+def _segment(name: str) -> int:
+    number = name.split(".")[1]
+    return int(number) if number.isdigit() else 1
 
 
 def sha256_file(path: Path) -> str:
@@ -146,7 +168,7 @@ def ids_on_disk(snapshots: Path) -> set[str]:
     return {path.name for path in snapshots.iterdir() if _ID.fullmatch(path.name)}
 
 
-def remove_snapshot(folder: Path) -> None:
+def remove_folder(folder: Path) -> None:
     """It is gone with its name; the files go after that."""
     removed = folder.with_name(f"{REMOVED}{folder.name}")
     os.rename(folder, removed)
@@ -157,7 +179,8 @@ def remove_snapshot(folder: Path) -> None:
 def sweep_snapshots(snapshots: Path) -> None:
     """Removes what imports and removals that were killed left behind. For the holder of the operator's lock."""
     for path in snapshots.iterdir():
-        if path.name.startswith((IMPORTING, REMOVED)):
+        undecided = path.name == ERASING and not (path / PLAN).exists()
+        if path.name.startswith((IMPORTING, REMOVED)) or undecided:
             shutil.rmtree(path)
 
 

@@ -230,14 +230,14 @@ class TableBuilder:
                 made: Column = pc.is_in(cells, value_set=pa.array(["derived", GROUND, PROJECTION]))
                 counts.derived[name.removesuffix("_method")] += made.to_numpy().sum()
         kinds = counts.kinds.setdefault("geometry_lod0", set())
-        kinds |= {_KINDS[kind] for kind in np.unique(shapely.get_type_id(footprints)).tolist() if kind >= 0}
+        kinds |= {KINDS[kind] for kind in np.unique(shapely.get_type_id(footprints)).tolist() if kind >= 0}
         for level in LEVELS:
             name = f"geometry_lod{level}"
             if table.column(name).null_count < table.num_rows:
                 counts.kinds.setdefault(name, set()).add("MultiPolygon Z")
 
 
-_KINDS = {
+KINDS = {
     0: "Point",
     1: "LineString",
     3: "Polygon",

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -143,11 +143,16 @@ def drop_snapshots(connection: Connection, ids: Iterable[str]) -> None:
 def put_snapshot(connection: Connection, entry: SnapshotEntry) -> None:
     """Makes a snapshot the current one of its collection. The one before stays in the table, for a way back."""
     connection.execute(update(_SNAPSHOT).where(_SNAPSHOT.c.collection == entry.collection).values(current=False))
+    connection.execute(delete(_SNAPSHOT).where(_SNAPSHOT.c.id == entry.id))
+    connection.execute(insert(_SNAPSHOT), _values(entry) | {"current": True})
+
+
+def _values(entry: SnapshotEntry) -> dict[str, Any]:
+    """All but whether it is current."""
     xmin, ymin, xmax, ymax = entry.extent or (None, None, None, None)
-    values = {
+    return {
         "id": entry.id,
         "collection": entry.collection,
-        "current": True,
         "rows": entry.rows,
         "xmin": xmin,
         "ymin": ymin,
@@ -160,7 +165,16 @@ def put_snapshot(connection: Connection, entry: SnapshotEntry) -> None:
         "attribution": entry.attribution,
         "imported": entry.imported,
     }
-    connection.execute(delete(_SNAPSHOT).where(_SNAPSHOT.c.id == entry.id))
+
+
+def exchange_snapshot(connection: Connection, old: str, entry: SnapshotEntry) -> None:
+    """Puts a snapshot in the place of another, current where that was, under the time of its import."""
+    found = connection.execute(select(_SNAPSHOT).where(_SNAPSHOT.c.id == old)).mappings().first()
+    if found is None:
+        return
+    there = connection.execute(select(_SNAPSHOT.c.current).where(_SNAPSHOT.c.id == entry.id)).scalar()
+    connection.execute(delete(_SNAPSHOT).where(_SNAPSHOT.c.id.in_([old, entry.id])))
+    values = _values(replace(entry, imported=found["imported"])) | {"current": found["current"] or bool(there)}
     connection.execute(insert(_SNAPSHOT), values)
 
 

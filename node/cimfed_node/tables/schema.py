@@ -1,8 +1,8 @@
 """The tables. Times are microseconds since 1970-01-01T00:00Z; hashes are raw bytes; names are text.
 
-Rows of ``decision`` and ``outcome`` are only ever added. They hold digests and names: never data, never a filter
-or its literals. A decision goes by its ``position``, a number that is drawn: it stands in manifests, and one that
-counted would tell each partner how much the others ask.
+Rows of ``decision``, ``outcome``, ``act`` and ``erased`` are only ever added. They hold digests and names: never data,
+never a filter or its literals. A decision goes by its ``position``, a number that is drawn: it stands in manifests, and
+one that counted would tell each partner how much the others ask.
 """
 
 from __future__ import annotations
@@ -160,6 +160,32 @@ class OutcomeRow(SQLModel, table=True):
     chain: bytes = Field(default=b"", sa_type=LargeBinary)
 
 
+class ActRow(SQLModel, table=True):
+    """One line for every administrative act: import, update, append, activate, rollback, prune, erase."""
+
+    __tablename__ = "act"
+    __table_args__ = {"sqlite_autoincrement": True}
+
+    sequence: int | None = Field(default=None, sa_type=_NUMBER, primary_key=True)
+    time: int = Field(sa_type=_NUMBER)
+    act: str
+    operator: str
+    collection: str = ""
+    subject: str = ""
+    objects: int = Field(default=0, sa_type=_NUMBER)
+    reason: str = ""
+    token: bytes = Field(sa_type=LargeBinary, unique=True)
+
+
+class ErasedRow(SQLModel, table=True):
+    """A keyed digest of an object that was erased, and the token of the act."""
+
+    __tablename__ = "erased"
+
+    digest: bytes = Field(sa_type=LargeBinary, primary_key=True)
+    token: bytes = Field(sa_type=LargeBinary)
+
+
 TABLES: list[Any] = [
     SQLModel.metadata.tables[str(row.__tablename__)]
     for row in (
@@ -173,5 +199,7 @@ TABLES: list[Any] = [
         SlotRow,
         DecisionRow,
         OutcomeRow,
+        ActRow,
+        ErasedRow,
     )
 ]
