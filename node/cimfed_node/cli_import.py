@@ -25,7 +25,9 @@ SHOWN = 8  # values or names in one cell
 def import_(
     home: Annotated[Path, typer.Option(help="The node's folder.", envvar="CIMFED_NODE_HOME")],
     collection: Annotated[str, typer.Option(help="Such as building: its snapshot is replaced.")],
-    files: Annotated[list[Path] | None, typer.Argument(help="CityJSON, CityJSONSeq, GeoJSON or CSV.")] = None,
+    files: Annotated[
+        list[Path] | None, typer.Argument(help="CityJSON, CityJSONSeq, GeoJSON, SensorThings or CSV.")
+    ] = None,
     mapping: Annotated[Path | None, typer.Option(help="A mapping document; else the one that is shipped.")] = None,
     crs: Annotated[str | None, typer.Option(help="EPSG code, WKT, PROJJSON; prevails over the files'.")] = None,
     operation: Annotated[str | None, typer.Option(help="A PROJ operation by name or EPSG:code.")] = None,
@@ -35,6 +37,7 @@ def import_(
     ] = OnDuplicate.REFUSE,
     quarantine: Annotated[Path | None, typer.Option(help="Takes bad objects; without it any of them stops.")] = None,
     where: Annotated[list[str], typer.Option(help="column=value: only these rows; several must all hold.")] = [],  # noqa: B006
+    time_zone: Annotated[str | None, typer.Option(help="Of times without an offset, such as Asia/Tashkent.")] = None,
     licence: Annotated[str, typer.Option(help="Of the data, for the catalogue: an SPDX name or a link.")] = "",
     attribution: Annotated[str, typer.Option(help="Whom users of the data must name.")] = "",
     update: Annotated[
@@ -64,6 +67,7 @@ def import_(
         on_duplicate=on_duplicate,
         quarantine=quarantine,
         where=tuple(_pair(text) for text in where),
+        time_zone=time_zone,
         licence=licence,
         attribution=attribution,
     )

@@ -10,6 +10,7 @@ import re
 from collections import Counter, defaultdict
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from datetime import datetime
 from decimal import Decimal
 from typing import Any
 
@@ -50,9 +51,10 @@ class Values:
 
 class AttributeReader:
     """A mapping at work on one import. Columns in ``skip`` were read elsewhere (id, coordinates): they are not repeated
-    in ``ext``, but may still be claimed."""
+    in ``ext``, but may still be claimed. ``local``: what times without an offset are."""
 
-    def __init__(self, mapping: MappingDocument) -> None:
+    def __init__(self, mapping: MappingDocument, local: Callable[[datetime], int] | None = None) -> None:
+        self._local = local
         self._claims: dict[str, tuple[_Claim, ...]] = {}
         self._patterns: list[tuple[str, str, int]] = []
         self._constants: dict[str, Any] = {}
@@ -77,7 +79,7 @@ class AttributeReader:
     def _conversion(self, prop: Property, source: Source) -> Convert:
         if prop.type is Type.CODE:
             return self._code(prop, source)
-        convert = converter(prop, factor=source.factor, comma=source.comma, year=source.year)
+        convert = converter(prop, factor=source.factor, comma=source.comma, year=source.year, local=self._local)
         if source.minus is None:
             return lambda raw, _: convert(raw)
         minus, comma = source.minus, source.comma

@@ -9,10 +9,12 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
+from cimfed.model.instants import instant_text
 from cimfed_node.ingest.attributes import AttributeReader
 from cimfed_node.ingest.faces import BadGeometry
 from cimfed_node.ingest.limits import LIMITS
 from cimfed_node.ingest.shapes import ShapeList
+from cimfed_node.ingest.values import READ_AT, OutOfRange
 
 
 @dataclass
@@ -29,10 +31,13 @@ class Chunk:
     originals: list[tuple[bytes, list[int]]] = field(default_factory=list)
     bad: dict[int, str] = field(default_factory=dict)
 
-    def row(self, id: str, attributes: dict[str, Any], line: int, reader: AttributeReader) -> int:
-        """Begin a row. Raises OutOfRange where an attribute cannot be held; no row is begun then."""
+    def row(self, id: str | None, attributes: dict[str, Any], line: int, reader: AttributeReader) -> int:
+        """Begin a row. Raises OutOfRange where an attribute cannot be held; no row is begun then.
+
+        A reading without an id is known by its sensor, what it reads and when.
+        """
         mapped = reader.read(attributes)
-        self.ids.append(id)
+        self.ids.append(reading_id(mapped.values) if id is None else id)
         self.values.append(mapped.values)
         self.ext.append(mapped.ext)
         self.lines.append(line)
@@ -44,3 +49,10 @@ class Chunk:
     @property
     def full(self) -> bool:
         return len(self.ids) >= LIMITS.chunk_objects or self.shapes.size >= LIMITS.chunk_points
+
+
+def reading_id(values: dict[str, Any]) -> str:
+    sensor, time = values.get("sensor"), values.get(READ_AT)
+    if sensor is None or time is None:
+        raise OutOfRange("a reading without an id, and without a sensor and a time that could stand for one")
+    return f"{sensor}/{values.get('property') or ''}/{instant_text(time)}"

@@ -1,7 +1,7 @@
 """What a file is, by its content; its name is never looked at.
 
-Read are CityJSON 1.1 and 2.0, CityJSONSeq, GeoJSON, GeoJSON lines, and CSV, each also in gzip. Everything else is
-refused with the name of what was found and a way to convert it.
+Read are CityJSON 1.1 and 2.0, CityJSONSeq, GeoJSON, GeoJSON lines, SensorThings 1.1, and CSV, each also in gzip.
+Everything else is refused with the name of what was found and a way to convert it.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from cimfed_node.ingest.readers.base import Context, Reader
 from cimfed_node.ingest.readers.cityjson import CityReader
 from cimfed_node.ingest.readers.geojson import GeoJSONReader
 from cimfed_node.ingest.readers.lines import first_line, more_lines, rest_of, written
+from cimfed_node.ingest.readers.sensorthings import MARKS, SensorThingsReader, entities
 from cimfed_node.ingest.readers.table import TableReader, delimiter_of
 
 _OGR = "Convert it with 'ogr2ogr -f GeoJSONSeq OUT.geojsonl IN'"
@@ -74,6 +75,8 @@ def reader_of(stream: io.BufferedReader, name: str, context: Context) -> Reader:
         raise BadFile("this is XML, which is not read", place=name, remedy=_OGR)
     if text.startswith(b"{"):
         return _json(stream, name, context)
+    if text.startswith(b"[") and any(mark in text for mark in MARKS):
+        return _json(stream, name, context)
     if text.startswith(b"["):
         raise BadFile("this is a JSON list", place=name, remedy="Give a FeatureCollection or a CityJSON object")
     delimiter = delimiter_of(text.split(b"\n", 1)[0].decode("utf-8", "replace"))
@@ -101,6 +104,8 @@ def _document(
     document: Any, lines: Iterator[tuple[int, bytes]] | None, begun: bytes, name: str, context: Context
 ) -> Reader:
     kind = document.get("type") if type(document) is dict else None
+    if kind is None and entities(document) is not None:
+        return SensorThingsReader(name, document, lines or (), context)
     if kind == "CityJSON":
         if lines is None and _header_alone(document):
             lines = iter(())

@@ -17,7 +17,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any, BinaryIO
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -26,6 +26,7 @@ from cimfed.errors import BadFile
 from cimfed.model.vocabulary import VOCABULARY
 from cimfed_node.ingest import duplicates
 from cimfed_node.ingest.attributes import AttributeReader
+from cimfed_node.ingest.bad import Bad
 from cimfed_node.ingest.belonging import Erased
 from cimfed_node.ingest.carry import Carried, original_line
 from cimfed_node.ingest.chunk import Chunk
@@ -44,11 +45,11 @@ from cimfed_node.ingest.snapshot import IMPORTING, ORIGINAL, Snapshot, seal_snap
 from cimfed_node.ingest.spill import Spill, geo_metadata, write_parquet
 from cimfed_node.ingest.table import TableBuilder
 from cimfed_node.ingest.update import Base, following, take_over
+from cimfed_node.ingest.zones import instant_in, zone_of
 
 Progress = Callable[[str, int, int], None]
 """What is being done, how much of it is done, and how much there is: objects, rows or bytes."""
 EVERY = 1000  # objects between two reports
-SHOWN = 20  # bad objects that a refusal lists
 BAD = "bad.jsonl"
 
 
@@ -57,30 +58,6 @@ class _Again(Exception):
 
     def __init__(self, points: np.ndarray[Any, Any]) -> None:
         self.points = points
-
-
-@dataclass
-class Bad:
-    """Bad objects: the first ones, their number, and all of them in a file beside the chunks."""
-
-    file: BinaryIO
-    first: list[BadObject] = field(default_factory=list)
-    count: int = 0
-
-    def add(self, bad: BadObject) -> None:
-        self.count += 1
-        if len(self.first) < SHOWN:
-            self.first.append(bad)
-        self.file.write(bad.json())
-
-    def refusal(self) -> BadFile:
-        more = self.count - len(self.first)
-        return BadFile(
-            f"{self.count:,} bad objects; nothing was imported",
-            place=self.first[0].file,
-            remedy="Mend them, or let the others through with --quarantine FILE",
-            details=[*map(str, self.first), *([f"and {more:,} more"] if more else [])],
-        )
 
 
 @dataclass
@@ -99,7 +76,11 @@ class Run:
 
     def __post_init__(self) -> None:
         collection = self.request.vocabulary
-        self.context = Context(self.mapping, AttributeReader(self.mapping), self.request.id_column, self.request.where)
+        zone = zone_of(self.request.time_zone)
+        attributes = AttributeReader(self.mapping, None if zone is None else lambda local: instant_in(local, zone))
+        self.context = Context(
+            self.mapping, attributes, self.request.id_column, self.request.where, self.request.collection
+        )
         self.builder = TableBuilder(self.request.city, collection)
         self.scratch = self.folder / "scratch"
         self.scratch.mkdir()
@@ -259,7 +240,12 @@ class Run:
             operation=OperationReport(
                 source.name, operation.name, operation.accuracy_m, bool(operation.declared), source.vertical
             ),
-            notes=(*dict.fromkeys(self.notes), *operation.notes, *self._unmet(), *self.erased.notes),
+            notes=(
+                *dict.fromkeys([*self.notes, *self.context.notes]),
+                *operation.notes,
+                *self._unmet(),
+                *self.erased.notes,
+            ),
         )
 
     @property
@@ -290,6 +276,7 @@ class Run:
             "where": [list(pair) for pair in request.where],
             "id_column": request.id_column,
             "on_duplicate": str(request.on_duplicate),
+            **({"time_zone": request.time_zone} if request.time_zone else {}),
             "bad": self.bad.count,
             **facts(reference),
         }

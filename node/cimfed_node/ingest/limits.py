@@ -26,6 +26,7 @@ class IngestLimits:
     vertices: int = 1_000_000  # of one object, counted with repetition in its boundaries
     family: int = 10_000  # an object with its parts, installations, rooms
     columns: int = 10_000  # attribute names in one file: more is data in the place of names
+    stream_entities: int = 1_000_000  # Datastreams that one file names
     codes: int = 1_000  # distinct unmapped codes kept for the report, per property
     text: int = MIB  # one text value
     chunk_objects: int = 20_000  # objects gathered before they become one Arrow table

@@ -33,6 +33,7 @@ class ImportRequest:
     ``operation``: a coordinate operation by name or ``EPSG:code``, out of those that PROJ has for the CRS.
     ``id_column``: the attribute that holds the id; it prevails over ids of the format.
     ``quarantine``: a file that bad objects are written to as JSON lines; None: any bad object stops the import.
+    ``time_zone``: of times without an offset, by its IANA name.
     ``where``: (column, value) pairs that a row of GeoJSON or CSV must all have, compared as text.
     """
 
@@ -46,6 +47,7 @@ class ImportRequest:
     on_duplicate: OnDuplicate = OnDuplicate.REFUSE
     quarantine: Path | None = None
     where: tuple[tuple[str, str], ...] = ()
+    time_zone: str | None = None
     licence: str = ""
     attribution: str = ""
 

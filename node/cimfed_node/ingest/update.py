@@ -27,7 +27,7 @@ from cimfed_node.ingest.snapshot import Snapshot
 from cimfed_node.ingest.spill import Spill
 from cimfed_node.ingest.values import nfc
 
-PART = ("mapping", "where", "id_column", "on_duplicate", "bad", "crs", "vertical", "operation")
+PART = ("mapping", "where", "id_column", "on_duplicate", "time_zone", "bad", "crs", "vertical", "operation")
 """What an inventory says of one import, but for its sources."""
 
 
@@ -130,8 +130,8 @@ def parts(inventory: Mapping[str, Any]) -> list[dict[str, Any]]:
 def following(before: Mapping[str, Any], facts: dict[str, Any], own_heights: bool, carried: Carried) -> dict[str, Any]:
     """The inventory without its files of a snapshot that follows another; ``facts``: of the new rows' import."""
     held = [dict(part) for part in parts(before)] if carried.rows else []
-    new = {"sources": facts["sources"], **{key: facts[key] for key in PART}}
-    alike = next((part for part in held if all(part.get(key) == new[key] for key in PART)), None)
+    new = {"sources": facts["sources"], **{key: facts[key] for key in PART if key in facts}}
+    alike = next((part for part in held if all(part.get(key) == new.get(key) for key in PART)), None)
     if alike is None:
         held.append(new)
     else:

@@ -33,6 +33,8 @@ _YEAR = re.compile(r"(-?[0-9]{4})(?:-[0-9]{2}(?:-[0-9]{2}(?:[T ].*)?)?)?")
 _MONTH = re.compile(r"[0-9]{4}(-[0-9]{2})?")
 _EXACT = Context(prec=200)  # no rounding but the one that is meant
 _INT64 = 2**63
+READ_AT = "time"
+"""The property that says when a reading was made."""
 _DECIMAL18 = 10**18
 
 
@@ -137,8 +139,8 @@ def to_year(raw: Any) -> Any:
     return int(found[1]) if found else MISFIT
 
 
-def to_time(raw: Any) -> Any:
-    """Microseconds since the epoch. A date is its first moment; what names no zone is UTC."""
+def to_time(raw: Any, local: Callable[[datetime], int] | None = None) -> Any:
+    """Microseconds since the epoch. A date is its first moment. What names no offset is ``local``, else UTC."""
     text = to_text(raw)
     if type(text) is not str:
         return text
@@ -148,13 +150,31 @@ def to_time(raw: Any) -> Any:
         text += "-01" if month[1] else "-01-01"
     try:
         value = datetime.fromisoformat(text)
+    except ValueError:
+        return MISFIT
+    try:
+        if value.tzinfo is None and local is not None:
+            return local(value)
         return instant_of(value if value.tzinfo else value.replace(tzinfo=UTC))
-    except (ValueError, OverflowError):
+    except OverflowError:
         return MISFIT
 
 
-def converter(prop: Property, *, factor: Decimal | None, comma: bool, year: bool) -> Converter:
-    """The conversion of a property that is neither code nor name."""
+def no_offset(_: datetime) -> int:
+    """For times whose hour counts, where no zone was named."""
+    raise OutOfRange("a time without an offset from UTC; name the zone of such times with --time-zone")
+
+
+def converter(
+    prop: Property,
+    *,
+    factor: Decimal | None,
+    comma: bool,
+    year: bool,
+    local: Callable[[datetime], int] | None = None,
+) -> Converter:
+    """The conversion of a property that is neither code nor name. ``local``: what times without an offset are; else
+    they are refused of readings (``time``), and UTC of validity."""
     match prop.type:
         case Type.TEXT:
             return to_text
@@ -163,6 +183,7 @@ def converter(prop: Property, *, factor: Decimal | None, comma: bool, year: bool
         case Type.DECIMAL:
             return _decimal(prop, factor, comma)
         case Type.TIME:
-            return to_time
+            without = local or (no_offset if prop.name == READ_AT else None)
+            return lambda raw: to_time(raw, without)
         case _:
             raise ValueError(f"no source column can be a {prop.type}")

@@ -25,14 +25,23 @@ from cimfed_node.tables.acts import Act, acts
 from cimfed_node.tables.admissions import take_slot
 from cimfed_node.tables.publication import active_grants, current_snapshots, views
 from tests.federation.world import SECOND, City, World
-from tests.unit.node.ingest.making import BLOCK, Data, as_bytes, city_feature, city_object, feature, features, header
+from tests.unit.node.ingest.making import (
+    BLOCK,
+    Data,
+    as_bytes,
+    city_feature,
+    city_object,
+    feature,
+    features,
+    header,
+    solid,
+)
 from tests.unit.node.ingest.making import lines as lines_of
-from tests.unit.node.ingest.making import solid
 
 CITY = "kz.almaty"
 GRANTS = """
   - {id: all, subject: {country: [CN]}, purpose: [research], collection: building, columns: {id: exact, ext: exact}}
-  - {id: read, subject: {country: [CN]}, purpose: [research], collection: observation, columns: {id: exact, value: exact}}
+  - {id: read, subject: {country: [CN]}, purpose: [research], collection: observation, columns: {id: exact}}
 """
 SECRET = "Ф. И. О. 4711"
 

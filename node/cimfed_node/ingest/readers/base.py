@@ -15,6 +15,7 @@ from cimfed_node.ingest.mapping import Mapping as MappingDocument
 from cimfed_node.ingest.report import BadObject
 from cimfed_node.ingest.values import MISFIT, OutOfRange, to_text
 
+OBSERVATION, SENSOR = "observation", "sensor"
 PLACE = "#"
 """Stands for an object's number in its file where a column of ids is named: ``#1`` is the first one."""
 
@@ -23,6 +24,7 @@ PLACE = "#"
 class Context:
     """One import: its mapping and the counts that readers keep.
 
+    ``notes``: what the operator should know of the files.
     ``objects``: objects of the collection met so far, bad ones included. ``skipped``: see ``ImportReport``.
     """
 
@@ -30,8 +32,15 @@ class Context:
     attributes: AttributeReader
     id_column: str | None
     where: tuple[tuple[str, str], ...]
+    collection: str = ""
+    notes: list[str] = field(default_factory=list)
     objects: int = 0
     skipped: Counter[str] = field(default_factory=Counter)
+
+    @property
+    def readings(self) -> bool:
+        """Whether the objects are readings, which need no place, and no id where they have a sensor and a time."""
+        return self.collection == OBSERVATION
 
     def wanted(self, attributes: Mapping[str, Any]) -> bool:
         """Whether a row passes ``where``."""

@@ -2,7 +2,8 @@
 
 Separated by comma, semicolon, tab or bar, whichever the header has most of; UTF-8. Which columns hold the coordinates
 is said by the mapping (``x``, ``y``), compared without regard to case. A CSV never says its CRS: it must be named. An
-empty cell is no value; a row with both coordinates empty has no geometry.
+empty cell is no value; a row with both coordinates empty has no geometry. Readings need no coordinates: where a table
+of them has neither column, no row has a place and no CRS is asked for.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ import orjson
 
 from cimfed.errors import BadFile
 from cimfed_node.ingest.chunk import Chunk
-from cimfed_node.ingest.crs import SourceCrs
+from cimfed_node.ingest.crs import CRS84, SourceCrs, parse_crs
 from cimfed_node.ingest.limits import LIMITS
 from cimfed_node.ingest.readers.base import Context
 from cimfed_node.ingest.report import BadObject
@@ -48,15 +49,25 @@ class TableReader:
         double = {name for name in self._columns if self._columns.count(name) > 1}
         if double:
             raise BadFile(f"the column {min(double)!r} stands twice", place=file)
-        self._x = self._find(context.mapping.x, "x")
-        self._y = self._find(context.mapping.y, "y")
-        context.attributes.skip |= {self._x, self._y}
+        self._x, self._y = self._coordinates(context)
+        if self._x:
+            context.attributes.skip |= {self._x, self._y}
+        else:
+            self.crs = parse_crs(CRS84, file)
         for column, _ in context.where:
             if column not in self._columns:
                 raise BadFile(f"there is no column {column!r}", place=file)
         self._place = 0
         self.total: int | None = None
         self.chunk = self.new_chunk()
+
+    def _coordinates(self, context: Context) -> tuple[str, str]:
+        """Both columns; empty where there are none, and none are needed."""
+        lower = {column.casefold() for column in self._columns}
+        named = {candidate.casefold() for candidate in (*context.mapping.x, *context.mapping.y)}
+        if context.readings and not lower & named:
+            return "", ""
+        return self._find(context.mapping.x, "x"), self._find(context.mapping.y, "y")
 
     def _find(self, candidates: tuple[str, ...], axis: str) -> str:
         by_name = {column.casefold(): column for column in self._columns}
@@ -110,13 +121,13 @@ class TableReader:
             return None
         context.objects += 1
         id = context.id_of(None, attributes, self._place)
-        if id is None:
+        if id is None and (context.id_column or not context.readings):
             return context.no_id(self.file, self._columns, line, first=context.objects == 1)
         x, y = number(attributes.get(self._x)), number(attributes.get(self._y))
         try:
             row = chunk.row(id, attributes, line, context.attributes)
         except OutOfRange as error:
-            return BadObject(self.file, id, str(error), line)
+            return BadObject(self.file, id or "", str(error), line)
         chunk.originals.append((orjson.dumps(attributes), [row]))
         if x is None and y is None:
             return None
