@@ -43,7 +43,7 @@ def count(session: Session, made: Statement, collection: Collection, id_column: 
     free = [cell for cell in made.cells if cell.column.name not in claimed and cell.column.name != id_column]
     asked: dict[str, Sql] = {"rows": q("count(*)"), "repaired": _where(name("row_mended"))}
     for prop in collection.properties.values():
-        column = "name_texts" if prop.type is Type.NAMES else "xmin" if prop.type is Type.BOX else prop.name
+        column = "name_texts" if prop.type is Type.NAMES else CORNERS[0] if prop.type is Type.BOX else prop.name
         asked[f"null {prop.name}"] = _where(q("s.{} IS NULL", name(column)))
         if prop.name.endswith("_method"):
             made_up = q("s.{} IN ('derived', {})", name(prop.name), lit(PROJECTION))
@@ -54,7 +54,7 @@ def count(session: Session, made: Statement, collection: Collection, id_column: 
     for cell in free:
         asked[f"free {cell.number}"] = _where(q("{} IS NOT NULL", cell.x))
     for corner in CORNERS:
-        asked[corner] = q(f"{'min' if corner.endswith('min') else 'max'}(s.{corner})")
+        asked[corner] = q(f"{corner[-3:]}(s.{corner})")
     asked["first"], asked["last"] = q("min(s.valid_from)"), q("max(s.valid_to)")
     query = q("SELECT s.row_bad, {} FROM {} AS s GROUP BY s.row_bad", joined(asked.values()), made.rows)
     counts = Counts()
@@ -85,8 +85,9 @@ def _take(counts: Counts, found: dict[str, Any], claims: tuple[Claim, ...]) -> N
         if won:
             counts.matched.setdefault(claim.prop.name, {})[claim.cell.column.name] = won
         counts.missed[claim.number] = found[f"missed {claim.number}"]
-    if found["xmin"] is not None:
-        counts.extent = (found["xmin"], found["ymin"], found["xmax"], found["ymax"])
+    west, south, east, north = (found[corner] for corner in CORNERS)
+    if west is not None:
+        counts.extent = (west, south, east, north)
     counts.times = (_instant(found["first"]), _instant(found["last"]))
 
 
@@ -101,7 +102,7 @@ def unmapped(session: Session, made: Statement, counts: Counts, place: str) -> d
         if counts.missed.get(claim.number):
             query = q(
                 "SELECT r.u, count(*) FROM (SELECT left(COALESCE({}, {}::text), 64) AS u FROM {} AS s WHERE {}"
-                ' AND s.row_bad IS NULL) AS r GROUP BY r.u ORDER BY 2 DESC, r.u COLLATE "C" LIMIT {}',
+                ' AND s.attributes_bad IS NULL) AS r GROUP BY r.u ORDER BY 2 DESC, r.u COLLATE "C" LIMIT {}',
                 *(claim.cell.t, claim.cell.x, made.rows, claim.missed, lit(LIMITS.codes)),
             )
             found[claim.prop.name, claim.cell.column.name] = dict(session.rows(query, place))

@@ -32,7 +32,9 @@ _TYPES = {
 }
 _ID = 1024  # characters of an id
 NO_ID = "no id"
-CORNERS = ("xmin", "ymin", "xmax", "ymax")
+CORNERS = ("bbox_xmin", "bbox_ymin", "bbox_xmax", "bbox_ymax")
+"""Of the bounding box: PostgreSQL keeps ``xmin`` and ``xmax`` for itself."""
+
 _BY_IMPORT = frozenset({"city", "id", "ext", "footprint_method"})
 
 

@@ -55,6 +55,8 @@ class Shaping:
             self._checked(),
             self._placed(),
             self._again(),
+            {"sound_moved": q("CASE WHEN s.moved IS NOT NULL THEN ST_IsValid(s.moved) END")},
+            self._last(),
             self._final(),
         ]
 
@@ -152,12 +154,15 @@ class Shaping:
             )
         return layer
 
+    def _last(self) -> dict[str, Sql]:
+        """``last``: ``moved`` made valid."""
+        moved = name("moved")
+        last = q("CASE WHEN s.sound_moved THEN {0} WHEN {1} THEN {2} END", moved, _AREAL, _mended(moved))
+        return {"last": last, "zlow": q("ST_ZMin(s.finest)"), "zhigh": q("ST_ZMax(s.finest)")}
+
     def _final(self) -> dict[str, Sql]:
         moved = name("moved")
-        valid = q("(CASE WHEN {0} IS NOT NULL THEN ST_IsValid({0}) END)", moved)
-        last = q("CASE WHEN {0} THEN {1} WHEN {2} THEN {3} END", valid, moved, _AREAL, _mended(moved))
-        heights = name("finest")
-        low, high = q("ST_ZMin({})", heights), q("ST_ZMax({})", heights)
+        last, low, high = name("last"), name("zlow"), name("zhigh")
         placed: list[Sql] = [q("s.inside"), q("COALESCE({}, true)", self._in_area(moved))]
         for level in self.levels:
             placed += [name(f"i{level}"), q("COALESCE({}, true)", self._in_area(name(f"t{level}z")))]
@@ -170,9 +175,7 @@ class Shaping:
         ]
         layer: dict[str, Sql] = {
             "lod0": q("ST_SetSRID(ST_ForcePolygonCCW({}), 4326)", last),
-            "mended": q("s.flat IS NOT NULL AND NOT (s.sound AND COALESCE({}, true))", valid),
-            "zlow": low,
-            "zhigh": high,
+            "mended": q("s.flat IS NOT NULL AND NOT (s.sound AND COALESCE(s.sound_moved, true))"),
             "area": q("CASE WHEN {} THEN s.metres2 END", _AREAL),
             "method": q(
                 "CASE WHEN {} THEN CASE WHEN s.under IS NOT NULL THEN 'projection' ELSE 'given' END END", _AREAL

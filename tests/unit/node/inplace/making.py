@@ -47,7 +47,7 @@ def previewed(database: Database, table: str, collection: str = "building", **op
 
 
 def _plain(row: Row) -> Row:
-    corners = [row.pop(corner) for corner in ("xmin", "ymin", "xmax", "ymax")]
+    corners = [row.pop(f"bbox_{corner}") for corner in ("xmin", "ymin", "xmax", "ymax")]
     row["bbox"] = None if corners[0] is None else dict(zip(("xmin", "ymin", "xmax", "ymax"), corners, strict=True))
     languages, texts = row.pop("name_languages"), row.pop("name_texts")
     assert languages is None or languages == sorted(languages)
