@@ -23,6 +23,7 @@ from cimfed.rpc.settings import check_bind
 from cimfed.trust.directory_file import FileDirectory
 from cimfed.trust.identity_files import load_public_key, read
 from cimfed_node.cli_import import import_
+from cimfed_node.cli_in_place import app as postgis
 from cimfed_node.cli_snapshots import app as snapshots
 from cimfed_node.config import Home
 from cimfed_node.operate import clear_away, opened, publisher
@@ -76,6 +77,7 @@ def init(
 
 app.command("import")(import_)
 app.add_typer(snapshots, name="snapshots")
+app.add_typer(postgis, name="postgis")
 
 
 @app.command()

@@ -11,6 +11,7 @@ from rich.progress import TaskProgressColumn, TimeRemainingColumn
 from cimfed import console, paths
 from cimfed.errors import BadConfig
 from cimfed.trust.files import create_file
+from cimfed_node.cli_in_place import Wanted, import_in_place
 from cimfed_node.config import Home
 from cimfed_node.ingest import ImportReport, ImportRequest, OnDuplicate, Preview, import_files, preview, write_mapping
 from cimfed_node.ingest.belonging import OnErased
@@ -49,6 +50,13 @@ def import_(
     on_erased: Annotated[
         OnErased, typer.Option(help="What becomes of objects that were erased here, and of what belongs to them.")
     ] = OnErased.REFUSE,
+    in_place: Annotated[
+        str,
+        typer.Option(metavar="URL", help="A PostGIS database: its table stays where it is. Connects to it at first."),
+    ] = "",
+    table: Annotated[str, typer.Option(help="With a database: the table or view, as schema.name.")] = "",
+    citydb: Annotated[str, typer.Option(help="With a database: a schema of 3DCityDB version 5.")] = "",
+    geometry: Annotated[str | None, typer.Option(help="The geometry column, where a table has several.")] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only shows what would be imported, and how.")] = False,
     mapping_out: Annotated[
         Path | None,
@@ -56,6 +64,19 @@ def import_(
     ] = None,
 ) -> None:
     """Imports files as the new snapshot of a collection, and rebuilds the active policy's views on it."""
+    if quarantine is not None:
+        paths.in_folder(quarantine)
+    if mapping_out is not None:
+        paths.new_file(mapping_out)
+    if in_place or table or citydb:
+        if files or update or remove is not None or where:
+            raise BadConfig("a table in place is imported whole, and without files", place="--in-place")
+        wanted = Wanted(
+            in_place, table, citydb, collection, geometry, mapping, crs, operation, id_column, quarantine,
+            licence, attribution,
+        )  # fmt: skip
+        import_in_place(home, wanted, dry_run, mapping_out, _show_report, _show_preview)
+        return
     request = ImportRequest(
         files=tuple(files or ()),
         city=Home.load(home).city,
@@ -75,10 +96,6 @@ def import_(
         raise BadConfig("there is nothing to take out of a snapshot that is made anew", remedy="Say --update too")
     if not request.files and remove is None:
         raise BadConfig("no file was named", place="FILES")
-    if quarantine is not None:
-        paths.in_folder(quarantine)
-    if mapping_out is not None:
-        paths.new_file(mapping_out)
     if dry_run or mapping_out is not None:
         found = preview(request)
         _show_preview(found)

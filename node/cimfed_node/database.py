@@ -70,6 +70,19 @@ def operator_login(home: Home) -> Login:
     return _read(home.database_of_operator)
 
 
+def is_login(home: Home, url: str) -> bool:
+    """Whether the node is connected with this very string."""
+    return home.database_of_operator.exists() and operator_login(home).conninfo == url
+
+
+def check_libraries() -> None:
+    """BadConfig where they are missing."""
+    with _libraries():
+        import adbc_driver_postgresql
+        import psycopg
+    del adbc_driver_postgresql, psycopg
+
+
 def shelf(home: Home, key: Callable[[], bytes]) -> PostGISShelf:
     """The views in the database. NotFound where the node is not connected to one."""
     login = operator_login(home)

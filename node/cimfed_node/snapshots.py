@@ -251,6 +251,8 @@ def since_current(home: Home, control: Control, snapshot: Snapshot) -> Changes |
         return None
     try:
         before = read_snapshot(home.snapshots / entry.id)
+        if not (before.paths and snapshot.paths):  # a relation in place has no rows here
+            return None
         return changes(before.paths, snapshot.paths)
     except (BadFile, NotFound, OSError, ValueError) as error:  # Arrow's errors are of the last two
         log.warning("the snapshot before cannot be compared (%s)", type(error).__name__)

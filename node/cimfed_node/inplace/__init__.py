@@ -9,16 +9,19 @@ report's notes: volumes, footprints by semantics, rules for ids that stand for s
 from cimfed_node.inplace.citydb import citydb_relation
 from cimfed_node.inplace.fingerprint import Fingerprint, fingerprint
 from cimfed_node.inplace.importer import harmonise_in_place, preview_in_place
+from cimfed_node.inplace.recorded import seal_in_place
 from cimfed_node.inplace.request import InPlace, InPlaceRequest
-from cimfed_node.inplace.session import reading
+from cimfed_node.inplace.session import connecting, reading
 
 __all__ = [
     "Fingerprint",
     "InPlace",
     "InPlaceRequest",
     "citydb_relation",
+    "connecting",
     "fingerprint",
     "harmonise_in_place",
     "preview_in_place",
     "reading",
+    "seal_in_place",
 ]

@@ -18,7 +18,7 @@ import psycopg
 from psycopg import sql
 from psycopg.pq import TransactionStatus
 
-from cimfed.errors import BadFile
+from cimfed.errors import BadConfig, BadFile
 
 Connection = psycopg.Connection[Any]
 
@@ -32,6 +32,7 @@ SETTINGS = {
     "client_min_messages": "error",  # PostGIS says a line for every invalid geometry
     "jit": "off",  # compiling the statement takes longer than running it
 }
+_CONNECT_SECONDS = 10
 _POSTGIS = (3, 2)
 _GEOS = (3, 10)  # the first with a choice of how to make valid
 _POLICY = "42501"  # insufficient_privilege: also what a row-security policy gives under row_security = off
@@ -65,6 +66,18 @@ class Session:
         with guarded(place):
             cursor = self.connection.execute(query)
             return [column.name for column in cursor.description or ()], cursor.fetchall()
+
+
+@contextmanager
+def connecting(url: str) -> Iterator[Connection]:
+    """A connection of the operator's. BadConfig where there can be none; what the driver says may hold the password."""
+    try:
+        connection = psycopg.connect(url, application_name="cimfed-node", connect_timeout=_CONNECT_SECONDS)
+    except psycopg.Error as error:
+        why = "this is no connection string" if isinstance(error, psycopg.ProgrammingError) else "it does not let us in"
+        raise BadConfig(f"the database cannot be reached: {why}", remedy="Try the same URL with psql") from None
+    with connection:
+        yield connection
 
 
 @contextmanager
