@@ -23,6 +23,8 @@ from cimfed_node.sql.columns import Columns
 from cimfed_node.sql.postgis import POSTGIS
 from cimfed_node.stores.base import Engine, View
 from cimfed_node.stores.postgis.compose import composed, quoted
+from cimfed_node.stores.postgis.links import session
+from cimfed_node.stores.postgis.store import SESSION
 from cimfed_node.tables.publication import views
 from tests.federation.world import City, World
 from tests.postgres import Cluster, Database
@@ -64,7 +66,8 @@ def fill(database: Database, rows: int) -> None:
         )
         connection.execute(
             "INSERT INTO houses SELECT n, n %% 40 + 0.5, (%s::text[])[n %% 4 + 1], "
-            "make_date(1950 + (n %% 70)::int, 1, 1), 'owner ' || n, ST_MakeEnvelope(x, y, x + 0.0001, y + 0.0001, 4326) FROM (SELECT n, "
+            "make_date(1950 + (n %% 70)::int, 1, 1), 'owner ' || n, "
+            "ST_MakeEnvelope(x, y, x + 0.0001, y + 0.0001, 4326) FROM (SELECT n, "
             "76.8 + (n %% 1000) * 0.0002 AS x, 43.1 + (n / 1000) * 0.0002 AS y FROM generate_series(1, %s) AS n) AS p",
             [list(FUNCTIONS), rows],
         )
@@ -263,7 +266,8 @@ def explained(city: City, view: View, where: Box) -> str:
     columns = Columns(VOCABULARY.collections["building"], frozenset(view.schema.names))
     table = quoted(connected.operator_login(city.home).schema, view.source)
     statement = requests.read(("id", "geometry_lod0"), where, table, columns, POSTGIS)
-    with serving(city) as connection:
+    conninfo = session(json.loads(city.home.database_of_service.read_text())["conninfo"], SESSION)
+    with psycopg.connect(conninfo) as connection:
         connection.execute("SET search_path = pg_catalog, public")
         found = connection.execute(f"EXPLAIN (ANALYZE, COSTS OFF, TIMING OFF) {composed(statement)}".encode())
         return "\n".join(line for (line,) in found.fetchall())

@@ -34,7 +34,7 @@ from cimfed_node.stores.reader import BatchReader
 from cimfed_node.stores.watch import Watch
 
 _NAME = re.compile(r"[a-z_][a-z0-9_]{0,62}")
-_SESSION = {
+SESSION = {
     "TimeZone": "UTC",
     "client_connection_check_interval": "5s",
     "default_transaction_read_only": "on",
@@ -61,7 +61,7 @@ class PostGISStore:
         self._schema = schema_name(schema)
         longest = max(limits.answer_time, limits.statement_time) + 60
         settings = {"work_mem": f"{max(memory // KIB, 64)}kB", "statement_timeout": f"{int(longest * 1000)}ms"}
-        self._pool = Pool(session(url, {**_SESSION, **settings}), connections)
+        self._pool = Pool(session(url, {**SESSION, **settings}), connections)
         self._watch = Watch()
         self._limits = limits
 
