@@ -12,7 +12,7 @@ import secrets
 import shutil
 import socket
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -56,10 +56,11 @@ class Database:
 class Cluster:
     """A running server. Databases are made from a template that has PostGIS."""
 
-    def __init__(self, port: int, password: str) -> None:
+    def __init__(self, port: int, password: str, restart: Callable[[], None]) -> None:
         self.port = port
+        self.restart = restart
         self._password = password
-        with self._admin("template1") as connection:
+        with self.administrator("template1") as connection:
             connection.execute("CREATE EXTENSION postgis")
 
     def url(self, database: str, role: str, password: str) -> str:
@@ -69,13 +70,14 @@ class Cluster:
         """A new, empty database and a role that owns it."""
         name = f"city_{secrets.token_hex(4)}"
         password = secrets.token_hex(8)
-        with self._admin("postgres") as connection:
+        with self.administrator("postgres") as connection:
             role, secret = sql.Identifier(name), sql.Literal(password)
             connection.execute(sql.SQL("CREATE ROLE {} LOGIN CREATEROLE PASSWORD {}").format(role, secret))
             connection.execute(sql.SQL("CREATE DATABASE {} OWNER {}").format(role, role))
         return Database(self, name, self.url(name, name, password))
 
-    def _admin(self, database: str) -> psycopg.Connection[Any]:
+    def administrator(self, database: str) -> psycopg.Connection[Any]:
+        """A superuser's connection."""
         return psycopg.connect(self.url(database, _ADMIN, self._password), autocommit=True)
 
 
@@ -106,10 +108,14 @@ def running(folder: Path) -> Iterator[Cluster]:
     _run([programs / "initdb", "-D", data, "-U", _ADMIN, "-A", "scram-sha-256", "--pwfile", secret,
           "-E", "UTF8", "--locale", "C.UTF-8", "--no-sync"], folder, who)  # fmt: skip
     port = _start(programs, data, folder, who)
+
+    def control(word: str, mode: str) -> None:
+        _run([programs / "pg_ctl", "-D", data, "-m", mode, "-w", word], folder, who)
+
     try:
-        yield Cluster(port, password)
+        yield Cluster(port, password, lambda: control("restart", "fast"))
     finally:
-        _run([programs / "pg_ctl", "-D", data, "-m", "immediate", "-w", "stop"], folder, who)
+        control("stop", "immediate")
 
 
 def _start(programs: Path, data: Path, folder: Path, who: dict[str, Any]) -> int:

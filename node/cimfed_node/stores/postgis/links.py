@@ -59,6 +59,7 @@ class Link:
         self._state = threading.Lock()
         self._cancelling: threading.Thread | None = None
         self._closed = False
+        self._stream: Stream | None = None
         self._running = False
         self.told = False  # to stop: the word may arrive late
         try:
@@ -76,7 +77,8 @@ class Link:
             statement.set_options(**{_BATCH_BYTES: str(batch_bytes)})
             statement.set_sql_query(text)
             handle, _ = statement.execute_query()
-            return Stream(self, statement, AdbcRecordBatchReader._import_from_c(handle.address))
+            self._stream = Stream(self, statement, AdbcRecordBatchReader._import_from_c(handle.address))
+            return self._stream
         except BaseException:
             statement.close()
             raise
@@ -117,6 +119,8 @@ class Link:
             self._cancelling.join()
         if self._running:
             self._cancel()
+        if self._stream is not None:
+            self._stream.close()
         with suppress(adbc_driver_manager.Error):
             self._connection.close()
 
@@ -132,6 +136,7 @@ class Stream:
         self._link = link
         self._statement = statement
         self._reader = reader
+        self._closed = False
 
     def next(self) -> Any:
         """The driver's next batch, None at the end."""
@@ -142,6 +147,9 @@ class Stream:
             return None
 
     def close(self) -> None:
+        if self._closed:
+            return
+        self._closed = True
         with suppress(adbc_driver_manager.Error):
             self._reader.close()
         with suppress(adbc_driver_manager.Error):

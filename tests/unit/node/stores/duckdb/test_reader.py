@@ -19,8 +19,8 @@ from cimfed_node.stores.duckdb import engine
 from cimfed_node.stores.duckdb.engine import Engine
 from cimfed_node.stores.duckdb.failures import translated
 from cimfed_node.stores.duckdb.statements import StatementRows
-from cimfed_node.stores.watch import Watch
 from cimfed_node.stores.reader import BatchReader
+from cimfed_node.stores.watch import Watch
 
 ENDLESS = Statement("SELECT count(*) AS n FROM range(1_000_000_000_000)")
 ENDLESS_ROWS = Statement("SELECT i AS n FROM range(1_000_000_000_000) t(i)")
