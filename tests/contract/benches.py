@@ -14,7 +14,7 @@ from cimfed_node.stores.base import Store, View
 from cimfed_node.stores.duckdb import DuckDBStore
 from cimfed_node.stores.postgis import PostGISStore
 from cimfed_node.views import FileBuilder
-from cimfed_node.views.postgis import PostGISBuilder, PostGISViews, load, set_up
+from cimfed_node.views.postgis import PostGISBuilder, PostGISViews, Source, load, set_up
 from tests.postgres import Cluster, Database
 from tests.unit.node import rows as made
 
@@ -67,9 +67,11 @@ class PostGISBench:
     def view(self, rows: pa.Table, *, geometry: bool = True) -> View:
         return self.shaped(rows, whole(rows, geometry=geometry))
 
+    def load(self, rows: pa.Table) -> Source:
+        return load(self.database.url, SCHEMA, made.write_snapshot(self._home / "snapshots", rows))
+
     def shaped(self, rows: pa.Table, shape: Shape) -> View:
-        snapshot = made.write_snapshot(self._home / "snapshots", rows)
-        return self.builder.build(load(self.database.url, SCHEMA, snapshot), shape)
+        return self.builder.build(self.load(rows), shape)
 
     def remove(self, view: View) -> None:
         self.views.drop(view.id)

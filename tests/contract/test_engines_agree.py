@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from decimal import Decimal
+from itertools import product
 from typing import Any
 
 import pyarrow as pa
@@ -14,12 +15,13 @@ from hypothesis import strategies as st
 
 from cimfed.errors import CimfedError
 from cimfed.policy.shape import EXACT, NULL, Mask, Shape, band
+from cimfed.query.expression import And, Box, Comparator, Comparison, In, IsNull, Literal, Not, Or, Property
 from cimfed.query.query import Aggregate, Function, Measure, Read
 from cimfed_node.stores.base import Store, View
 from tests.contract.benches import DuckDBBench, PostGISBench
 from tests.contract.store_contract import everything
 from tests.postgres import Cluster
-from tests.unit.cimfed.query.trees import trees
+from tests.unit.cimfed.query.trees import chain, trees
 from tests.unit.node import rows as made
 
 COLUMNS = (*made.COLUMNS, "name", "geometry_lod1", "ext")
@@ -165,3 +167,33 @@ def test_every_request_is_answered_alike(
         assert whole[0].equals(whole[1], check_metadata=True)  # in the same order too
     for request in (Read("building"), *requests):
         assert answer(duckdb.store, one, request) == answer(postgis.store, other, request), request
+
+
+def test_filters_at_the_limits_run_on_both(benches: Benches) -> None:
+    height, function = Property("height"), Property("function")
+    rows = made.table([made.building(1, height=Decimal("1.00"), function="x"), made.building(2)])
+    views = [(bench.store, bench.view(rows, geometry=False)) for bench in benches]
+    for tree in (
+        chain([Not] * 63, IsNull(height)),
+        chain([And, Or, Not] * 21, IsNull(height)),
+        And((IsNull(height),) * 2000),
+        Or(tuple(Comparison(Comparator.EQ, height, Literal(Decimal(number))) for number in range(1300))),
+        In(height, tuple(Literal(Decimal(number)) for number in range(1000))),
+        In(function, tuple(Literal("x" * 32 + str(number)) for number in range(1000))),
+        Comparison(Comparator.GT, function, Literal("\\'$1" * 6000)),
+    ):
+        one, other = (answer(store, view, Read("building", tree)) for store, view in views)
+        assert one == other
+        assert isinstance(one[1], list)
+
+
+def test_boxes_of_any_finite_size_are_answered_alike(benches: Benches) -> None:
+    rows = made.table(
+        [made.building(1, shapely.Point(76, 43)), made.building(2, shapely.Point(-76, 43)), made.building(3)]
+    )
+    views = [(bench.store, bench.view(rows)) for bench in benches]
+    ends = (-1e308, -1e38, -76.0, -5e-324, 0.0, 76.0, 4e38, 1e308)
+    for west, south, east in product(ends, ends, ends):
+        request = Read("building", Box(west, south, east, 1e308), ("id",))
+        one, other = (answer(store, view, request) for store, view in views)
+        assert one == other, request

@@ -80,7 +80,9 @@ class PostGISBuilder:
         with transaction(self._url, source.state) as connection:
             _alone(connection, id)
             try:
-                return opened(connection, self._schema, id)
+                standing = opened(connection, self._schema, id)
+                self._give(connection, id)
+                return standing
             except ViewGone:
                 pass
             except BadFile:
@@ -100,6 +102,13 @@ class PostGISBuilder:
         statement = shapes.view(shape, names, _cast(source, names, collection), order, POSTGIS)
         run(connection, f"CREATE TABLE {table} ({columns_sql(schema, collection)})")
         rows = run(connection, f"INSERT INTO {table} {composed(statement)}").rowcount
+        widths = _widths(connection, table, schema, collection, rows)
+        if "bbox" in schema.names:
+            run(connection, f"CREATE INDEX ON {table} USING gist (({ENVELOPE.replace('t.', '')}))")
+        if "id" in schema.names:
+            run(connection, f"CREATE INDEX ON {table} (id)")
+        run(connection, f"ANALYZE {table}")
+        size: Any = connection.execute("SELECT pg_total_relation_size(%s)", [table]).fetchone()
         facts = {
             "id": id,
             "city": source.city,
@@ -109,17 +118,16 @@ class PostGISBuilder:
             "compiler": files.COMPILER,
             "columns": {name: str(mask) for name, mask in masks.items()},
             "rows": rows,
-            "widths": _widths(connection, table, schema, collection, rows),
+            "widths": widths,
+            "size": size[0],
         }
-        if "bbox" in schema.names:
-            run(connection, f"CREATE INDEX ON {table} USING gist (({ENVELOPE.replace('t.', '')}))")
-        if "id" in schema.names:
-            run(connection, f"CREATE INDEX ON {table} (id)")
-        run(connection, f"ANALYZE {table}")
         describe(connection, table, facts)
         run(connection, f"REVOKE ALL ON {table} FROM PUBLIC")
-        run(connection, f"GRANT SELECT ON {table} TO {quoted(self._serving)}")
+        self._give(connection, id)
         return opened(connection, self._schema, id)
+
+    def _give(self, connection: Connection, id: str) -> None:
+        run(connection, f"GRANT SELECT ON {quoted(self._schema, relation_name(id))} TO {quoted(self._serving)}")
 
 
 def _alone(connection: Connection, id: str) -> None:

@@ -37,7 +37,7 @@ LAYOUT = "1"
 _VIEW = re.compile(r"v_[0-9a-f]{60}")
 _AGAIN = "Activate the policy again"
 _FOUND = """
-SELECT c.relname, obj_description(c.oid, 'pg_class'), pg_total_relation_size(c.oid),
+SELECT c.relname, obj_description(c.oid, 'pg_class'),
     (SELECT array_agg(a.attname || ' ' || format_type(a.atttypid, a.atttypmod) ORDER BY a.attnum)
      FROM pg_attribute AS a WHERE a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped)
 FROM pg_class AS c JOIN pg_namespace AS s ON s.oid = c.relnamespace
@@ -77,12 +77,9 @@ class PostGISViews:
         return {view.id for row in rows if (view := _understood(row)) is not None}
 
     def drop(self, id: str) -> None:
-        """Harmless where there is none. Raises Conflict while it is read."""
+        """Harmless where there is none. Raises Conflict while it is read, and does not wait."""
         with transaction(self._url) as connection:
-            try:
-                drop(connection, self._schema, id)
-            except psycopg.errors.LockNotAvailable:
-                raise Conflict("the view is being read", place=id, remedy="Try again later") from None
+            drop(connection, self._schema, id)
 
     def sweep(self, known: Set[str]) -> None:
         """Removes all but the known ones, also those that do not fit this release; one that is read stays."""
@@ -106,7 +103,15 @@ def opened(connection: Connection, schema: str, id: str) -> View:
 
 
 def drop(connection: Connection, schema: str, id: str) -> None:
-    connection.execute(sql.SQL("DROP TABLE IF EXISTS {}").format(sql.Identifier(schema, relation_name(id))))
+    """A wish to drop that waits would make every new reader wait behind it."""
+    table = quoted(schema, relation_name(id))
+    if connection.execute("SELECT to_regclass(%s)", [table]).fetchone() == (None,):
+        return
+    try:
+        run(connection, f"LOCK TABLE {table} IN ACCESS EXCLUSIVE MODE NOWAIT")
+    except psycopg.errors.LockNotAvailable:
+        raise Conflict("the view is being read", place=id, remedy="Try again later") from None
+    run(connection, f"DROP TABLE {table}")
 
 
 def describe(connection: Connection, table: str, facts: Mapping[str, Any]) -> None:
@@ -115,7 +120,7 @@ def describe(connection: Connection, table: str, facts: Mapping[str, Any]) -> No
 
 
 def _understood(row: tuple[Any, ...]) -> View | None:
-    name, comment, size, columns = row
+    name, comment, columns = row
     try:
         facts = json.loads(comment or "")
         collection = VOCABULARY.collections.get(facts["collection"])
@@ -135,7 +140,7 @@ def _understood(row: tuple[Any, ...]) -> View | None:
             schema=schema,
             rows=facts["rows"],
             widths={at: width for at, width in facts["widths"].items()},
-            size=size,
+            size=facts["size"],
             sha256=b"",
         )
     except (ValueError, KeyError, TypeError):

@@ -18,6 +18,7 @@ from cimfed_node.stores.postgis.store import schema_name
 from cimfed_node.views.postgis.sessions import transaction
 
 _MAY_LIMIT = "SELECT has_parameter_privilege('temp_file_limit', 'SET')"
+_MAY_CONNECT = "SELECT has_database_privilege(%s, current_database(), 'CONNECT')"
 _PARAMETERS = 150_000  # the release that knows privileges of parameters
 
 
@@ -73,12 +74,18 @@ def set_up(url: str, schema: str, serving: str, *, disk: int | None = None) -> N
                 place=serving[:64],
                 remedy="Make it: CREATE ROLE ... LOGIN PASSWORD ...",
             )
+        if connection.info.user == serving:
+            raise BadConfig("the operator's role cannot serve too", place=serving[:64], remedy="Make a role for it")
+        if connection.execute(_MAY_CONNECT, [serving]).fetchone() != (True,):
+            database = sql.Identifier(connection.info.dbname)
+            connection.execute(sql.SQL("GRANT CONNECT ON DATABASE {} TO {}").format(database, role))
         for name in (views, snapshots):
             connection.execute(sql.SQL("CREATE SCHEMA IF NOT EXISTS {}").format(name))
             connection.execute(sql.SQL("REVOKE ALL ON SCHEMA {} FROM PUBLIC, {}").format(name, role))
             connection.execute(sql.SQL("REVOKE ALL ON ALL TABLES IN SCHEMA {} FROM PUBLIC").format(name))
         connection.execute(sql.SQL("REVOKE ALL ON ALL TABLES IN SCHEMA {} FROM {}").format(snapshots, role))
         connection.execute(sql.SQL("GRANT USAGE ON SCHEMA {} TO {}").format(views, role))
+        connection.execute(sql.SQL("GRANT SELECT ON ALL TABLES IN SCHEMA {} TO {}").format(views, role))
         may_limit = connection.info.server_version >= _PARAMETERS and connection.execute(_MAY_LIMIT).fetchone()
         if disk is not None and may_limit and may_limit[0]:
             limit = sql.Literal(f"{max(disk // KIB, 1)}kB")

@@ -113,6 +113,17 @@ def test_a_wider_set_up_is_refused(setup: Setup, wrong: list[str], mend: list[st
     assert setup.refused() is None
 
 
+def test_what_was_taken_from_the_role_comes_back_with_set_up(setup: Setup) -> None:
+    setup.administrate("REVOKE CONNECT ON DATABASE {database} FROM PUBLIC")
+    try:
+        with pytest.raises(CimfedError):
+            setup.refused()
+        set_up(setup.database.url, "views", setup.role)
+        assert setup.refused() is None
+    finally:
+        setup.administrate("GRANT CONNECT ON DATABASE {database} TO PUBLIC")
+
+
 def test_the_operators_own_url_does_not_serve(setup: Setup) -> None:
     assert setup.refused(setup.database.url) is not None
 
@@ -149,6 +160,8 @@ def test_a_database_without_postgis_is_refused(setup: Setup) -> None:
 def test_a_role_that_is_not_there_and_names_that_need_quotes_are_refused(setup: Setup) -> None:
     with pytest.raises(BadConfig, match="does not exist"):
         set_up(setup.database.url, "views", "nobody_of_that_name")
+    with pytest.raises(BadConfig, match="cannot serve too"):
+        set_up(setup.database.url, "views", str(psycopg.conninfo.conninfo_to_dict(setup.database.url)["user"]))
     for name in ("Views", "a b", 'x"; DROP TABLE t; --', "", "pg_views", "v" * 64):
         with pytest.raises(BadConfig):
             set_up(setup.database.url, name, setup.role)
