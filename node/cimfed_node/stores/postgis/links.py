@@ -23,8 +23,14 @@ from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
 from cimfed.errors import BadConfig, CimfedError, TimedOut
 
-_CONNECT_SECONDS = 10
-_UNHEARD = 10_000  # milliseconds without a word from the server before it is given up
+_STALE = 60.0  # seconds without a statement after which a connection may be dead behind a firewall: it is made anew
+_NETWORK = {
+    "connect_timeout": "10",
+    "keepalives_idle": "30",
+    "keepalives_interval": "10",
+    "keepalives_count": "3",
+    "tcp_user_timeout": "10000",  # milliseconds that a word to the server, also one to stop, may stay unheard
+}
 _BATCH_BYTES = str(adbc_driver_postgresql.StatementOptions.BATCH_SIZE_HINT_BYTES.value)
 _PLACE = """
 SELECT set_config('search_path', concat('pg_catalog, ', quote_ident(s.nspname)), false)
@@ -35,16 +41,14 @@ WHERE e.extname = 'postgis'
 
 def session(url: str, settings: Mapping[str, str]) -> str:
     """The URL, for sessions with these settings."""
-    theirs = str(conninfo_to_dict(url).get("options") or "")
+    given = conninfo_to_dict(url)
     ours = " ".join(f"-c {name}={_escaped(value)}" for name, value in settings.items())
-    return make_conninfo(
-        url,
-        options=f"{theirs} {ours}".strip(),
-        application_name="cimfed-node",
-        client_encoding="UTF8",
-        connect_timeout=_CONNECT_SECONDS,
-        tcp_user_timeout=_UNHEARD,
-    )
+    fixed = {
+        "options": f"{given.get('options') or ''} {ours}".strip(),
+        "application_name": "cimfed-node",
+        "client_encoding": "UTF8",
+    }
+    return make_conninfo(url, **{name: value for name, value in _NETWORK.items() if name not in given}, **fixed)
 
 
 def _escaped(value: str) -> str:
@@ -62,6 +66,7 @@ class Link:
         self._stream: Stream | None = None
         self._running = False
         self.told = False  # to stop: the word may arrive late
+        self.rested = 0.0  # since when, by time.monotonic()
         try:
             if not self.ask(_PLACE):
                 raise BadConfig("the database has no PostGIS", remedy="CREATE EXTENSION postgis, as its administrator")
@@ -188,9 +193,13 @@ class Pool:
                     raise TimedOut("all of the node's connections to its database are taken", remedy="Ask again later")
                 self._changed.wait(left)
             self._taken += 1
-            if self._idle:
-                return self._idle.pop()
+            link = self._idle.pop() if self._idle else None
+        if link is not None and time.monotonic() - link.rested < _STALE:
+            return link
         try:
+            if link is not None:
+                link.close()
+                self.forget()  # the others have rested longer
             return Link(self._opened())
         except BaseException:
             self._less()
@@ -201,6 +210,7 @@ class Pool:
         with self._changed:
             keep = link.reusable and not self._closed
             if keep:
+                link.rested = time.monotonic()
                 self._idle.append(link)
         if not keep:
             link.close()
@@ -211,7 +221,7 @@ class Pool:
             self._changed.notify_all()
 
     def forget(self) -> None:
-        """The server went away: connections that wait are of no use."""
+        """Connections that rest are of no use: the server went away."""
         with self._changed:
             idle, self._idle = self._idle, []
         for link in idle:

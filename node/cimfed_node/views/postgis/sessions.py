@@ -71,7 +71,3 @@ def path(connection: Connection) -> str:
 def run(connection: Connection, text: str) -> psycopg.Cursor[Any]:
     """A statement that ``compose`` made."""
     return connection.execute(text.encode())
-
-
-def identifier(*names: str) -> sql.Identifier:
-    return sql.Identifier(*names)

@@ -62,6 +62,15 @@ class Bench:
             assert time.monotonic() < ends
 
 
+class Clock:
+    """The time, and more if so wished."""
+
+    ahead = 0.0
+
+    def monotonic(self) -> float:
+        return time.monotonic() + self.ahead
+
+
 @pytest.fixture(scope="module")
 def database(postgres: Cluster) -> Database:
     return postgres.database()
@@ -173,12 +182,6 @@ def test_the_sessions_own_limit_is_a_time_out_too(bench: Bench) -> None:
 
 
 def test_the_time_limit_does_not_count_a_slow_consumer(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
-    class Clock:
-        ahead = 0.0
-
-        def monotonic(self) -> float:
-            return time.monotonic() + self.ahead
-
     clock = Clock()
     for module in ("reader", "watch", "postgis.statements", "postgis.links"):
         monkeypatch.setattr(f"cimfed_node.stores.{module}.time", clock)
@@ -200,6 +203,20 @@ def test_a_statement_that_ended_leaves_its_connection_to_the_next(bench: Bench) 
     again = bench.reader(pool, "SELECT CAST(pg_backend_pid() AS bigint) AS n").read_next()
     assert again is not None
     assert again["n"][0].as_py() == one
+
+
+def test_connections_that_rested_long_are_made_anew(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    pool = bench.pool(3)
+    links = [pool.take(60) for _ in range(3)]
+    for link in links:
+        assert link is not None
+        pool.give(link)
+    assert len(bench.statements()) == 3
+    clock = Clock()
+    monkeypatch.setattr("cimfed_node.stores.postgis.links.time", clock)
+    clock.ahead = 3600.0
+    assert drained(bench.reader(pool, SOME_ROWS)) == 5000
+    bench.until(lambda found: len(found) == 1)
 
 
 def test_when_all_connections_are_taken_the_next_statement_waits(bench: Bench) -> None:
