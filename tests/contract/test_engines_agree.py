@@ -146,7 +146,7 @@ def answer(store: Store, view: View, request: Read | Aggregate) -> Any:
     except CimfedError as refused:
         return type(refused), refused.line
     found = everything(reader)
-    return found.schema.to_string(), sorted(found.to_pylist(), key=str)
+    return found.schema.to_string(), sorted(map(repr, found.to_pylist()))  # -0.0 is not 0.0
 
 
 @settings(max_examples=40, deadline=None, suppress_health_check=list(HealthCheck))

@@ -6,9 +6,9 @@ them again.
 """
 
 from cimfed_node.views.postgis.build import PostGISBuilder, Source
-from cimfed_node.views.postgis.load import load
+from cimfed_node.views.postgis.load import load, unload
 from cimfed_node.views.postgis.relations import PostGISViews
 from cimfed_node.views.postgis.roles import make_role, set_up
 from cimfed_node.views.postgis.shelf import PostGISShelf
 
-__all__ = ["PostGISBuilder", "PostGISShelf", "PostGISViews", "Source", "load", "make_role", "set_up"]
+__all__ = ["PostGISBuilder", "PostGISShelf", "PostGISViews", "Source", "load", "make_role", "set_up", "unload"]

@@ -7,13 +7,13 @@ Rules:
 2. Table, indexes, statistics, facts and the serving role's right to read come in one transaction.
 3. The rows' order is of what the view shows: of the geometry, and for rows that have none or the same one, drawn by
    the view's own key, as for views without geometry.
-4. The relation's columns are cast to the vocabulary's types before anything is compared: what a predicate sees is what
+4. What the vocabulary's types cannot hold is refused (``soundness``), before anyone can read it.
+5. The relation's columns are cast to the vocabulary's types before anything is compared: what a predicate sees is what
    the view shows.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -23,7 +23,7 @@ from cimfed.errors import BadFile, CimfedError, ViewGone
 from cimfed.model.limits import KIB, MIB
 from cimfed.model.names import CityName
 from cimfed.model.schema import field
-from cimfed.model.vocabulary import VOCABULARY, Collection, Type
+from cimfed.model.vocabulary import VOCABULARY, Collection
 from cimfed.policy.meet import shape_hash
 from cimfed.policy.shape import Shape
 from cimfed.trust.hashing import digest
@@ -32,11 +32,11 @@ from cimfed_node.sql.postgis import ENVELOPE, POSTGIS, parts
 from cimfed_node.stores.base import View
 from cimfed_node.stores.postgis.compose import composed, quoted
 from cimfed_node.stores.postgis.store import schema_name
-from cimfed_node.stores.width import OFFSET, fixed_width
 from cimfed_node.views import files
 from cimfed_node.views.build import ORDER_DOMAIN
 from cimfed_node.views.postgis.relations import columns_sql, describe, drop, opened, relation_name
-from cimfed_node.views.postgis.sessions import Connection, run, transaction
+from cimfed_node.views.postgis.sessions import Connection, lock_key, run, transaction
+from cimfed_node.views.postgis.soundness import widths
 
 
 @dataclass(frozen=True)
@@ -102,7 +102,7 @@ class PostGISBuilder:
         statement = shapes.view(shape, names, _cast(source, names, collection), order, POSTGIS)
         run(connection, f"CREATE TABLE {table} ({columns_sql(schema, collection)})")
         rows = run(connection, f"INSERT INTO {table} {composed(statement)}").rowcount
-        widths = _widths(connection, table, schema, collection, rows)
+        measured = widths(connection, table, schema, collection, source.city)
         if "bbox" in schema.names:
             run(connection, f"CREATE INDEX ON {table} USING gist (({ENVELOPE.replace('t.', '')}))")
         if "id" in schema.names:
@@ -118,7 +118,7 @@ class PostGISBuilder:
             "compiler": files.COMPILER,
             "columns": {name: str(mask) for name, mask in masks.items()},
             "rows": rows,
-            "widths": widths,
+            "widths": measured,
             "size": size[0],
         }
         describe(connection, table, facts)
@@ -131,8 +131,10 @@ class PostGISBuilder:
 
 
 def _alone(connection: Connection, id: str) -> None:
-    """Whoever else builds the same view waits."""
-    connection.execute("SELECT pg_advisory_xact_lock(%s)", [int.from_bytes(bytes.fromhex(id)[:8], signed=True)])
+    """Whoever else builds the same view waits, however long this takes."""
+    connection.execute("SET LOCAL lock_timeout = 0")
+    connection.execute("SELECT pg_advisory_xact_lock(%s)", [lock_key(id)])
+    connection.execute("SET LOCAL lock_timeout = DEFAULT")
 
 
 def _columns(connection: Connection, source: Source, collection: Collection) -> frozenset[str]:
@@ -156,36 +158,3 @@ def _cast(source: Source, names: frozenset[str], collection: Collection) -> str:
         for part, type in parts(prop)
     ]
     return f"(SELECT {', '.join(items)} FROM {source.relation} AS t)"
-
-
-def _widths(
-    connection: Connection, table: str, schema: pa.Schema, collection: Collection, rows: int
-) -> Mapping[str, float]:
-    """Arrow bytes of a row, of the columns whose values vary in length. Geometry must be in degrees here."""
-    varying = [collection.properties[at.name] for at in schema if fixed_width(at.type) is None]
-    if not varying or not rows:
-        return {prop.name: float(OFFSET) for prop in varying}
-    items: list[str] = []
-    strange: list[str] = []
-    for prop in varying:
-        column = f"t.{quoted(parts(prop)[0][0])}"
-        if prop.type is Type.GEOMETRY:
-            items.append(f"ST_MemSize({column})")
-            strange.append(f"ST_SRID({column}) <> 4326")
-        elif prop.type is Type.NAMES:
-            texts = f"t.{quoted(parts(prop)[1][0])}"
-            items.append(
-                f"octet_length(array_to_string({column} || {texts}, '')) + {2 * OFFSET} * cardinality({column})"
-            )
-        else:
-            items.append(f"octet_length({column})")
-    totals = ", ".join(f"CAST(sum({item}) AS double precision)" for item in items)
-    found: Any = run(
-        connection, f"SELECT bool_or({' OR '.join(strange) or 'false'}), {totals} FROM {table} AS t"
-    ).fetchone()
-    if found[0]:
-        raise BadFile("geometry is not in SRID 4326", remedy="ST_Transform it in the relation")
-    return {
-        prop.name: round((total or 0.0) / rows + OFFSET + 1 / 8, 3)
-        for prop, total in zip(varying, found[1:], strict=True)
-    }

@@ -23,11 +23,11 @@ from cimfed.model.vocabulary import VOCABULARY, Property, Type
 from cimfed_node.ingest.snapshot import Snapshot
 from cimfed_node.sql.postgis import parts
 from cimfed_node.stores.postgis.arrow import stored
-from cimfed_node.stores.postgis.compose import quoted
+from cimfed_node.stores.postgis.compose import literal, quoted
 from cimfed_node.views.postgis.build import Source
 from cimfed_node.views.postgis.relations import columns_sql
 from cimfed_node.views.postgis.roles import snapshots_schema
-from cimfed_node.views.postgis.sessions import conninfo, path, transaction
+from cimfed_node.views.postgis.sessions import conninfo, lock_key, path, run, transaction
 
 _log = logging.getLogger(__name__)
 _STAGE = "cimfed_stage"
@@ -39,20 +39,26 @@ def load(url: str, schema: str, snapshot: Snapshot) -> Source:
 
     Raises BadFile where the snapshot cannot be read, or holds what PostgreSQL cannot.
     """
-    name = f"s_{snapshot.id[:60]}"
-    table = quoted(snapshots_schema(schema), name)
-    source = Source(snapshot.id, snapshot.city, snapshot.collection, table)
+    table = table_of(schema, snapshot.id)
     with transaction(url) as connection:
         place = path(connection)
-        if connection.execute("SELECT to_regclass(%s)", [table]).fetchone() != (None,):
-            return source
     try:
         file = pq.ParquetFile(snapshot.path)
     except (OSError, pa.ArrowInvalid):
         raise BadFile("the snapshot cannot be read", place=snapshot.id) from None
     with file:
         _Load(snapshot, file).run(url, place, table)
-    return source
+    return Source(snapshot.id, snapshot.city, snapshot.collection, table)
+
+
+def unload(url: str, schema: str, id: str) -> None:
+    """Takes a snapshot's table away; views that were made of it stay. Harmless where there is none."""
+    with transaction(url) as connection:
+        run(connection, f"DROP TABLE IF EXISTS {table_of(schema, id)}")
+
+
+def table_of(schema: str, id: str) -> str:
+    return quoted(snapshots_schema(schema), f"s_{id[:60]}")
 
 
 def unload(url: str, schema: str) -> None:
@@ -79,6 +85,11 @@ class _Load:
         try:
             with adbc_driver_postgresql.dbapi.connect(conninfo(url)) as connection, connection.cursor() as cursor:
                 cursor.execute(f"SET LOCAL search_path = {place}")
+                cursor.execute("SET LOCAL lock_timeout = 0")
+                cursor.execute(f"SELECT CAST(pg_advisory_xact_lock({lock_key(self._snapshot.id)}) AS text)")
+                cursor.execute(f"SELECT CAST(to_regclass({literal(table)}) AS text)")
+                if cursor.fetchone() != (None,):
+                    return
                 cursor.execute(f"CREATE TABLE {table} ({columns_sql(self._schema, self._collection)})")
                 cursor.adbc_ingest(_STAGE, self._reader(), mode="create", temporary=True)
                 cursor.execute(f"INSERT INTO {table} SELECT {items} FROM pg_temp.{_STAGE} AS t")

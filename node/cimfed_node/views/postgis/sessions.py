@@ -71,3 +71,8 @@ def path(connection: Connection) -> str:
 def run(connection: Connection, text: str) -> psycopg.Cursor[Any]:
     """A statement that ``compose`` made."""
     return connection.execute(text.encode())
+
+
+def lock_key(id: str) -> int:
+    """What those who make the same table lock, so that one makes it and the others find it."""
+    return int.from_bytes(bytes.fromhex(id)[:8], signed=True)

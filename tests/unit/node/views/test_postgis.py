@@ -29,7 +29,7 @@ from cimfed_node.stores.base import View
 from cimfed_node.stores.postgis.compose import composed
 from cimfed_node.views import view_id
 from cimfed_node.views.files import shown_snapshot
-from cimfed_node.views.postgis import PostGISBuilder, PostGISViews, Source, load
+from cimfed_node.views.postgis import PostGISBuilder, PostGISViews, Source, load, unload
 from tests.contract.benches import KEY, SCHEMA, PostGISBench, serving_role
 from tests.contract.store_contract import everything
 from tests.postgres import Cluster
@@ -357,6 +357,53 @@ def test_any_relation_with_the_vocabularys_columns_serves(bench: PostGISBench) -
         assert [row["id"] for row in found] == ids
 
 
+UNSOUND = [
+    ("city", "'uz.tashkent' AS city", "another city"),
+    ("city", "CAST(NULL AS text) AS city", "another city"),
+    ("height", "'NaN' AS height", "NaN"),
+    ("valid_from", "'infinity' AS valid_from", "years 1 to 9999"),
+    ("valid_from", "'0001-12-31 BC' AS valid_from", "years 1 to 9999"),
+    ("valid_from", "TIMESTAMPTZ '10000-01-01Z' AS valid_from", "years 1 to 9999"),
+    ("bbox", "CAST(NULL AS int) AS bbox_xmin, 1 AS bbox_ymin, 1 AS bbox_xmax, 1 AS bbox_ymax", "some of its sides"),
+    ("bbox", "2 AS bbox_xmin, 1 AS bbox_ymin, 1 AS bbox_xmax, 1 AS bbox_ymax", "no box"),
+    ("bbox", "0 AS bbox_xmin, 1 AS bbox_ymin, 'NaN' AS bbox_xmax, 1 AS bbox_ymax", "no box"),
+    ("bbox", "CAST('-Infinity' AS float8) AS bbox_xmin, 1 AS bbox_ymin, 1 AS bbox_xmax, 1 AS bbox_ymax", "no box"),
+    ("name", "ARRAY['kk'] AS name_languages, CAST(NULL AS text[]) AS name_texts", "no languages or no texts"),
+    ("name", "ARRAY['kk', 'ru'] AS name_languages, ARRAY['a'] AS name_texts", "one language to a text"),
+    ("name", "ARRAY[CAST(NULL AS text)] AS name_languages, ARRAY['a'] AS name_texts", "one language to a text"),
+    ("name", "ARRAY[['kk']] AS name_languages, ARRAY['a'] AS name_texts", "one language to a text"),
+    ("geometry_lod0", "ST_GeomFromText('POINT(1 1)', 3857) AS geometry_lod0", "SRID 4326"),
+    ("geometry_lod0", "ST_GeomFromText('CIRCULARSTRING(0 0, 1 1, 2 0)', 4326) AS geometry_lod0", "arcs"),
+]
+SOUND = {
+    "city": "'kz.almaty' AS city",
+    "id": "'b1' AS id",
+    "height": "CAST(1 AS numeric) AS height",
+    "valid_from": "TIMESTAMPTZ '0001-01-01Z' AS valid_from",
+    "bbox": "1 AS bbox_xmin, 1 AS bbox_ymin, CAST(1 AS float8) AS bbox_xmax, 1 AS bbox_ymax",
+    "name": "CAST('{}' AS text[]) AS name_languages, CAST('{}' AS text[]) AS name_texts",
+    "geometry_lod0": "ST_GeomFromText('POINT(1 1)', 4326) AS geometry_lod0",
+}
+ALL = shape({"id": EXACT, "name": EXACT, "height": EXACT, "valid_from": EXACT}, 0)
+
+
+@pytest.mark.parametrize(("name", "item", "words"), UNSOUND)
+def test_what_the_vocabulary_cannot_hold_is_refused(bench: PostGISBench, name: str, item: str, words: str) -> None:
+    before = relations(bench)
+    relation = f"(SELECT {', '.join((SOUND | {name: item}).values())} UNION ALL SELECT {', '.join(SOUND.values())})"
+    with pytest.raises(BadFile, match=words) as refused:
+        bench.builder.build(Source("c" * 64, made.CITY, "building", relation), ALL)
+    assert refused.value.place == name
+    assert relations(bench) == before
+
+
+def test_a_row_of_ends_and_nothing_is_sound(bench: PostGISBench) -> None:
+    relation = f"(SELECT {', '.join(SOUND.values())})"
+    view = bench.builder.build(Source("d" * 64, made.CITY, "building", relation), ALL)
+    (row,) = rows_of(bench, view)
+    assert (row["name"], row["valid_from"].year) == ([], 1)
+
+
 # Loading
 
 
@@ -364,7 +411,19 @@ def test_a_snapshot_is_loaded_once_and_whole(bench: PostGISBench, city: list[dic
     snapshot = made.write_snapshot(tmp_path, made.table(city[:50], COLUMNS))
     source = load(bench.database.url, SCHEMA, snapshot)
     assert (source.id, source.city, source.collection) == (snapshot.id, snapshot.city, "building")
-    assert load(bench.database.url, SCHEMA, snapshot) == source
+    again: list[Source] = []
+    others = [made.write_snapshot(tmp_path, made.table(city[:at], COLUMNS)) for at in (50, 51)]
+    threads = [
+        threading.Thread(target=lambda one=one: again.append(load(bench.database.url, SCHEMA, one)))
+        for one in others * 2
+    ]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(again) == 4
+    assert len({one.relation for one in again}) == 2
+    assert source in again
     found = asked(bench, f"SELECT id, height, bbox_xmin, name_texts FROM {source.relation} ORDER BY id")
     assert found == sorted(
         (
@@ -375,6 +434,15 @@ def test_a_snapshot_is_loaded_once_and_whole(bench: PostGISBench, city: list[dic
         )
         for row in city[:50]
     )
+
+
+def test_a_snapshot_that_is_unloaded_leaves_its_views(bench: PostGISBench) -> None:
+    source = bench.load(made.table([made.building(1, height=Decimal(77))]))
+    view = bench.builder.build(source, shape({"id": EXACT, "height": EXACT}, None))
+    for _ in range(2):
+        unload(bench.database.url, SCHEMA, source.id)
+    assert asked(bench, "SELECT to_regclass(%s)", [source.relation]) == [(None,)]
+    assert len(rows_of(bench, view)) == 1
 
 
 def test_what_postgresql_cannot_hold_is_refused_and_nothing_is_left(bench: PostGISBench, tmp_path: Path) -> None:
