@@ -14,6 +14,7 @@ Rules:
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -34,7 +35,7 @@ from cimfed_node.stores.postgis.compose import composed, quoted
 from cimfed_node.stores.postgis.store import schema_name
 from cimfed_node.views import files
 from cimfed_node.views.build import ORDER_DOMAIN
-from cimfed_node.views.postgis.relations import columns_sql, describe, drop, opened, relation_name
+from cimfed_node.views.postgis.relations import collated, describe, drop, opened, relation_name
 from cimfed_node.views.postgis.sessions import Connection, lock_key, run, transaction
 from cimfed_node.views.postgis.soundness import widths
 
@@ -100,8 +101,9 @@ class PostGISBuilder:
         table = quoted(self._schema, relation_name(id))
         order = digest(ORDER_DOMAIN, [self._key, id])
         statement = shapes.view(shape, names, _cast(source, names, collection), order, POSTGIS)
-        run(connection, f"CREATE TABLE {table} ({columns_sql(schema, collection)})")
-        rows = run(connection, f"INSERT INTO {table} {composed(statement)}").rowcount
+        items = _typed(schema.names, collection)
+        # Not INSERT: that puts a row wherever a page has room left, so that rows would not lie in their order.
+        rows = run(connection, f"CREATE TABLE {table} AS SELECT {items} FROM ({composed(statement)}) AS t").rowcount
         measured = widths(connection, table, schema, collection, source.city)
         if "bbox" in schema.names:
             run(connection, f"CREATE INDEX ON {table} USING gist (({ENVELOPE.replace('t.', '')}))")
@@ -151,10 +153,13 @@ def _columns(connection: Connection, source: Source, collection: Collection) -> 
 
 def _cast(source: Source, names: frozenset[str], collection: Collection) -> str:
     """The relation with the vocabulary's types."""
-    items = [
-        f"CAST(t.{quoted(part)} AS {type}) AS {quoted(part)}"
-        for name, prop in collection.properties.items()
-        if name in names
-        for part, type in parts(prop)
-    ]
-    return f"(SELECT {', '.join(items)} FROM {source.relation} AS t)"
+    ordered = [name for name in collection.properties if name in names]
+    return f"(SELECT {_typed(ordered, collection)} FROM {source.relation} AS t)"
+
+
+def _typed(names: Sequence[str], collection: Collection) -> str:
+    return ", ".join(
+        f"CAST(t.{quoted(part)} AS {type}){collated(type)} AS {quoted(part)}"
+        for name in names
+        for part, type in parts(collection.properties[name])
+    )

@@ -61,7 +61,7 @@ def table_of(schema: str, id: str) -> str:
     return quoted(snapshots_schema(schema), f"s_{id[:60]}")
 
 
-def unload(url: str, schema: str) -> None:
+def unload_all(url: str, schema: str) -> None:
     """Drops every loaded snapshot."""
     beside = snapshots_schema(schema)
     with transaction(url) as connection:

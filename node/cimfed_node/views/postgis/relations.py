@@ -52,10 +52,14 @@ def relation_name(id: str) -> str:
 def columns_sql(schema: pa.Schema, collection: Collection) -> str:
     """The columns of a table that holds these properties."""
     return ", ".join(
-        f"{quoted(name)} {type}{' COLLATE ' + quoted('C') if type in ('text', 'text[]') else ''}"
+        f"{quoted(name)} {type}{collated(type)}"
         for at in schema.names
         for name, type in parts(collection.properties[at])
     )
+
+
+def collated(type: str) -> str:
+    return ' COLLATE "C"' if type in ("text", "text[]") else ""
 
 
 class PostGISViews:
@@ -87,8 +91,8 @@ class PostGISViews:
         with transaction(self._url) as connection:
             names = [row[0] for row in connection.execute(_FOUND.encode(), [self._schema])]
         for name in set(names) - kept:
-            with transaction(self._url) as connection, suppress(psycopg.errors.LockNotAvailable):
-                connection.execute(sql.SQL("DROP TABLE IF EXISTS {}").format(sql.Identifier(self._schema, name)))
+            with suppress(Conflict), transaction(self._url) as connection:
+                _drop(connection, quoted(self._schema, name), name)
 
 
 def opened(connection: Connection, schema: str, id: str) -> View:
@@ -103,8 +107,11 @@ def opened(connection: Connection, schema: str, id: str) -> View:
 
 
 def drop(connection: Connection, schema: str, id: str) -> None:
+    _drop(connection, quoted(schema, relation_name(id)), id)
+
+
+def _drop(connection: Connection, table: str, id: str) -> None:
     """A wish to drop that waits would make every new reader wait behind it."""
-    table = quoted(schema, relation_name(id))
     if connection.execute("SELECT to_regclass(%s)", [table]).fetchone() == (None,):
         return
     try:
