@@ -30,7 +30,11 @@ from tests.unit.cimfed.query.trees import trees
 from tests.unit.node import rows as made
 
 COUNT = Measure(Function.COUNT)
-RANDOM = settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+RANDOM = settings(
+    max_examples=60,
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.differing_executors],
+)
 
 
 class Bench(Protocol):
