@@ -19,7 +19,7 @@ from collections.abc import AsyncGenerator, AsyncIterator, Iterator, Mapping
 from contextlib import aclosing
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import pyarrow as pa
 
@@ -89,6 +89,11 @@ class _Answer:
     def receipt(self) -> Receipt:
         """What proves the answer later. Conflict before the answer was read to its end."""
         return Receipt(self._ended(self._intake.receipt if self._intake else None))
+
+    @property
+    def provenance(self) -> dict[str, Any]:
+        """What a file of the answer should say of it (docs/export.md). Conflict before it was read to its end."""
+        return self._ended(self._intake.provenance if self._intake else None)
 
     @property
     def absent(self) -> Mapping[str, tuple[str, ...]]:

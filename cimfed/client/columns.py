@@ -14,19 +14,23 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from dataclasses import field as field_of
 from typing import Any
 
 import pyarrow as pa
 
 from cimfed.errors import BadAnswer
 from cimfed.model.names import CityName
-from cimfed.model.schema import MASK, MASKS, field
+from cimfed.model.schema import ATTRIBUTION, LICENCE, MASK, MASKS, VERTICAL, field
+from cimfed.model.texts import plain
 from cimfed.model.vocabulary import VOCABULARY
 from cimfed.query.query import Read
 from cimfed.wire.batches import read_batch
 from cimfed.wire.wkb import check_shapes
 
 CITY = "city"
+LONGEST = 2000  # characters of what a city says of its data
 
 
 def read_schema(request: Read) -> pa.Schema:
@@ -119,6 +123,24 @@ def masks_of(schema: pa.Schema) -> dict[str, str]:
     if isinstance(named, dict):
         found |= {name: mask for name, mask in named.items() if isinstance(mask, str)}
     return found
+
+
+@dataclass(frozen=True)
+class Said:
+    """What a city's schema says beside its columns: how properties are coarsened, and of the data as a whole."""
+
+    masks: Mapping[str, str] = field_of(default_factory=dict)
+    licence: str = ""
+    attribution: str = ""
+    vertical: str = ""
+
+    @classmethod
+    def of(cls, schema: pa.Schema) -> Said:
+        metadata = schema.metadata or {}
+        licence, attribution, vertical = (
+            plain(metadata.get(key, b"").decode(errors="replace")[:LONGEST]) for key in (LICENCE, ATTRIBUTION, VERTICAL)
+        )
+        return cls(masks_of(schema), licence, attribution, vertical)
 
 
 def without_empty(table: pa.Table, given: Iterable[str]) -> pa.Table:

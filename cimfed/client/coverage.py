@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass, field
 from enum import StrEnum
 from typing import Any
 
+from cimfed.client.columns import Said
 from cimfed.errors import (
     BY_REASON,
     ChooseGrant,
@@ -43,7 +44,8 @@ class CityCoverage:
     """One member's line. What the manifest says is empty where there is none; ``rows`` counts verified rows only.
 
     ``masks``: properties that the query names and the city has coarsened, and how. ``absent``: requested properties
-    that it does not give.
+    that it does not give. ``licence``, ``attribution``, ``vertical`` (the datum of heights): what it says of the data,
+    signed with the rows; empty where it said nothing or sent none.
     """
 
     city: CityName
@@ -58,6 +60,9 @@ class CityCoverage:
     masks: Mapping[str, str] = field(default_factory=dict)
     absent: tuple[str, ...] = ()
     obligations: tuple[str, ...] = ()
+    licence: str = ""
+    attribution: str = ""
+    vertical: str = ""
 
     @property
     def asked(self) -> bool:
@@ -182,10 +187,10 @@ def of_outcomes(
     coverage: signed.Coverage | None,
     directory_version: int,
     manifests: Mapping[CityName, signed.Manifest],
-    masks: Mapping[CityName, Mapping[str, str]],
+    said: Mapping[CityName, Said],
 ) -> Coverage:
     """Of a verified answer. ``coverage`` is None where one city was asked directly."""
-    by_city = {city: _of_manifest(manifest, masks.get(city, {})) for city, manifest in manifests.items()}
+    by_city = {city: _of_manifest(manifest, said.get(city, Said())) for city, manifest in manifests.items()}
     if coverage is None:
         return Coverage("", directory_version, tuple(by_city[city] for city in sorted(by_city)))
     return Coverage(
@@ -205,7 +210,7 @@ def of_outcomes(
     )
 
 
-def _of_manifest(manifest: signed.Manifest, masks: Mapping[str, str]) -> CityCoverage:
+def _of_manifest(manifest: signed.Manifest, said: Said) -> CityCoverage:
     """A city's own word. Rows of an answer that it broke off do not count."""
     return CityCoverage(
         city=manifest.city,
@@ -217,7 +222,10 @@ def _of_manifest(manifest: signed.Manifest, masks: Mapping[str, str]) -> CityCov
         grant=manifest.grant,
         policy_version=manifest.policy_version,
         snapshot=manifest.snapshot,
-        masks=masks,
+        masks=said.masks,
         absent=manifest.absent,
         obligations=manifest.obligations,
+        licence=said.licence,
+        attribution=said.attribution,
+        vertical=said.vertical,
     )

@@ -9,12 +9,14 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import Any
 
 import pyarrow as pa
 
 from cimfed.client import totals
-from cimfed.client.columns import Shaper, masks_of, read_schema, with_masks, without_empty
+from cimfed.client.columns import Said, Shaper, masks_of, read_schema, with_masks, without_empty
 from cimfed.client.coverage import Coverage, of_outcomes
+from cimfed.client.provenance import provenance
 from cimfed.client.receipts import make_receipt
 from cimfed.client.verify import Released, Verifier
 from cimfed.errors import Truncated
@@ -55,6 +57,7 @@ class Intake:
     def __init__(self, query: Query, envelope: Envelope, source: str, directory: Directory) -> None:
         self.coverage: Coverage | None = None
         self.receipt: bytes | None = None
+        self.provenance: dict[str, Any] | None = None
         self._envelope = envelope
         self._verifier = Verifier(query, envelope, source, directory)
         self._due: deque[Frame] = deque()
@@ -94,12 +97,13 @@ class Intake:
             verifier.coverage[0] if verifier.coverage else None,
             verifier.directory.version,
             {city: answer.ending[0] for city, answer in verifier.cities.items() if answer.ending},
-            {city: masks_of(schema) for city, schema in self._schemas.items()},
+            {city: Said.of(schema) for city, schema in self._schemas.items()},
         )
         pieces: deque[Piece] = deque()
         if self._parts is not None:
             pieces.extend(Piece("", batch) for batch in self._total(self._parts, coverage).to_batches())
         self.coverage, self.receipt = coverage, make_receipt(self._envelope, verifier)
+        self.provenance = provenance(verifier.query, self._envelope.payload_hash, coverage)
         return pieces
 
     def check_whole(self) -> None:

@@ -20,7 +20,7 @@ from dataclasses import dataclass
 import pyarrow as pa
 
 from cimfed.client import settle
-from cimfed.client.columns import masks_of
+from cimfed.client.columns import Said
 from cimfed.client.coverage import Coverage, of_outcomes
 from cimfed.client.verify import Verifier
 from cimfed.errors import BadAnswer, BadDirectory, BadSignature, ChainBroken, CimfedError, CoverageMismatch, Forged
@@ -117,13 +117,13 @@ def verify_receipt(data: bytes, registrar: PublicKey) -> Report:
     tolerance = int(LIMITS.clock_tolerance * settle.SECOND)
     if not directory.issued - tolerance <= answered_at < directory.expires + tolerance:
         raise CoverageMismatch("the receipt's directory was not in force when the query was answered")
-    masks = {city: masks_of(schema) for city, schema in schemas.items()}
+    said = {city: Said.of(schema) for city, schema in schemas.items()}
     return Report(
         organisation,
         query,
         answered_at,
         directory.version,
-        of_outcomes(coverage, directory.version, manifests, masks),
+        of_outcomes(coverage, directory.version, manifests, said),
         schemas,
     )
 

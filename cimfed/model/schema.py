@@ -4,6 +4,8 @@ Solids and surfaces are MultiPolygon Z of their boundary surfaces, as ISO WKB. G
 ``geoarrow.wkb`` extension metadata (geoarrow.org, extension types); ``cimfed:unit`` and ``cimfed:mask`` say in
 what unit and how coarsened a column is. ``cimfed:masks`` of a schema says the same of properties that a query names
 without having them as columns: what a filter, a group or a measure of coarsened values gives is coarsened too.
+``cimfed:licence``, ``cimfed:attribution`` and ``cimfed:vertical`` of a schema are what the city's importer said of the
+data: terms of use, whom to name, and the datum that heights are in.
 """
 
 from __future__ import annotations
@@ -24,6 +26,9 @@ BOX = pa.struct([(corner, pa.float64()) for corner in ("xmin", "ymin", "xmax", "
 UNIT = b"cimfed:unit"
 MASK = b"cimfed:mask"
 MASKS = b"cimfed:masks"
+LICENCE = b"cimfed:licence"
+ATTRIBUTION = b"cimfed:attribution"
+VERTICAL = b"cimfed:vertical"
 
 
 def arrow_type(prop: Property) -> pa.DataType:

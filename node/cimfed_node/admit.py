@@ -61,7 +61,15 @@ from cimfed_node.tables.admissions import (
     spend_nonce,
     take_slot,
 )
-from cimfed_node.tables.publication import ActivePolicy, Place, active_policy, granted_view, view_stands
+from cimfed_node.tables.publication import (
+    ActivePolicy,
+    Place,
+    SnapshotEntry,
+    active_policy,
+    current_snapshot,
+    granted_view,
+    view_stands,
+)
 
 SECOND = 1_000_000  # microseconds
 SLOT_LIFE = 60 * SECOND  # of a slot that is not renewed: then its process must have died
@@ -88,13 +96,14 @@ class Given:
 class Admission:
     """A query that may be answered. ``view`` is None for a catalogue, and where the collection has no snapshot.
 
-    ``decision``: the position of its line in the log.
+    ``snapshot``: what the view was made of. ``decision``: the position of its line in the log.
     """
 
     signed: Signed
     given: Given
     shape_hash: bytes
     view: View | None
+    snapshot: SnapshotEntry | None
     decision: int
 
 
@@ -247,7 +256,7 @@ class Admitter:
         spend: bool,
     ) -> Admission | Refusal:
         """Check 7. A refusal that was found before has its line in the log all the same."""
-        query, view, shape_hash = signed.query, None, b""
+        query, view, snapshot, shape_hash = signed.query, None, None, b""
         with self._control.writing() as transaction:
             # A clock that no partner's agrees with must not move the mark: it would stand in the way when set right.
             mark = advance_clock(transaction, signed.now) if spend else clock_mark(transaction)
@@ -269,6 +278,7 @@ class Admitter:
                     if found is None:
                         raise _PolicyMoved
                     shape_hash, view = found[0].shape_hash, found[1]
+                    snapshot = current_snapshot(transaction, found[0].collection)  # views and this change as one
             except CimfedError as error:
                 refusal = error
             line = Decision(
@@ -294,7 +304,7 @@ class Admitter:
                 take_slot(transaction, position, line.organisation, line.view, mark + SLOT_LIFE)
         if refusal is not None or given is None:
             return Refusal(signed, given, refusal or NotGranted("nothing is granted for this"), position)
-        return Admission(signed, given, shape_hash, view, position)
+        return Admission(signed, given, shape_hash, view, snapshot, position)
 
 
 class _PolicyMoved(Exception):

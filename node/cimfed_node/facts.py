@@ -14,12 +14,13 @@ from cimfed.errors import CimfedError
 from cimfed.model.answer import Manifest, Outcome
 from cimfed.model.limits import LIMITS
 from cimfed.model.names import CityName, Federation
-from cimfed.model.schema import MASK, MASKS
+from cimfed.model.schema import ATTRIBUTION, LICENCE, MASK, MASKS, VERTICAL
 from cimfed.policy.shape import view_columns
 from cimfed.query.expression import properties
 from cimfed.query.query import Aggregate, Catalog, Read, Request
 from cimfed_node.admit import Admission, Refusal
 from cimfed_node.stores.base import View
+from cimfed_node.tables.publication import SnapshotEntry
 
 
 def facts(verdict: Admission | Refusal, city: CityName, federation: Federation) -> Manifest:
@@ -67,6 +68,15 @@ def masked(schema: pa.Schema, request: Request, view: View | None) -> pa.Schema:
     if not found:
         return schema
     return schema.with_metadata({MASKS: json.dumps(found, sort_keys=True)})
+
+
+def described(schema: pa.Schema, snapshot: SnapshotEntry | None) -> pa.Schema:
+    """The schema with what the importer said of the data: the chain signs it along with the rows."""
+    if snapshot is None:
+        return schema
+    said = {LICENCE: snapshot.licence, ATTRIBUTION: snapshot.attribution, VERTICAL: snapshot.vertical}
+    found = {key: text.encode() for key, text in said.items() if text}
+    return schema.with_metadata({**(schema.metadata or {}), **found}) if found else schema
 
 
 def refused(manifest: Manifest, error: Exception) -> Manifest:

@@ -32,7 +32,7 @@ from cimfed.rpc.outlet import Outlet
 from cimfed.trust.keys import Signer, works
 from cimfed_node.admit import Admission, Admitter, Refusal
 from cimfed_node.catalog import catalogue_rows
-from cimfed_node.facts import facts, masked, refused
+from cimfed_node.facts import described, facts, masked, refused
 from cimfed_node.seal import Chainer, Sealer
 from cimfed_node.stores.base import Reader, Store
 from cimfed_node.stream import Stream, Write
@@ -144,22 +144,23 @@ class NodeService:
     async def _send(self, admission: Admission, manifest: Manifest, sealer: Sealer, write: Write) -> Manifest:
         """Every frame of an admitted query; gives what its manifest says."""
         try:
-            reader = await self._in(self._deciding, self._open, admission)
+            opened = await self._in(self._deciding, self._open, admission)
         except Exception as error:
             if not isinstance(error, CimfedError):
                 log.exception("a statement could not be made")
-            reader, manifest = None, refused(manifest, error)
-        if reader is None:
+            opened, manifest = None, refused(manifest, error)
+        if opened is None:
             frame, manifest = sealer.manifest(manifest)
             await write(frame)
             return manifest
+        reader, schema = opened
         request = admission.signed.query.request
         stream = Stream(
             reader,
             Chainer(
                 self._city,
                 manifest.request_hash,
-                masked(reader.schema, request, admission.view),
+                schema,
                 manifest.view,
                 request.compression if isinstance(request, Read) else "",
                 self._limits,
@@ -178,17 +179,18 @@ class NodeService:
         finally:
             del self.running[admission.decision]
 
-    def _open(self, admission: Admission) -> Reader | None:
-        """The rows of an answer; None where the city has no data of the collection yet."""
+    def _open(self, admission: Admission) -> tuple[Reader, pa.Schema] | None:
+        """The rows of an answer and the schema to send; None where the city has no data of the collection yet."""
         signed, request = admission.signed, admission.signed.query.request
         if isinstance(request, Catalog):
             policy = admission.given.policy.policy if admission.given.policy else None
-            return OneBatch(catalogue_rows(self._city, policy, signed, request.collection, self._control))
-        if admission.view is None:
+            rows = catalogue_rows(self._city, policy, signed, request.collection, self._control)
+            return OneBatch(rows), rows.schema
+        view = admission.view
+        if view is None:
             return None
-        if isinstance(request, Read):
-            return self._store.read(admission.view, request)
-        return self._store.aggregate(admission.view, request)
+        reader = self._store.read(view, request) if isinstance(request, Read) else self._store.aggregate(view, request)
+        return reader, described(masked(reader.schema, request, view), admission.snapshot)
 
     def _log(self, ended: Outcome) -> asyncio.Task[None]:
         task = asyncio.create_task(self._log_now(replace(ended, finished=self._clock())))

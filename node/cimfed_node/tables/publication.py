@@ -29,6 +29,7 @@ _COLUMNS = [column.label(f"view_{column.name}") for column in _VIEW.c]
 
 # Made once: building a statement costs more than running it.
 _ACTIVE = select(_POLICY).where(_POLICY.c.active)
+_CURRENT = select(_SNAPSHOT).where(_SNAPSHOT.c.collection == bindparam("named"), _SNAPSHOT.c.current)
 _STANDS = select(_VIEW.c.id).where(_VIEW.c.id == bindparam("named"))
 _GRANTED = (
     select(_GRANT.c.grant, _GRANT.c.collection, _GRANT.c.shape_hash, _GRANT.c.view, *_COLUMNS)
@@ -126,6 +127,11 @@ def current_snapshots(connection: Connection) -> dict[str, SnapshotEntry]:
     """By collection."""
     rows = connection.execute(select(_SNAPSHOT).where(_SNAPSHOT.c.current).order_by(_SNAPSHOT.c.collection)).mappings()
     return {row["collection"]: _entry(row) for row in rows}
+
+
+def current_snapshot(connection: Connection, collection: str) -> SnapshotEntry | None:
+    row = connection.execute(_CURRENT, {"named": collection}).mappings().first()
+    return None if row is None else _entry(row)
 
 
 def known_snapshots(connection: Connection) -> dict[str, tuple[SnapshotEntry, bool]]:

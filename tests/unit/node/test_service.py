@@ -191,6 +191,21 @@ async def test_an_aggregate_gives_the_states_of_its_groups(federation: World) ->
         assert dict(zip(*(answer.rows[name].to_pylist() for name in ("function", "count")), strict=True)) == expected
 
 
+async def test_an_answer_bears_the_terms_of_its_snapshot(federation: World) -> None:
+    """In the schema, with which the chain begins; a catalogue has them in its rows."""
+    terms = {
+        b"cimfed:licence": b"CC-BY-4.0",
+        b"cimfed:attribution": b"the city",
+        b"cimfed:vertical": b"Baltic 1977 height",
+    }
+    async with opened(federation) as desk:
+        read = await desk.ask(raw.query(read=raw.read("building", "id")))
+        total = await desk.ask(raw.query(aggregate=count("function", where=taller(5))))
+        catalogue = await desk.ask(raw.query(catalog=query_pb2.Catalog()))
+        said = [None if answer.rows is None else answer.rows.schema.metadata for answer in (read, total, catalogue)]
+        assert said == [terms, terms | {b"cimfed:masks": b'{"height": "band(5)"}'}, None]
+
+
 async def test_no_rows_are_no_data_and_no_groups_too(federation: World) -> None:
     async with opened(federation) as desk:
         assert (await desk.ask(raw.query(read=raw.read(where=taller(500))))).outcome == "no_data"

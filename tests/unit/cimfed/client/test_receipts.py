@@ -11,6 +11,7 @@ from cimfed.client.federation import Federation
 from cimfed.client.receipts import verify_receipt
 from cimfed.errors import BadAnswer, ChainBroken, CimfedError, CoverageMismatch, DataLoss, Forged
 from cimfed.model.answer import Outcome
+from cimfed.model.names import CityName
 from cimfed.trust.envelope import Envelope, PayloadType, seal
 from cimfed.trust.keys import KeySigner
 from cimfed.wire import answers, frames
@@ -36,6 +37,35 @@ def test_a_receipt_says_who_asked_what_and_who_answered() -> None:
     assert report.coverage[ALMATY].masks == {"height": "band(5)"}
     assert report.answered_at == NOW + 2000
     assert "kz.almaty" in str(report)
+
+
+def with_terms(world: World, city: CityName, **terms: str) -> None:
+    said = {f"cimfed:{word}".encode(): text.encode() for word, text in terms.items()}
+    own = world.cities[city]
+    own.batches = [batch.replace_schema_metadata(said) for batch in own.batches]
+
+
+def test_a_receipt_proves_the_terms_under_which_rows_were_given() -> None:
+    world = World()
+    with_terms(world, QINGDAO, licence="CC-BY-4.0", attribution="the city", vertical="Yellow Sea 1985")
+    receipt = decode_receipt(receipt_of(world))
+    line = verify_receipt(encode_receipt(receipt), world.registrar.public).coverage[QINGDAO]
+    assert (line.licence, line.attribution, line.vertical) == ("CC-BY-4.0", "the city", "Yellow Sea 1985")
+    (other,) = (item for item in receipt.cities if item.city == QINGDAO)
+    cheaper = replace(other, schema=other.schema.replace(b"CC-BY-4.0", b"CC0-1.0 \x20"))
+    changed = replace(receipt, cities=tuple(cheaper if item is other else item for item in receipt.cities))
+    with pytest.raises(ChainBroken, match=QINGDAO):
+        verify_receipt(encode_receipt(changed), world.registrar.public)
+
+
+def test_terms_are_short_lines_whatever_a_city_says() -> None:
+    world = World()
+    with_terms(world, QINGDAO, licence="\x1b[31mred\n" + "x" * 10_000)
+    with connect(world) as fed:
+        answer = fed.read("building", purpose="research")
+        answer.to_table()
+    assert answer.coverage[QINGDAO].licence == " [31mred " + "x" * 1991
+    assert answer.coverage[ALMATY].licence == ""
 
 
 def test_a_receipt_is_good_after_the_directory_has_changed() -> None:
