@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from cimfed.cli import asking, output_table, passphrase
-from cimfed.cli.output import Target
+from cimfed.cli.output import Target, check
 
 
 def aggregate(
@@ -40,6 +40,7 @@ def aggregate(
 ) -> None:
     """Adds up what all cities say. Unless --require says otherwise, a missing city is an error (7)."""
     target = Target.of(output, format, None, True)
+    check(target, None)
     ending = asking.Ending.of(receipt, json, target)
     with asking.federation(profile, gateway, direct, passphrase_file) as fed:
         answer = fed.aggregate(

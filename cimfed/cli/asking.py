@@ -56,7 +56,8 @@ OutputOption = Annotated[
         "--output",
         "-o",
         metavar="FILE",
-        help="Write here: .csv .geojson .gpkg .parquet .arrow .feather .arrows, or - for standard output.",
+        help="Write here: .csv .geojson .geojsonl .city.jsonl .city.json .gpkg .parquet .arrow .feather .arrows,"
+        " or - for standard output.",
     ),
 ]
 FormatOption = Annotated[Format | None, typer.Option("--format", help="Instead of what the file's name says.")]
@@ -77,7 +78,7 @@ class Ending:
     @classmethod
     def of(cls, receipt: Path | None, json: bool, target: Target) -> Ending:
         real = paths.replaceable(receipt) if receipt else None
-        if real is not None and real == target.path:
+        if real is not None and target.path is not None and real in (target.path, output.beside(target.path)):
             raise BadConfig("rows and receipt cannot go to one file", place="--receipt")
         return cls(real, json)
 
@@ -118,7 +119,7 @@ def put_out(
         if target.format is Format.TABLE:
             show(found)
         else:
-            count = output.write(found, target, layer)
+            count = output.write(found, target, layer, lambda: answer.provenance)
             if target.path is not None and not ending.json:
                 console.err.print(f"{count:,} rows in {plain(str(target.path))}", markup=False)
     except CimfedError:

@@ -11,7 +11,7 @@ from rich.table import Table
 
 from cimfed import console
 from cimfed.cli import asking, passphrase
-from cimfed.cli.output import Rows, Target
+from cimfed.cli.output import Rows, Target, check
 from cimfed.model.texts import plain
 
 LISTED = "(listed only)"
@@ -36,6 +36,7 @@ def catalog(
 ) -> None:
     """Shows what each city grants to you, and what it lists without granting; files have one row for a property."""
     target = Target.of(output, format, None, True)
+    check(target, None)
     ending = asking.Ending.of(receipt, json, target)
     with asking.federation(profile, gateway, direct, passphrase_file) as fed:
         answer = fed.catalog(

@@ -2,12 +2,17 @@
 
 GeoPackage holds one geometry and no exact decimals: it gets the chosen level of detail, decimals as REAL, names as JSON
 text. GeoParquet 1.1 (geoparquet.org) holds all columns as they are; its CRS is the default, OGC:CRS84.
+
+What an answer says of itself is known after its last row. A GeoPackage has it in its metadata tables (OGC 12-128r15,
+annex F.8), Parquet under the key ``cimfed`` in its footer.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+import sqlite3
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -23,9 +28,29 @@ from cimfed.errors import BadConfig
 FOOTPRINT = f"{PREFIX}0"
 BOX_COLUMN = "bbox"
 CORNERS = ("xmin", "ymin", "xmax", "ymax")
+_METADATA = """CREATE TABLE gpkg_metadata (
+    id INTEGER PRIMARY KEY AUTOINCREMENT NOT NULL,
+    md_scope TEXT NOT NULL DEFAULT 'dataset',
+    md_standard_uri TEXT NOT NULL,
+    mime_type TEXT NOT NULL DEFAULT 'text/xml',
+    metadata TEXT NOT NULL DEFAULT '')"""
+_REFERENCE = """CREATE TABLE gpkg_metadata_reference (
+    reference_scope TEXT NOT NULL,
+    table_name TEXT,
+    column_name TEXT,
+    row_id_value INTEGER,
+    timestamp DATETIME NOT NULL DEFAULT (strftime('%Y-%m-%dT%H:%M:%fZ', 'now')),
+    md_file_id INTEGER NOT NULL REFERENCES gpkg_metadata (id),
+    md_parent_id INTEGER REFERENCES gpkg_metadata (id))"""
 
 
-def write_gpkg(source: pa.RecordBatchReader, path: Path, layer: str, geometry: str | None) -> None:
+def write_gpkg(
+    source: pa.RecordBatchReader,
+    path: Path,
+    layer: str,
+    geometry: str | None,
+    about: Callable[[], Mapping[str, Any]] | None,
+) -> None:
     try:
         import pyogrio
     except ImportError:
@@ -61,6 +86,27 @@ def write_gpkg(source: pa.RecordBatchReader, path: Path, layer: str, geometry: s
         )
     except Exception as error:
         raise failed[0] if failed else error from None  # GDAL's own error only says that its source failed
+    if about is not None:
+        _describe(path, layer, about())
+
+
+def _describe(path: Path, layer: str, about: Mapping[str, Any]) -> None:
+    with closing(sqlite3.connect(path)) as database, database:
+        database.execute(_METADATA)
+        database.execute(_REFERENCE)
+        for table in ("gpkg_metadata", "gpkg_metadata_reference"):
+            database.execute(
+                "INSERT INTO gpkg_extensions VALUES (?, NULL, 'gpkg_metadata', ?, 'read-write')",
+                (table, "http://www.geopackage.org/spec120/#extension_metadata"),
+            )
+        database.execute(
+            "INSERT INTO gpkg_metadata VALUES (1, 'dataset', ?, 'application/json', ?)",
+            (about["format"], json.dumps(about, ensure_ascii=False)),
+        )
+        database.executemany(
+            "INSERT INTO gpkg_metadata_reference (reference_scope, table_name, md_file_id) VALUES (?, ?, 1)",
+            [("geopackage", None), ("table", layer)],
+        )
 
 
 def _gpkg_type(kind: pa.DataType) -> pa.DataType:
@@ -77,7 +123,9 @@ def _gpkg_column(column: pa.Array[Any]) -> pa.Array[Any]:
     return pc.cast(column, pa.float64()) if pa.types.is_decimal(column.type) else column
 
 
-def write_parquet(source: pa.RecordBatchReader, path: Path, geometry: str | None) -> None:
+def write_parquet(
+    source: pa.RecordBatchReader, path: Path, geometry: str | None, about: Callable[[], Mapping[str, Any]] | None
+) -> None:
     schema = source.schema
     covered = BOX_COLUMN in schema.names and FOOTPRINT in schema.names
     if geometry is not None:
@@ -90,6 +138,8 @@ def write_parquet(source: pa.RecordBatchReader, path: Path, geometry: str | None
                     geometries(column)  # what is none makes no file
             whole = _with_boxes(batch) if covered else batch
             writer.write_batch(whole.replace_schema_metadata(schema.metadata))
+        if about is not None:
+            writer.add_key_value_metadata({"cimfed": json.dumps(about(), ensure_ascii=False)})
 
 
 def _geo(schema: pa.Schema, primary: str, covered: bool) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""Rows as text: CSV and GeoJSON, made of whole columns.
+"""Rows as text: CSV, GeoJSON and its lines, made of whole columns.
 
 CSV: decimals as they are, names as a JSON object, geometries as WKT, no box. GeoJSON (RFC 7946): one geometry, its
 polygons counterclockwise, decimals as exact JSON numbers, names as an object; what the vocabulary calls JSON stays
@@ -7,7 +7,8 @@ text, since nobody checked it. Text is written by Arrow and GEOS; no Python runs
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import json
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any, BinaryIO
 
 import pyarrow as pa
@@ -48,19 +49,33 @@ def _csv_column(column: pa.Array[Any], name: str) -> pa.Array[Any]:
     return column
 
 
-def write_geojson(source: pa.RecordBatchReader, file: BinaryIO, geometry: str | None) -> None:
-    """``geometry``: the column to take it from; None: features without geometry."""
+def write_geojson(
+    source: pa.RecordBatchReader, file: BinaryIO, geometry: str | None, about: Callable[[], Mapping[str, Any]] | None
+) -> None:
+    """``geometry``: the column to take it from; None: features without geometry. ``about``: the member ``cimfed``,
+    known when the rows have ended."""
     file.write(b'{"type":"FeatureCollection","features":[')
     first = True
     for batch in source:
-        for part in _features(batch, geometry):
+        for part in _features(batch, geometry, ",\n"):
             file.write(b"\n" if first else b",\n")
             file.write(part)
             first = False
-    file.write(b"\n]}\n")
+    file.write(b"\n]")
+    if about is not None:
+        file.write(b',"cimfed":' + json.dumps(about(), ensure_ascii=False).encode())
+    file.write(b"}\n")
 
 
-def _features(batch: pa.RecordBatch, geometry: str | None) -> Iterator[bytes]:
+def write_geojsonseq(source: pa.RecordBatchReader, file: BinaryIO, geometry: str | None) -> None:
+    """One feature on each line."""
+    for batch in source:
+        for part in _features(batch, geometry, "\n"):
+            file.write(part)
+            file.write(b"\n")
+
+
+def _features(batch: pa.RecordBatch, geometry: str | None, between: str) -> Iterator[bytes]:
     if batch.num_rows == 0:
         return
     shape: Any = '"geometry":null'
@@ -79,7 +94,7 @@ def _features(batch: pa.RecordBatch, geometry: str | None) -> Iterator[bytes]:
     lines = _join('{"type":"Feature",', shape, ',"properties":{', *properties, "}}")
     for chunk in _chunks(lines):
         whole = pa.ListArray.from_arrays(pa.array([0, len(chunk)], pa.int32()), chunk)
-        yield pc.binary_join(whole, ",\n")[0].as_buffer()
+        yield pc.binary_join(whole, between)[0].as_buffer()
 
 
 def _chunks(lines: pa.Array[Any]) -> Iterator[pa.Array[Any]]:

@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from cimfed.cli import asking, output_table, passphrase
-from cimfed.cli.output import Target
+from cimfed.cli.output import Target, check
 
 
 def read(
@@ -25,7 +25,10 @@ def read(
     output: asking.OutputOption = None,
     format: asking.FormatOption = None,
     lod: Annotated[
-        int | None, typer.Option("--lod", min=0, max=3, help="Geometry of GeoJSON and GeoPackage; else the footprint.")
+        int | None,
+        typer.Option(
+            "--lod", min=0, max=3, help="Geometry of GeoJSON and GeoPackage, else the footprint; of CityJSON, else all."
+        ),
     ] = None,
     geometry: Annotated[
         bool, typer.Option("--geometry/--no-geometry", help="Leave geometries out of the output.")
@@ -46,6 +49,7 @@ def read(
     reached, 8 when the answer does not verify.
     """
     target = Target.of(output, format, lod, geometry)
+    check(target, collection)
     ending = asking.Ending.of(receipt, json, target)
     with asking.federation(profile, gateway, direct, passphrase_file) as fed:
         answer = fed.read(

@@ -32,7 +32,7 @@ def test_a_link_stays_a_link_and_its_file_keeps_its_mode(cimfed: Partner) -> Non
     assert Path("link.csv").is_symlink()
     assert len(Path("real.csv").read_text().splitlines()) == 63
     assert Path("real.csv").stat().st_mode & 0o777 == 0o640
-    assert sorted(os.listdir()) == ["link.csv", "real.csv"]
+    assert sorted(os.listdir()) == ["link.csv", "real.csv", "real.csv.metadata.json"]
 
 
 @pytest.mark.parametrize(

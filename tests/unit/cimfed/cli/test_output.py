@@ -6,9 +6,13 @@ import csv
 import io
 import json
 import os
+import re
+import sqlite3
 import struct
 import subprocess
 import sys
+from collections.abc import Callable
+from contextlib import closing
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -27,7 +31,10 @@ from cimfed.client.answer import Answer
 from cimfed.client.geo import to_geopandas
 from cimfed.errors import BadAnswer, BadConfig, Truncated
 from cimfed.model.answer import Outcome
+from cimfed.model.vocabulary import VOCABULARY
+from cimfed.wire.receipts import decode_receipt
 from tests.lacking import program
+from tests.oracle import cityjson
 from tests.unit.cimfed.client.test_answer import went_down
 from tests.unit.cimfed.client.world import ALMATY, EXTENTS, QINGDAO, TASHKENT, World, connect
 
@@ -45,7 +52,8 @@ def size(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str
 def save(path: Path, *, lod: int | None = None, geometry: bool = True, **options: Any) -> Answer:
     with connect(World()) as fed:
         answer = fed.read("building", purpose="research", **options)
-        output.write(answer.spool(output.SMALL), Target.of(str(path), None, lod, geometry), "building")
+        target = Target.of(str(path), None, lod, geometry)
+        output.write(answer.spool(output.SMALL), target, "building", lambda: answer.provenance)
     return answer
 
 
@@ -146,23 +154,129 @@ def test_arrow_is_read_by_arrow(tmp_path: Path, size: str, name: str, read: Any)
     assert table.schema.field("name").type == pa.map_(pa.string(), pa.string())
 
 
-@pytest.mark.parametrize("name", ["b.csv", "b.geojson", "b.gpkg", "b.parquet", "b.arrow", "b.arrows"])
+@pytest.mark.parametrize("name", sorted(output._BY_SUFFIX))
 def test_a_file_that_was_not_verified_to_its_end_does_not_get_its_name(
     tmp_path: Path, name: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The stream breaks off after rows were written; the file that was there stays as it was."""
     monkeypatch.setattr(output, "SMALL", 0)
+    name = f"b{name}"
     (tmp_path / name).write_bytes(b"old")
     with connect(World(), went_down(ALMATY, Outcome.BROKEN, after=3)) as fed:  # type: ignore[arg-type]
         answer = fed.read("building", purpose="research")
+        target = Target.of(str(tmp_path / name), None, None, True)
         with pytest.raises(Truncated, match=ALMATY):
-            output.write(answer.spool(0), Target.of(str(tmp_path / name), None, None, True), "building")
+            output.write(answer.spool(0), target, "building", lambda: answer.provenance)
     assert (tmp_path / name).read_bytes() == b"old"
     assert os.listdir(tmp_path) == [name]
 
 
+def in_sidecar(path: Path) -> Any:
+    return json.loads(path.with_name(f"{path.name}.metadata.json").read_text("utf-8"))
+
+
+def in_geopackage(path: Path) -> Any:
+    """As GDAL of Debian finds it, once for the file and once for its layer."""
+    shown = subprocess.run(
+        [program("ogrinfo"), "-so", "-al", str(path)], capture_output=True, text=True, check=True
+    ).stdout
+    whole, layer = re.findall(r"^  GPKG_METADATA_ITEM_1=(.*)$", shown, re.MULTILINE)
+    assert whole == layer
+    return json.loads(whole)
+
+
+TOLD: dict[str, Callable[[Path], Any]] = {
+    "b.geojson": lambda path: json.loads(path.read_text("utf-8"))["cimfed"],
+    "b.city.jsonl": lambda path: json.loads(path.read_text("utf-8").split("\n")[0])["metadata"]["cimfed"],
+    "b.city.json": lambda path: json.loads(path.read_text("utf-8"))["metadata"]["cimfed"],
+    "b.gpkg": in_geopackage,
+    "b.parquet": lambda path: json.loads(pq.read_metadata(path).metadata[b"cimfed"]),
+    "b.csv": in_sidecar,
+    "b.geojsonl": in_sidecar,
+    "b.arrow": in_sidecar,
+    "b.arrows": in_sidecar,
+}
+"""How others find what a file says of itself."""
+
+
+@pytest.mark.parametrize("name", TOLD)
+def test_a_file_says_who_gave_it_on_which_terms_and_who_is_missing(tmp_path: Path, size: str, name: str) -> None:
+    world = World()
+    city = world.cities[QINGDAO]
+    said = {b"cimfed:licence": b"CC-BY-4.0", b"cimfed:attribution": "the city, 青岛".encode()}
+    city.batches = [batch.replace_schema_metadata(said) for batch in city.batches]
+    with connect(world, went_down(ALMATY)) as fed:  # type: ignore[arg-type]
+        answer = fed.read("building", where="height > 1", purpose="research")
+        rows, target = answer.spool(output.SMALL), Target.of(str(tmp_path / name), None, None, True)
+        output.write(rows, target, "building", lambda: answer.provenance)
+    told = TOLD[name](tmp_path / name)
+    cities = {line.pop("city"): line for line in told.pop("cities")}
+    assert told.pop("request_hash") == decode_receipt(answer.receipt).query.payload_hash.hex()
+    assert told == {
+        "format": "cimfed/provenance/v1",
+        "federation": "sco",
+        "request": "read",
+        "collection": "building",
+        "properties": None,
+        "where": "height > 1",
+        "purpose": "research",
+        "asked": "2026-09-21T14:13:20Z",
+        "vocabulary": VOCABULARY.version,
+        "crs": "OGC:CRS84",
+        "gateway": "gw.alliance",
+        "directory_version": 1,
+        "complete": False,
+    }
+    assert (cities[ALMATY]["outcome"], cities[ALMATY]["word"]) == ("unreachable", "gateway")
+    given = cities[QINGDAO]
+    assert (given["outcome"], given["rows"], given["grant"], given["snapshot"]) == ("answered", 7, "massing", "snap")
+    assert (given["licence"], given["attribution"]) == ("CC-BY-4.0", "the city, 青岛")
+    assert sorted(path.name for path in tmp_path.iterdir()) == sorted(
+        [name, f"{name}.metadata.json"] if TOLD[name] is in_sidecar else [name]
+    )
+
+
+def test_geopackages_metadata_tables_are_those_of_the_standard(tmp_path: Path) -> None:
+    save(tmp_path / "b.gpkg")
+    with closing(sqlite3.connect(tmp_path / "b.gpkg")) as database:
+        assert database.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
+        assert database.execute("PRAGMA foreign_key_check").fetchall() == []
+        assert database.execute("SELECT md_scope, mime_type FROM gpkg_metadata").fetchall() == [
+            ("dataset", "application/json")
+        ]
+        assert database.execute(
+            "SELECT table_name FROM gpkg_extensions WHERE extension_name = 'gpkg_metadata' ORDER BY 1"
+        ).fetchall() == [("gpkg_metadata",), ("gpkg_metadata_reference",)]
+
+
+def test_geojson_lines_are_read_by_json_and_gdal(tmp_path: Path, size: str) -> None:
+    save(tmp_path / "b.geojsonl")
+    lines = (tmp_path / "b.geojsonl").read_text("utf-8").splitlines()
+    assert len(lines) == ROWS
+    assert {json.loads(line)["type"] for line in lines} == {"Feature"}
+    shown = subprocess.run(
+        [program("ogrinfo"), "-so", "-al", str(tmp_path / "b.geojsonl")], capture_output=True, text=True, check=True
+    )
+    assert f"Feature Count: {ROWS}" in shown.stdout
+
+
+def test_cityjson_keeps_the_specifications_rules(tmp_path: Path, size: str) -> None:
+    save(tmp_path / "b.city.jsonl")
+    head, features = cityjson.read_sequence(tmp_path / "b.city.jsonl")
+    assert head["metadata"]["title"] == "building of cn.qingdao, kz.almaty, uz.tashkent"
+    assert len({feature["id"] for feature in features}) == ROWS
+    save(tmp_path / "b.city.json")
+    document = cityjson.document((tmp_path / "b.city.json").read_text("utf-8"))
+    assert set(document["CityObjects"]) == {feature["id"] for feature in features}
+
+
 def test_names_of_files_choose_the_format(tmp_path: Path) -> None:
     assert Target.of(str(tmp_path / "x.GPKG"), None, None, True).format is Format.GPKG
+    assert Target.of(str(tmp_path / "x.json"), None, None, True).format is Format.GEOJSON
+    assert Target.of(str(tmp_path / "x.City.JSON"), None, None, True).format is Format.CITYJSON
+    (tmp_path / "x.csv.metadata.json").mkdir()
+    with pytest.raises(BadConfig, match="no file"):
+        Target.of(str(tmp_path / "x.csv"), None, None, True)
     assert Target.of(str(tmp_path / "x.txt"), Format.CSV, None, True).format is Format.CSV
     with pytest.raises(BadConfig, match="no format"):
         Target.of(str(tmp_path / "x.shp"), None, None, True)
@@ -215,7 +329,7 @@ ARC = struct.pack("<BII6d", 1, 8, 3, 0, 0, 1, 1, 2, 0)  # a circular string
 OPEN = struct.pack("<BIII8d", 1, 3, 1, 4, 0, 0, 1, 0, 1, 1, 0, 1)  # a polygon whose ring does not close
 
 
-@pytest.mark.parametrize("name", ["x.geojson", "x.csv", "x.gpkg", "x.parquet"])
+@pytest.mark.parametrize("name", ["x.geojson", "x.csv", "x.gpkg", "x.parquet", "x.city.jsonl", "x.city.json"])
 @pytest.mark.parametrize("wkb", [b"\x01", shapely.to_wkb(shapely.Point(float("nan"), 1)), ARC, OPEN])
 def test_what_is_no_geometry_is_not_written(wkb: bytes, name: str, tmp_path: Path) -> None:
     table = pa.table({"geometry_lod0": pa.array([wkb], pa.binary())})
