@@ -2,7 +2,8 @@
 
 Areas become MultiSurface (CompositeSurface in relief), lines MultiLineString, points MultiPoint. A boundary of surfaces
 stays one: whether it encloses a body is not told by an answer, so nothing is called a Solid, and no surface is called a
-roof or wall. Rings are not closed, as CityJSON wants them. What has no height of its own gets that of its row.
+roof or wall. Rings are not closed, as CityJSON wants them, and have no point twice in a row. What has no height of its
+own gets that of its row.
 
 Vertices are whole numbers of ``SCALE`` from ``translate``, and each stands once in its feature.
 """
@@ -90,9 +91,10 @@ def draw(
     kinds = {kind: np.zeros(rows, np.bool_) for kind in _TYPES}
     start = 0
     for part in parts:
-        inner: pa.Array[Any] = pa.array(index[start : start + len(part.row)]).cast(pa.string())
+        own, counts_of = _without_repeats(part, index[start : start + len(part.row)])
+        inner: pa.Array[Any] = pa.array(own).cast(pa.string())
         start += len(part.row)
-        for members in part.counts:
+        for members in counts_of:
             inner = _nest(inner, members)
         there = part.counts[-1] > 0
         kinds[part.kind] |= there
@@ -149,6 +151,21 @@ def _once(row: Array, numbers: Array) -> tuple[Array, Array, Array]:
     rank = np.empty(len(row), np.int64)
     rank[order] = np.cumsum(new) - 1
     return rank, sorted_row[new], sorted_numbers[new]
+
+
+def _without_repeats(part: _Part, index: Array) -> tuple[Array, tuple[Array, ...]]:
+    """Vertex numbers and counts without a ring's points that the next one is once more; three are left of a ring."""
+    if part.kind != AREA:
+        return index, part.counts
+    points, *whole = part.counts
+    ends = np.cumsum(points)
+    following = np.arange(len(index)) + 1
+    some = points > 0
+    following[(ends - 1)[some]] = (ends - points)[some]
+    ring = np.repeat(np.arange(len(points)), points)
+    again = index[following] == index
+    again &= (points - np.bincount(ring[again], minlength=len(points)) >= 3)[ring]
+    return index[~again], (np.bincount(ring[~again], minlength=len(points)), *whole)
 
 
 def _lists(texts: pa.Array[Any], counts: Array) -> pa.Array[Any]:

@@ -3,7 +3,7 @@
 1. An object's id is its city's name, a slash and its own id; a row without an id has its number in the answer there.
 2. Its type is that of its collection (``TYPES``). A row that its type cannot hold, such as a building that is a point
    or a part whose building nobody told, is a GenericCityObject: no geometry is left out.
-3. A part, storey or room stands under a Building that has its id and the child alone.
+3. A part, storey or room stands under a Building that has its city, its id and children alone.
 4. Attributes have the vocabulary's names, what is null is left out. Names are ``name`` and ``name:LANGUAGE``, what
    ``ext`` holds are attributes of their own where their names are free: an import takes both as they were. Box,
    ``zmin`` and ``zmax`` are the object's ``geographicalExtent``.
@@ -124,36 +124,36 @@ class _Writer:
         """Lines of CityJSONSeq."""
         for rows in _chunks(source):
             id, parent, object, drawn = self._objects(rows, None)
-            members = listed((_stub(parent, id), _text(id, ":", object)), rows.num_rows)
+            members = listed((_text(_stub(rows, parent), id, "]}"), _text(id, ":", object)), rows.num_rows)
             feature = _text('{"type":"CityJSONFeature","id":', id, ',"CityObjects":{', members, '},"vertices":[')
             yield _lines(_text(feature, drawn.vertices, "]}\n"), "")
 
     def document(self, source: pa.RecordBatchReader, objects: BinaryIO, vertices: BinaryIO) -> None:
         """``objects``, ``vertices``: members of the document, with commas between them. A document is read whole, so
         its ids are kept meanwhile."""
-        families: dict[str, list[str]] = {}
+        families: dict[str, tuple[str, list[str]]] = {}
         known: set[str] = set()
         count, first = 0, True
         for rows in _chunks(source):
             id, parent, object, drawn = self._objects(rows, count)
-            ids, parents = id.to_pylist(), parent.to_pylist()
-            for own, building in zip(ids, parents, strict=True):
+            told = (array.to_pylist() for array in (id, parent, _stub(rows, parent)))
+            for own, building, stub in zip(*told, strict=True):
                 assert own is not None
                 if own in known:
                     raise BadAnswer(f"the answer has two objects of the id {own[:100]}", remedy="Write .city.jsonl")
                 known.add(own)
-                if building is not None:
-                    families.setdefault(building, []).append(own)
+                if building is not None and stub is not None:
+                    families.setdefault(building, (stub, []))[1].append(own)
             objects.write((b"\n" if first else b",\n") + _lines(_text(id, ":", object), ",\n"))
             first = False
             there = drawn.vertices.filter(pa.array(drawn.counts > 0))
             if len(there):
                 vertices.write((b",\n" if count else b"\n") + _lines(there, ",\n"))
             count += int(drawn.counts.sum())
-        for building, children in families.items():
+        for building, (stub, children) in families.items():
             if building in known:
                 raise BadAnswer(f"the answer has two objects of the id {building[:100]}", remedy="Write .city.jsonl")
-            objects.write(f',\n{building}:{{"type":"Building","children":[{",".join(children)}]}}'.encode())
+            objects.write(f",\n{stub}{','.join(children)}]}}".encode())
 
     def head(self, about: Provenance | None) -> dict[str, Any]:
         """What a document, or the first line of a sequence, says of the whole."""
@@ -256,9 +256,13 @@ def _heights(rows: pa.RecordBatch) -> np.ndarray[Any, np.dtype[Any]]:
     return heights
 
 
-def _stub(parent: pa.Array[Any], id: pa.Array[Any]) -> pa.Array[Any]:
-    """The Building above a part; null where there is none."""
-    return _text(parent, ':{"type":"Building","children":[', id, "]}")
+def _stub(rows: pa.RecordBatch, parent: pa.Array[Any]) -> pa.Array[Any]:
+    """The Building above a part, but for the ids of its children and the end; null where there is none."""
+    if "building" not in rows.schema.names:
+        return pa.nulls(rows.num_rows, pa.string())
+    city, own = quoted(rows.column("city")), quoted(rows.column("building"))
+    head = _text(':{"type":"Building","attributes":{"city":', city, ',"id":', own, '},"children":[')
+    return _text(parent, head)
 
 
 def _extents(rows: pa.RecordBatch) -> tuple[pa.Array[Any], pa.Array[Any]]:

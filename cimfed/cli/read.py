@@ -45,6 +45,11 @@ def read(
 ) -> None:
     """Asks for rows of a collection and shows or writes them, verified.
 
+    cimfed read building --purpose research --where "height > 50" -o tall.city.jsonl
+
+    The name of a file says its format. Each says which city gave what under which licence and obligations, in itself or
+    in FILE.metadata.json beside it.
+
     Ends with 0 when every city answered, 6 when some are missing, 4 when nobody grants it, 7 when too few can be
     reached, 8 when the answer does not verify.
     """
