@@ -2,7 +2,8 @@
 
 Looked at is what its schemas demand of the objects that occur here (members, types, which geometry which type may have,
 how deep boundaries are nested, how levels of detail are written) and what they cannot say: vertex numbers exist, no
-vertex is there for nothing or twice, rings are not closed, parents and children name each other.
+vertex is there for nothing or twice, rings are not closed, parents and children name each other. Files are also read by
+``cityjson-lib``, which refuses unknown types, levels and vertices.
 """
 
 from __future__ import annotations
@@ -12,6 +13,8 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+
+from cityjson_lib import CityModel
 
 SURFACES = {"MultiSurface", "CompositeSurface"}
 SOLIDS = {"Solid", "MultiSolid", "CompositeSolid"}
@@ -156,5 +159,18 @@ def places(bearer: Object, head: Object) -> list[tuple[float, float, float]]:
     ]
 
 
-def read_sequence(path: Path) -> tuple[Object, list[Object]]:
-    return sequence(path.read_bytes().decode("utf-8"))
+def read_sequence(path: Path, *, alone: bool = False) -> tuple[Object, list[Object]]:
+    """Held against the rules here and, unless ``alone``, by a library that knows them (it reads no escapes in ids)."""
+    content = path.read_bytes()
+    head, *features = content.splitlines()
+    for feature in () if alone else features:
+        CityModel.parse_feature_with_base_bytes(feature, head)
+    return sequence(content.decode("utf-8"))
+
+
+def read_document(path: Path, *, alone: bool = False) -> Object:
+    content = path.read_bytes()
+    found = document(content.decode("utf-8"))
+    if not alone:
+        assert CityModel.parse_document_bytes(content).summary().cityobject_count == len(found["CityObjects"])
+    return found

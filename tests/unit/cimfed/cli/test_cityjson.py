@@ -61,12 +61,14 @@ def save(path: Path, table: pa.Table, collection: str, lod: int | None = None) -
     output.write(table, Target.of(str(path), None, lod, True), collection)
 
 
-def features(folder: Path, collection: str, *rows: Mapping[str, Any], lod: int | None = None) -> list[dict[str, Any]]:
+def features(
+    folder: Path, collection: str, *rows: Mapping[str, Any], lod: int | None = None, alone: bool = False
+) -> list[dict[str, Any]]:
     """As plain json reads them from a sequence that keeps every rule; the document of the same rows holds the same."""
     save(folder / "x.city.jsonl", rows_of(collection, rows), collection, lod)
-    head, found = cityjson.read_sequence(folder / "x.city.jsonl")
+    head, found = cityjson.read_sequence(folder / "x.city.jsonl", alone=alone)
     save(folder / "x.city.json", rows_of(collection, rows), collection, lod)
-    document = cityjson.document((folder / "x.city.json").read_text("utf-8"))
+    document = cityjson.read_document(folder / "x.city.json", alone=alone)
     assert document["transform"] == head["transform"]
     assert document["metadata"] == head["metadata"]
     assert sum(len(feature["vertices"]) for feature in found) == len(document["vertices"])
@@ -158,7 +160,7 @@ def test_parts_stand_under_their_building(tmp_path: Path) -> None:
         "children": ["kz.almaty/b0"],
     }
     assert found[0]["CityObjects"]["kz.almaty/h1"] == building
-    document = cityjson.document((tmp_path / "x.city.json").read_text())
+    document = cityjson.read_document(tmp_path / "x.city.json")
     building["children"] = ["kz.almaty/b0", "kz.almaty/b1"]
     assert document["CityObjects"]["kz.almaty/h1"] == building
 
@@ -224,7 +226,7 @@ def test_hostile_values_break_no_line(tmp_path: Path) -> None:
         {"id": "e1", "geometry_lod0": shapely.Polygon(), "geometry_lod1": shapely.MultiPolygon()},
         {"id": "e2", "geometry_lod0": shapely.Point(), "bbox": dict.fromkeys(("xmin", "ymin", "xmax", "ymax"), 1e308)},
     ]
-    found = features(tmp_path, "building", *rows)
+    found = features(tmp_path, "building", *rows, alone=True)
     assert [feature["id"] for feature in found] == [
         f"kz.almaty/{name}" for name in (nasty, "/2", "", "e1", "e2")
     ]  # the second has no id: its number stands there
@@ -271,7 +273,7 @@ def test_many_rows_are_written_in_pieces(tmp_path: Path, monkeypatch: pytest.Mon
     rows = [{"geometry_lod0": shapely.box(n / 1000, 0, n / 1000 + 0.001, 0.001)} for n in range(10)]
     rows[4] = {}
     found = features(tmp_path, "building", *rows)
-    document = cityjson.document((tmp_path / "x.city.json").read_text())
+    document = cityjson.read_document(tmp_path / "x.city.json")
     for feature in found:
         (own,) = feature["CityObjects"][feature["id"]].get("geometry", [None])
         (there,) = document["CityObjects"][feature["id"]].get("geometry", [None])

@@ -266,7 +266,7 @@ def test_cityjson_keeps_the_specifications_rules(tmp_path: Path, size: str) -> N
     assert head["metadata"]["title"] == "building of cn.qingdao, kz.almaty, uz.tashkent"
     assert len({feature["id"] for feature in features}) == ROWS
     save(tmp_path / "b.city.json")
-    document = cityjson.document((tmp_path / "b.city.json").read_text("utf-8"))
+    document = cityjson.read_document(tmp_path / "b.city.json")
     assert set(document["CityObjects"]) == {feature["id"] for feature in features}
 
 
