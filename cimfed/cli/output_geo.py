@@ -120,6 +120,8 @@ def _gpkg_column(column: pa.Array[Any]) -> pa.Array[Any]:
         return names_json(column)
     if pa.types.is_binary(column.type):
         geometries(column)  # what is none makes no file
+    if pa.types.is_string(column.type):
+        return pc.replace_substring(column, "\0", "\ufffd")  # where GDAL would end the text
     return pc.cast(column, pa.float64()) if pa.types.is_decimal(column.type) else column
 
 

@@ -236,6 +236,14 @@ def test_a_file_says_who_gave_it_on_which_terms_and_who_is_missing(tmp_path: Pat
     )
 
 
+def test_no_text_of_a_geopackage_ends_early(tmp_path: Path) -> None:
+    table = pa.table({"id": ["a", "b"], "source": ["before\0after", None]})
+    output.write(table, Target.of(str(tmp_path / "x.gpkg"), None, None, True), "building")
+    frame = pyogrio.read_dataframe(tmp_path / "x.gpkg").set_index("id")
+    assert frame.loc["a", "source"] == "before\ufffdafter"
+    assert frame["source"].isna().tolist() == [False, True]
+
+
 def test_geopackages_metadata_tables_are_those_of_the_standard(tmp_path: Path) -> None:
     save(tmp_path / "b.gpkg")
     with closing(sqlite3.connect(tmp_path / "b.gpkg")) as database:
