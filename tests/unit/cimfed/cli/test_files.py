@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 from pathlib import Path
 
@@ -9,8 +10,11 @@ import pytest
 
 from cimfed import paths
 from cimfed.errors import BadConfig, Conflict
+from cimfed.wire.receipts import decode_receipt
+from tests.oracle import cityjson
 from tests.unit.cimfed.cli.test_asking import READ, Partner, cimfed
-from tests.unit.cimfed.client.world import line_of
+from tests.unit.cimfed.client.test_answer import totals_world, went_down
+from tests.unit.cimfed.client.world import ALMATY, line_of
 
 __all__ = ["cimfed"]
 
@@ -57,9 +61,55 @@ def test_what_cannot_be_written_fails_before_anything_is_asked(cimfed: Partner, 
     assert not Path("/dev/null").is_file()
 
 
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("read", "observation", "-o", "x.city.jsonl"),
+        ("read", "observation", "--format", "cityjsonseq"),
+        ("aggregate", "building", "-o", "x.city.json"),
+        ("catalog", "-o", "x.city.jsonl"),
+        ("read", "building", "--format", "cityjson"),
+    ],
+)
+def test_what_is_no_city_object_is_refused_before_anything_is_asked(
+    cimfed: Partner, arguments: tuple[str, ...]
+) -> None:
+    cimfed.line = line_of(cimfed.world)
+    assert cimfed(*arguments, "--purpose", "research").code == 2
+    assert cimfed.line.asked == []
+    assert os.listdir() == []
+
+
+def test_a_file_of_an_answer_that_lacks_a_city_says_so(cimfed: Partner) -> None:
+    cimfed.change = went_down(ALMATY)  # type: ignore[assignment]
+    assert cimfed(*READ, "-o", "b.city.jsonl", "--receipt", "b.receipt").code == 6
+    head, features = cityjson.read_sequence(Path("b.city.jsonl"))
+    told = head["metadata"]["cimfed"]
+    assert (told["complete"], len(features)) == (False, 22)
+    assert [line["city"] for line in told["cities"] if line["outcome"] == "unreachable"] == [ALMATY]
+    assert decode_receipt(Path("b.receipt").read_bytes()).query.payload_hash.hex() == told["request_hash"]
+
+
+def test_cityjson_lines_go_into_a_pipe(cimfed: Partner) -> None:
+    done = cimfed(*READ, "--format", "cityjsonseq")
+    head, features = cityjson.sequence(done.out)
+    assert (done.code, head["metadata"]["cimfed"]["complete"], len(features)) == (0, True, 62)
+
+
+def test_totals_say_where_they_come_from(cimfed: Partner) -> None:
+    cimfed.world = totals_world()
+    measures = ("--measure", "count", "--measure", "mean:height", "--measure", "max:height")
+    asked = ("aggregate", "building", *measures, "--by", "function", "--purpose", "research")
+    assert cimfed(*asked, "-o", "t.csv").code == 0
+    told = json.loads(Path("t.csv.metadata.json").read_text("utf-8"))
+    assert (told["request"], told["by"]) == ("aggregate", ["function"])
+    assert told["measures"] == ["count", "mean_height", "max_height"]
+
+
 def test_rows_and_receipt_go_to_two_files_and_links_lead_somewhere(cimfed: Partner) -> None:
     cimfed.line = line_of(cimfed.world)
     assert cimfed(*READ, "-o", "a.csv", "--receipt", "a.csv").code == 2
+    assert cimfed(*READ, "-o", "a.csv", "--receipt", "a.csv.metadata.json").code == 2
     os.symlink("circle.csv", "circle.csv")
     assert cimfed(*READ, "-o", "circle.csv").code == 2
     assert cimfed.line.asked == []
