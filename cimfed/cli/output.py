@@ -144,7 +144,8 @@ def write(rows: Rows, target: Target, layer: str, about: About | None = None) ->
             case Format.PARQUET:
                 output_geo.write_parquet(source, temporary, geometry, about)
             case _:
-                with _opened(temporary) as file:
+                packed = target.format is Format.CITYJSONSEQ and temporary.suffix.lower() == ".gz"
+                with _opened(temporary, packed) as file:
                     _stream(source, file, target, layer, geometry, about)
         _drain(source)
         if about is not None and target.format in _BESIDE:
@@ -158,13 +159,13 @@ def beside(path: Path) -> Path:
 
 
 @contextmanager
-def _opened(path: Path) -> Iterator[BinaryIO]:
-    with open(path, "wb") as file:
-        if path.suffix.lower() != ".gz":
+def _opened(path: Path, packed: bool) -> Iterator[BinaryIO]:
+    if not packed:
+        with open(path, "wb") as file:
             yield file
-            return
-        with gzip.GzipFile(str(path), "wb", fileobj=file) as packed:
-            yield cast(BinaryIO, packed)
+        return
+    with gzip.open(path, "wb", compresslevel=6) as file:
+        yield cast(BinaryIO, file)
 
 
 class _Counted:
