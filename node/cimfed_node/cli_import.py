@@ -44,6 +44,9 @@ def import_(
     update: Annotated[
         bool, typer.Option("--update", help="Rows replace those of the same id or are added; the others stay.")
     ] = False,
+    append: Annotated[
+        bool, typer.Option("--append", help="Readings are added to those that are there, at the cost of the new ones.")
+    ] = False,
     remove: Annotated[
         Path | None, typer.Option(help="Ids to take out, one a line; with --update, files may be none.")
     ] = None,
@@ -94,6 +97,8 @@ def import_(
     )
     if remove is not None and not update:
         raise BadConfig("there is nothing to take out of a snapshot that is made anew", remedy="Say --update too")
+    if append and update:
+        raise BadConfig("--append and --update are two ways: choose one")
     if not request.files and remove is None:
         raise BadConfig("no file was named", place="FILES")
     if dry_run or mapping_out is not None:
@@ -104,7 +109,9 @@ def import_(
             console.say(f"the mapping in force is in {mapping_out}")
         return
     with opened(home) as (at, control), (publishing := publisher(at, control)).alone():
-        base = Base(to_follow(at, control, collection, verify=True), read_ids(remove)) if update else None
+        base = None
+        if update or append:
+            base = Base(to_follow(at, control, collection, verify=update), read_ids(remove), append)
         if base is not None and not request.files:
             snapshot, notes = take_out(base, at.snapshots)
             for note in notes:
@@ -115,10 +122,14 @@ def import_(
                     request, at.snapshots, progress, base, erased_here(at, control, on_erased)
                 )
             _show_report(report)
-        changed = since_current(at, control, snapshot)
+        changed = None if append else since_current(at, control, snapshot)
         with building_progress() as building:
-            published = publishing.adopt(snapshot, building, act="update" if update else "import")
+            published = publishing.adopt(
+                snapshot, building, act="update" if update else "append" if append else "import"
+            )
     console.say(f"snapshot {snapshot.id[:12]} of {collection} is current: {snapshot.rows:,} rows")
+    if append:
+        console.say(f"against the one before: {report.rows:,} added")
     if changed is not None:
         console.say(
             f"against the one before: {changed.added:,} added, {changed.changed:,} changed, "

@@ -10,6 +10,7 @@ import subprocess
 from collections.abc import Callable
 from pathlib import Path
 
+import pyarrow.parquet as pq
 import pytest
 
 from cimfed import console
@@ -223,3 +224,47 @@ def test_an_erasure_and_the_log_of_acts(city: City, said: Said) -> None:
     assert (erased["objects"], erased["reason"], erased["subject"]) == (1, "court order 7", "")
     assert all(act["operator"] for act in shown["acts"])
     assert "court order 7" in said("snapshots", "log")
+
+
+READINGS = """
+  - id: read
+    subject: {country: [CN]}
+    purpose: [research]
+    collection: observation
+    columns: {id: exact, value: {band: 10}}
+"""
+
+
+def test_readings_are_appended_while_views_follow(city: City, said: Said) -> None:
+    path = city.world.folder / "readings.csv"
+    words = ("import", str(path), "--collection", "observation")
+    expected = {}
+    for day in range(1, 4):
+        path.write_text("sensor,time,value\n" + "".join(f"s{at},2026-01-0{day} 00:00,{day * at}\n" for at in range(5)))
+        assert "--time-zone" in said(*words, expect=2)
+        went = said(*words, "--time-zone", "Asia/Tashkent", *(["--append"] if day > 1 else []))
+        if day == 1:
+            city.activate(READINGS)
+        else:
+            assert "against the one before: 5 added" in went
+        instant = {1: "2025-12-31", 2: "2026-01-01", 3: "2026-01-02"}[day] + "T19:00:00Z"
+        expected |= {f"s{at}//{instant}": day * at // 10 * 10 for at in range(5)}
+        (view,) = city.home.views.glob("*.parquet")
+        rows = pq.read_table(view).to_pylist()
+        assert {row["id"]: row["value"] for row in rows} == expected
+        assert len(rows) == len(expected)
+    assert "are in the current snapshot already" in said(*words, "--time-zone", "Asia/Tashkent", "--append", expect=2)
+    again = (*words, "--time-zone", "Asia/Tashkent", "--append", "--on-duplicate", "first")
+    assert "5 readings are there already and were left out" in said(*again)
+    assert "choose one" in said(*words, "--append", "--update", expect=2)
+    (current,) = [item for item in json.loads(said("snapshots", "list", "--json"))["snapshots"] if item["current"]]
+    shown = json.loads(said("snapshots", "show", current["id"], "--json"))
+    assert shown["verified"]
+    assert {item["name"] for item in shown["files"]} == {
+        f"{stem}{segment}.{end}"
+        for stem, end in (("observation", "parquet"), ("original", "jsonl.zst"))
+        for segment in ("", ".0002", ".0003")
+    }
+    said("snapshots", "rollback", "observation")
+    (view,) = city.home.views.glob("*.parquet")
+    assert pq.read_metadata(view).num_rows == 10

@@ -4,7 +4,7 @@
 which snapshot is current is decided by the caller. See ``docs/mapping.md`` for mapping documents.
 """
 
-from cimfed_node.ingest.importer import import_files
+from cimfed_node.ingest.imports import import_files
 from cimfed_node.ingest.mapping import write_mapping
 from cimfed_node.ingest.preview import preview
 from cimfed_node.ingest.report import BadObject, ImportReport, Preview

@@ -8,6 +8,7 @@ from typing import BinaryIO
 from cimfed.errors import BadFile
 from cimfed_node.ingest.report import BadObject
 
+BAD = "bad.jsonl"
 SHOWN = 20  # bad objects that a refusal lists
 
 

@@ -1,8 +1,7 @@
-"""One import from files to a snapshot: read, map, place, derive, spill, settle ids, sort, write, seal.
+"""Files to sorted chunks: read, map, place, derive, spill.
 
-Nothing is visible before the last step, and nothing stays behind when an earlier one fails. The coordinate operation is
-chosen by the first chunk and pinned; if the whole extent, known at the end, asks for another one, everything is read
-again with that one.
+The coordinate operation is chosen by the first chunk and pinned; if the whole extent, known at the end, asks for
+another one, everything is read again with that one. What becomes of the chunks is ``imports``.
 """
 
 from __future__ import annotations
@@ -10,11 +9,9 @@ from __future__ import annotations
 import gc
 import io
 import shutil
-import tempfile
-import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
@@ -26,9 +23,9 @@ from cimfed.errors import BadFile
 from cimfed.model.vocabulary import VOCABULARY
 from cimfed_node.ingest import duplicates
 from cimfed_node.ingest.attributes import AttributeReader
-from cimfed_node.ingest.bad import Bad
+from cimfed_node.ingest.bad import BAD, Bad
 from cimfed_node.ingest.belonging import Erased
-from cimfed_node.ingest.carry import Carried, original_line
+from cimfed_node.ingest.carry import original_line
 from cimfed_node.ingest.chunk import Chunk
 from cimfed_node.ingest.crs import FORMS, SourceCrs, parse_crs
 from cimfed_node.ingest.detect import reader_of
@@ -41,16 +38,14 @@ from cimfed_node.ingest.readers.base import Context, Reader
 from cimfed_node.ingest.readers.lines import open_bytes, written
 from cimfed_node.ingest.report import BadObject, ImportReport, OperationReport
 from cimfed_node.ingest.request import ImportRequest
-from cimfed_node.ingest.snapshot import IMPORTING, ORIGINAL, Snapshot, seal_snapshot, sha256_file
-from cimfed_node.ingest.spill import Spill, geo_metadata, write_parquet
+from cimfed_node.ingest.snapshot import ORIGINAL, sha256_file
+from cimfed_node.ingest.spill import Spill
 from cimfed_node.ingest.table import TableBuilder
-from cimfed_node.ingest.update import Base, following, take_over
 from cimfed_node.ingest.zones import instant_in, zone_of
 
 Progress = Callable[[str, int, int], None]
 """What is being done, how much of it is done, and how much there is: objects, rows or bytes."""
 EVERY = 1000  # objects between two reports
-BAD = "bad.jsonl"
 
 
 class _Again(Exception):
@@ -328,52 +323,3 @@ def _without_collector() -> Iterator[None]:
     finally:
         if enabled:
             gc.enable()
-
-
-def _put_aside(run: Run) -> None:
-    """Write the quarantine file. Raises BadFile where that cannot be done."""
-    if run.request.quarantine is not None:
-        try:
-            shutil.copyfile(run.scratch / BAD, run.request.quarantine)
-        except OSError as error:
-            raise BadFile(
-                f"the quarantine file cannot be written: {error.strerror}", place=str(run.request.quarantine)
-            ) from None
-
-
-def import_files(
-    request: ImportRequest,
-    snapshots: Path,
-    progress: Progress | None = None,
-    base: Base | None = None,
-    erased: Erased | None = None,
-) -> tuple[Snapshot, ImportReport]:
-    """Import files as one snapshot below ``snapshots``, whole or not at all; ``base``: the one that it follows.
-
-    Raises BadFile, BadMapping, BadConfig.
-    """
-    begun = time.monotonic()
-    snapshots.mkdir(parents=True, exist_ok=True, mode=0o700)
-    folder = Path(tempfile.mkdtemp(prefix=IMPORTING, dir=snapshots))
-    try:
-        run = passes(request, folder, progress, operations=base.operations if base else {}, erased=erased)
-        assert run.reference is not None
-        groups = duplicates.find(run.spill)
-        duplicates.settle(run.spill, groups, request.on_duplicate, request.vocabulary, run.reference)
-        report = run.report(groups)
-        facts = run.facts()
-        if base is not None:
-            carried = Carried(reach=run.reach, kinds=run.builder.counts.kinds)
-            heights = run.heights
-            notes = take_over(base, run.spill, folder / ORIGINAL, carried)
-            facts = following(base.snapshot.inventory, facts | run.reach_facts(), heights, carried)
-            report = replace(report, notes=(*report.notes, *notes))
-        schema = run.builder.schema
-        geo = geo_metadata(run.reach.extent, run.builder.counts.kinds, schema.names)
-        write_parquet(run.spill, folder / f"{request.collection}.parquet", schema, geo, progress)
-        _put_aside(run)
-        shutil.rmtree(run.scratch)
-        snapshot = seal_snapshot(folder, snapshots, facts)
-        return snapshot, replace(report, seconds=time.monotonic() - begun)
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)

@@ -33,6 +33,7 @@ class IngestLimits:
     chunk_points: int = 400_000  # ring vertices that end a chunk earlier: about 200 MiB of arrays at work
     group_rows: int = 61_440  # rows of a row group: a multiple of DuckDB's vector of 2,048
     group_bytes: int = 8 * MIB  # bytes of a row group, uncompressed
+    segments: int = 1_000  # of one snapshot: each is opened whenever its rows are read
     merge_bytes: int = 64 * MIB  # rows held while the sorted chunks are merged
 
 

@@ -26,11 +26,15 @@ class Reach:
             corners = [box.field(i).to_numpy() for i in range(4)]
             low, high = [float(c.min()) for c in corners[:2]], [float(c.max()) for c in corners[2:]]
             self._box = [*map(min, self._box[:2], low), *map(max, self._box[2:], high)]
-        for place, (name, how) in enumerate((("valid_from", min), ("valid_to", max))):
-            known = [v for v in pc.unique(table.column(name)).cast(pa.int64()).to_pylist() if v is not None]
-            if known:
-                held = self._times[place]
-                self._times[place] = how(known) if held is None else how(held, *known)
+        known = [pc.min_max(table.column(name)).values() for name in ("valid_from", "valid_to")]
+        (first, _), (_, last) = ([end.cast(pa.int64()).as_py() for end in ends] for ends in known)
+        self.widen_times((first, last))
+
+    def widen_times(self, times: tuple[int | None, int | None]) -> None:
+        """The earliest begin and the latest end, None where there is none."""
+        for place, (time, how) in enumerate(zip(times, (min, max), strict=True)):
+            held = self._times[place]
+            self._times[place] = time if held is None else held if time is None else how(held, time)
 
     @property
     def extent(self) -> Extent | None:

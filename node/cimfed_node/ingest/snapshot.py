@@ -192,14 +192,20 @@ def _flush(path: Path) -> None:
         os.close(handle)
 
 
-def seal_snapshot(temporary: Path, snapshots: Path, facts: Mapping[str, Any]) -> Snapshot:
+def seal_snapshot(
+    temporary: Path, snapshots: Path, facts: Mapping[str, Any], known: Mapping[str, Any] | None = None
+) -> Snapshot:
     """Turn a filled temporary folder beside the snapshots into one; ``facts`` is the inventory without its files.
+
+    ``known``: what was recorded of files that were taken over from another snapshot, which are not read again.
 
     The same facts and files give the same id: importing them again finds the snapshot that is there, and mends files
     of it that were changed.
     """
+    held = known or {}
     files: dict[str, Any] = {
-        path.name: {"sha256": sha256_file(path), "size": path.stat().st_size} for path in sorted(temporary.iterdir())
+        path.name: held.get(path.name) or {"sha256": sha256_file(path), "size": path.stat().st_size}
+        for path in sorted(temporary.iterdir())
     }
     raw = rfc8785.dumps({"format": FORMAT, "files": files, **facts})
     snapshot_id = hashlib.sha256(raw).hexdigest()

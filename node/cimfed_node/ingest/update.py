@@ -12,7 +12,7 @@ Rules:
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -33,10 +33,11 @@ PART = ("mapping", "where", "id_column", "on_duplicate", "time_zone", "bad", "cr
 
 @dataclass(frozen=True)
 class Base:
-    """The snapshot that is followed, and the ids that are taken out of it."""
+    """The snapshot that is followed, and the ids that are taken out of it; ``appended``: or it is appended to."""
 
     snapshot: Snapshot
-    removed: Any
+    removed: Any = field(default_factory=lambda: pa.array([], pa.string()))
+    appended: bool = False
 
     @property
     def operations(self) -> dict[str, str]:

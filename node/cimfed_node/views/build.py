@@ -18,6 +18,7 @@ from __future__ import annotations
 import os
 import secrets
 from collections.abc import Callable, Sequence, Set
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -83,13 +84,17 @@ class FileBuilder:
         if standing is not None:
             return standing
         try:
-            footer = pq.read_metadata(snapshot.path)
+            footers = [pq.read_metadata(path) for path in snapshot.paths]
         except (OSError, pa.ArrowInvalid):
             raise BadFile("the snapshot cannot be read", place=snapshot.id) from None
-        names = frozenset(footer.schema.to_arrow_schema().names)
+        names = frozenset(footers[0].schema.to_arrow_schema().names)
         schema = _schema(shape, names)
         order = digest(ORDER_DOMAIN, [self._key, id])
-        statement = shapes.view(shape, names, str(snapshot.path.resolve()), order, DUCKDB)
+        sources = [str(path.resolve()) for path in snapshot.paths]
+        statement = shapes.view(shape, names, sources[0], order, DUCKDB)
+        if len(sources) > 1:  # the engine takes a list of files where it takes one
+            bound = tuple(sources if value == sources[0] else value for value in statement.parameters)
+            statement = replace(statement, parameters=bound)
         temporary = f".{id}-{secrets.token_hex(8)}"
         draft_file, rows_file, facts_file = (self._views / f"{temporary}.{end}" for end in ("draft", "parquet", "json"))
         try:

@@ -20,7 +20,8 @@ from cimfed_node.erase import erase, find
 from cimfed_node.ingest import ImportRequest, OnDuplicate, Snapshot, import_files
 from cimfed_node.ingest.belonging import OnErased
 from cimfed_node.ingest.snapshot import ERASING, ids_on_disk, read_snapshot
-from cimfed_node.snapshots import erased_here, held_snapshots, prunable, roll_back
+from cimfed_node.ingest.update import Base
+from cimfed_node.snapshots import erased_here, held_snapshots, prunable, roll_back, to_follow
 from cimfed_node.tables.acts import Act, acts
 from cimfed_node.tables.admissions import take_slot
 from cimfed_node.tables.publication import active_grants, current_snapshots, views
@@ -196,6 +197,33 @@ def test_what_belongs_to_it_goes_with_it(city: City) -> None:
         "observation": ["o3", "o4"],
     }
     assert sorted(pq.read_table(of["read"].source)["id"].to_pylist()) == ["o3", "o4"]
+
+
+def test_it_goes_from_every_segment_and_every_link(city: City) -> None:
+    table = "id,time,value,unit\n{},2026-01-01T00:00Z,1,{}\n"
+    put(city, "observation", table.format("o-1", SECRET))
+    city.activate(GRANTS)
+    for number in (2, 3):
+        city.world.clock.offset += SECOND
+        path = city.world.folder / "data"
+        path.write_text(table.format(f"o-{number}", "C"))
+        with city.control() as control:
+            base = Base(to_follow(city.home, control, "observation", verify=False), appended=True)
+            request = ImportRequest(files=(path,), city=city.home.city, collection="observation")
+            snapshot, _ = import_files(request, city.home.snapshots, base=base)
+            city.publisher(control).adopt(snapshot)
+        (view,) = [
+            path for path in city.home.views.glob("*.parquet") if "geometry_lod0" not in pq.read_schema(path).names
+        ]
+        assert sorted(pq.read_table(view)["id"].to_pylist()) == [f"o-{at}" for at in range(1, number + 1)]
+    path.unlink()
+    erased(city, "observation", "o-1")
+    assert mentions(city, SECRET) == []
+    assert mentions(city, "o-1") == []
+    found = sorted(
+        ids_of(read_snapshot(city.home.snapshots / id, verify=True)) for id in ids_on_disk(city.home.snapshots)
+    )
+    assert found == [[], ["o-2"], ["o-2", "o-3"]]
 
 
 def test_of_a_family_the_untouched_object_goes_whole(city: City) -> None:
