@@ -176,6 +176,12 @@ class Overloaded(Exhausted):
     reason = "overloaded"
 
 
+class NoRoom(Exhausted):
+    """A disk, or what a node may use of it, is full."""
+
+    reason = "no_room"
+
+
 # What is away
 
 

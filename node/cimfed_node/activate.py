@@ -32,6 +32,7 @@ from cimfed.policy.payload import shown_shape
 from cimfed.trust.files import replace_file
 from cimfed_node.acting import operator
 from cimfed_node.config import Home
+from cimfed_node.ingest.room import full_told
 from cimfed_node.ingest.snapshot import Snapshot, ids_on_disk, read_snapshot, sweep_snapshots
 from cimfed_node.policies import SignedPolicy, read_policy
 from cimfed_node.stores.base import Engine, View
@@ -204,8 +205,8 @@ class Publisher:
             if active is not None:
                 try:
                     grants, built = self._build(self._active(active), current, building)
-                except CimfedError as error:
-                    log.warning("the views cannot be built: %s", error.line)
+                except (CimfedError, OSError) as error:
+                    log.warning("the views cannot be built: %s", error)
                     notes = ("the views cannot be built, nothing is given to anyone: activate a policy",)
             with self._control.writing() as transaction:
                 for old, snapshot in new.items():
@@ -337,9 +338,10 @@ class Publisher:
                     "another import or activation is running on this node", remedy="Wait for it to end"
                 ) from None
             self._is_alone = True
-            self._sweep()
-            self._complete(self)
-            yield
+            with full_told(self._home.path):
+                self._sweep()
+                self._complete(self)
+                yield
         finally:
             self._is_alone = False
             os.close(handle)

@@ -9,7 +9,7 @@ import typer
 from rich.progress import TaskProgressColumn, TimeRemainingColumn
 
 from cimfed import console, paths
-from cimfed.errors import BadConfig
+from cimfed.errors import BadConfig, NoRoom
 from cimfed.trust.files import create_file
 from cimfed_node.cli_in_place import Wanted, import_in_place
 from cimfed_node.config import Home
@@ -18,7 +18,7 @@ from cimfed_node.ingest.belonging import OnErased
 from cimfed_node.ingest.update import Base, read_ids, take_out
 from cimfed_node.operate import opened, publisher
 from cimfed_node.printing import bar, building_progress, show
-from cimfed_node.snapshots import erased_here, since_current, to_follow
+from cimfed_node.snapshots import discard, erased_here, since_current, to_follow
 
 SHOWN = 8  # values or names in one cell
 
@@ -113,20 +113,24 @@ def import_(
         if update or append:
             base = Base(to_follow(at, control, collection, verify=update), read_ids(remove), append)
         if base is not None and not request.files:
-            snapshot, notes = take_out(base, at.snapshots)
+            snapshot, notes = take_out(base, at.snapshots, at.room())
             for note in notes:
                 console.say(f"note: {note}")
         else:
             with bar(TaskProgressColumn(), TimeRemainingColumn()) as progress:
                 snapshot, report = import_files(
-                    request, at.snapshots, progress, base, erased_here(at, control, on_erased)
+                    request, at.snapshots, progress, base, erased_here(at, control, on_erased), at.room()
                 )
             _show_report(report)
         changed = None if append else since_current(at, control, snapshot)
-        with building_progress() as building:
-            published = publishing.adopt(
-                snapshot, building, act="update" if update else "append" if append else "import"
-            )
+        try:
+            with building_progress() as building:
+                published = publishing.adopt(
+                    snapshot, building, act="update" if update else "append" if append else "import"
+                )
+        except (NoRoom, OSError):
+            discard(at, control, snapshot)
+            raise
     console.say(f"snapshot {snapshot.id[:12]} of {collection} is current: {snapshot.rows:,} rows")
     if append:
         console.say(f"against the one before: {report.rows:,} added")

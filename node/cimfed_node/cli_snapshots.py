@@ -49,8 +49,11 @@ def list_(home: HOME, as_json: JSON = False) -> None:
     """Shows every snapshot, and which views stand on it."""
     with opened(home) as (at, control):
         held = held_snapshots(at, control, clock.now())
+        room = at.room()
     if as_json:
-        print(json.dumps({"format": LIST_FORMAT, "snapshots": [_facts(item) for item in held]}, ensure_ascii=False))
+        disk = {"used": room.used, "budget": room.budget, "free": room.free, "keep_free": room.keep_free}
+        listed = {"format": LIST_FORMAT, "snapshots": [_facts(item) for item in held], "disk": disk}
+        print(json.dumps(listed, ensure_ascii=False))
         return
     rows = [
         (
@@ -66,6 +69,8 @@ def list_(home: HOME, as_json: JSON = False) -> None:
     ]
     heads = ("collection", "snapshot", "rows", "bytes", "imported (UTC)", "", "views that stand on it")
     console.out.print(console.table(heads, rows))
+    budget = "no budget" if room.budget is None else f"of a budget of {room.budget:,}"
+    console.say(f"all of this node: {room.used:,} bytes, {budget}; {room.free:,} are free on the disk")
 
 
 @app.command("show")

@@ -7,6 +7,7 @@ never higher.
 from __future__ import annotations
 
 import os
+import re
 from dataclasses import replace
 from pathlib import Path
 
@@ -18,9 +19,12 @@ from cimfed.model.names import CityName, Federation, city_name
 from cimfed.rpc.settings import ServerSettings, checked, read_settings
 from cimfed.trust.directory_format import address
 from cimfed.trust.keys import PublicKey
+from cimfed_node.ingest.room import Room, written_below
 from cimfed_node.tables.publication import Place
 
 FILE = "node.toml"
+SIZE = re.compile(r"([0-9]{1,12}(?:\.[0-9]{1,3})?)\s*([KMGT]iB)?")
+UNITS = {"": 1, "KiB": 2**10, "MiB": 2**20, "GiB": 2**30, "TiB": 2**40}
 LOWERED = (
     "answer_time",
     "clock_tolerance",
@@ -44,6 +48,25 @@ class Engine(BaseModel):
     workers: int = Field(default=8, ge=1, le=64)  # statements read at the same time; others wait their turn
 
 
+class Disk(BaseModel):
+    """What the node's folder may take of its disk, in bytes or as ``20 GiB``."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    budget: int | None = Field(default=None, ge=MIB)  # snapshots, views and scratch; none: what there is
+    keep_free: int = Field(default=64 * MIB, ge=0)  # of the disk, so that the control database can be written
+
+    @field_validator("budget", "keep_free", mode="before")
+    @classmethod
+    def _size(cls, value: object) -> object:
+        if not isinstance(value, str):
+            return value
+        found = SIZE.fullmatch(value.strip())
+        if found is None:
+            raise ValueError("a size is a number of bytes, or one with KiB, MiB, GiB or TiB")
+        return int(float(found[1]) * UNITS[found[2] or ""])
+
+
 class Settings(ServerSettings):
     """``listen`` is ``host:port`` to bind, ``address`` what others dial; paths are relative to the home.
 
@@ -58,6 +81,7 @@ class Settings(ServerSettings):
     steward_keys: tuple[str, ...] = Field(min_length=1)
     service_user: str = ""
     engine: Engine = Engine()
+    disk: Disk = Disk()
     limits: dict[str, float] = Field(default_factory=dict)
 
     @field_validator("city")
@@ -103,6 +127,11 @@ class Home:
     @classmethod
     def load(cls, path: Path) -> Home:
         return cls(path.resolve(), read_settings(path / FILE, Settings, "cimfed-node"))
+
+    def room(self) -> Room:
+        """As it is now; reads sizes of all files."""
+        used = written_below([self.snapshots, self.views, self.scratch])
+        return Room(self.path, used, self.settings.disk.budget, self.settings.disk.keep_free)
 
     @property
     def place(self) -> Place:

@@ -194,21 +194,29 @@ def erase(home: Home, publishing: Publisher, wanted: Erasure, act: Act, building
         objects = _with_belongings(held, {wanted.collection: pa.array(wanted.ids, pa.string())})
         staging = home.snapshots / ERASING
         staging.mkdir(mode=0o700)
-        exchanged = {snapshot.id: _without(snapshot, objects, staging).id for snapshot in wanted.snapshots}
-        key = home.secret.read_bytes()
-        plan = {
-            "format": FORMAT,
-            "act": {
-                name: getattr(act, name) for name in ("time", "act", "operator", "collection", "objects", "reason")
-            },
-            "token": act.token.hex(),
-            "digests": [object_digest(key, wanted.collection, id).hex() for id in wanted.ids],
-            "snapshots": exchanged,
-        }
-        replace_file(staging / PLAN, json.dumps(plan).encode(), 0o600)
+        try:
+            _prepare(home, wanted, act, objects, staging)
+        except BaseException:
+            if not (staging / PLAN).exists():
+                remove_folder(staging)
+            raise
         report = _complete(home, publishing, building)
         assert report is not None
         return report
+
+
+def _prepare(home: Home, wanted: Erasure, act: Act, objects: Objects, staging: Path) -> None:
+    """All new snapshots, and then the plan."""
+    exchanged = {snapshot.id: _without(snapshot, objects, staging).id for snapshot in wanted.snapshots}
+    key = home.secret.read_bytes()
+    plan = {
+        "format": FORMAT,
+        "act": {name: getattr(act, name) for name in ("time", "act", "operator", "collection", "objects", "reason")},
+        "token": act.token.hex(),
+        "digests": [object_digest(key, wanted.collection, id).hex() for id in wanted.ids],
+        "snapshots": exchanged,
+    }
+    replace_file(staging / PLAN, json.dumps(plan).encode(), 0o600)
 
 
 def complete(home: Home, publishing: Publisher) -> None:

@@ -243,6 +243,14 @@ def erased_here(home: Home, control: Control, rule: OnErased) -> Erased:
     return Erased(home.secret.read_bytes() if digests else b"", digests, rule)
 
 
+def discard(home: Home, control: Control, snapshot: Snapshot) -> None:
+    """Removes a snapshot that never came into force."""
+    with control.reading() as connection:
+        if snapshot.id in known_snapshots(connection):
+            return
+    remove_folder(snapshot.folder)
+
+
 def since_current(home: Home, control: Control, snapshot: Snapshot) -> Changes | None:
     """What a new snapshot changes against the current one; None where there is none that could be read."""
     with control.reading() as connection:

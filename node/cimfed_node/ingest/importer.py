@@ -38,6 +38,7 @@ from cimfed_node.ingest.readers.base import Context, Reader
 from cimfed_node.ingest.readers.lines import open_bytes, written
 from cimfed_node.ingest.report import BadObject, ImportReport, OperationReport
 from cimfed_node.ingest.request import ImportRequest
+from cimfed_node.ingest.room import Room
 from cimfed_node.ingest.snapshot import ORIGINAL, sha256_file
 from cimfed_node.ingest.spill import Spill
 from cimfed_node.ingest.table import TableBuilder
@@ -68,6 +69,7 @@ class Run:
     tolerant: bool = False  # bad objects are counted, never refused
     operations: Mapping[str, str] = field(default_factory=dict)  # by CRS, those that rows before came by
     erased: Erased = field(default_factory=Erased)
+    room: Room = field(default_factory=Room)
 
     def __post_init__(self) -> None:
         collection = self.request.vocabulary
@@ -79,7 +81,7 @@ class Run:
         self.builder = TableBuilder(self.request.city, collection)
         self.scratch = self.folder / "scratch"
         self.scratch.mkdir()
-        self.spill = Spill(self.scratch, self.builder.schema)
+        self.spill = Spill(self.scratch, self.builder.schema, self.room)
         self.formats: list[str] = []
         self.dropped: dict[str, int] = {}
         self.notes: list[str] = []
@@ -291,15 +293,17 @@ def passes(
     tolerant: bool = False,
     operations: Mapping[str, str] = MappingProxyType({}),
     erased: Erased | None = None,
+    room: Room | None = None,
 ) -> Run:
-    """Read the files, again where the operation has to be another one. ``operations``, ``erased``: see ``Run``."""
+    """Read the files, again where the operation has to be another one. ``operations`` and so on: see ``Run``."""
     if not request.files:
         raise BadFile("no file was named")
     if request.quarantine is not None and request.quarantine.resolve() in {path.resolve() for path in request.files}:
         raise BadFile("the quarantine file is one of the files to import", place=str(request.quarantine))
     mapping = mapping_of(request)
-    erased = erased or Erased()
-    run = Run(request, mapping, folder, progress, tolerant=tolerant, operations=operations, erased=erased)
+    erased, room = erased or Erased(), room or Room()
+    used = room.used
+    run = Run(request, mapping, folder, progress, tolerant=tolerant, operations=operations, erased=erased, room=room)
     with _without_collector():
         try:
             run.read()
@@ -307,8 +311,10 @@ def passes(
             assert run.reference is not None
             reference = run.pin(run.reference.source, again.points)
             shutil.rmtree(run.scratch)
-            erased.met = 0
-            run = Run(request, mapping, folder, progress, reference, final=True, tolerant=tolerant, erased=erased)
+            erased.met, room.used = 0, used
+            run = Run(
+                request, mapping, folder, progress, reference, final=True, tolerant=tolerant, erased=erased, room=room
+            )
             run.read()
     return run
 

@@ -5,9 +5,11 @@ Nothing is visible before the last step, and nothing stays behind when an earlie
 
 from __future__ import annotations
 
+import os
 import shutil
 import tempfile
 import time
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -18,11 +20,16 @@ from cimfed_node.ingest.bad import BAD
 from cimfed_node.ingest.belonging import Erased
 from cimfed_node.ingest.carry import Carried
 from cimfed_node.ingest.importer import Progress, Run, passes
+from cimfed_node.ingest.readers.lines import GZIP
 from cimfed_node.ingest.report import ImportReport
 from cimfed_node.ingest.request import ImportRequest
+from cimfed_node.ingest.room import Room
 from cimfed_node.ingest.snapshot import IMPORTING, ORIGINAL, Snapshot, seal_snapshot
 from cimfed_node.ingest.spill import geo_metadata, write_parquet
 from cimfed_node.ingest.update import Base, following, take_over
+
+PLAIN, PACKED, CARRIED = 2, 12, 5
+"""Bytes on the disk for one of a file, of a gzip file, of a snapshot's: measured on cities of 0.2 to 5 MB."""
 
 
 def _put_aside(run: Run) -> None:
@@ -42,19 +49,23 @@ def import_files(
     progress: Progress | None = None,
     base: Base | None = None,
     erased: Erased | None = None,
+    room: Room | None = None,
 ) -> tuple[Snapshot, ImportReport]:
     """Import files as one snapshot below ``snapshots``, whole or not at all; ``base``: the one that it follows.
 
-    Raises BadFile, BadMapping, BadConfig.
+    Raises BadFile, BadMapping, BadConfig; NoRoom before it begins or as soon as there is none.
     """
     begun = time.monotonic()
     if base is not None and base.appended:
         check_request(request)
     snapshots.mkdir(parents=True, exist_ok=True, mode=0o700)
+    room = room or Room()
+    room.need(estimate(request.files, base))
     folder = Path(tempfile.mkdtemp(prefix=IMPORTING, dir=snapshots))
     try:
-        run = passes(request, folder, progress, operations=base.operations if base else {}, erased=erased)
+        run = passes(request, folder, progress, operations=base.operations if base else {}, erased=erased, room=room)
         assert run.reference is not None
+        room.took((folder / ORIGINAL).stat().st_size)
         groups = duplicates.find(run.spill)
         duplicates.settle(run.spill, groups, request.on_duplicate, request.vocabulary, run.reference)
         report = run.report(groups)
@@ -72,6 +83,21 @@ def import_files(
         return snapshot, replace(report, seconds=time.monotonic() - begun)
     finally:
         shutil.rmtree(folder, ignore_errors=True)
+
+
+def estimate(files: Sequence[Path], base: Base | None) -> int:
+    """About how many bytes an import has on the disk at most: chunks, rows and untouched objects at the same time."""
+    total = 0
+    for path in files:
+        try:
+            with path.open("rb") as file:
+                packed = file.read(2) == GZIP
+                total += os.fstat(file.fileno()).st_size * (PACKED if packed else PLAIN)
+        except OSError:  # told when it is read
+            continue
+    if base is not None and not base.appended:
+        total += CARRIED * sum(path.stat().st_size for path in (*base.snapshot.paths, *base.snapshot.originals))
+    return total
 
 
 def _write(run: Run, folder: Path) -> None:

@@ -10,18 +10,21 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from cimfed_node.ingest.carry import Carried, Keeping, Leaving, carry_originals, carry_rows
+from cimfed_node.ingest.room import Room
 from cimfed_node.ingest.snapshot import IMPORTING, ORIGINAL, Snapshot, seal_snapshot
 from cimfed_node.ingest.spill import Spill, geo_metadata, write_parquet
 
 
-def reduced(base: Snapshot, leaving: Leaving, keeping: Keeping, into: Path) -> tuple[Snapshot, Carried]:
+def reduced(
+    base: Snapshot, leaving: Leaving, keeping: Keeping, into: Path, room: Room | None = None
+) -> tuple[Snapshot, Carried]:
     """The snapshot, below ``into``, of one segment; all that the inventory says but of rows and files is the base's."""
     folder = Path(tempfile.mkdtemp(prefix=IMPORTING, dir=into))
     try:
         scratch = folder / "scratch"
         scratch.mkdir()
         schema = pq.read_schema(base.path).remove_metadata()
-        spill, carried = Spill(scratch, schema), Carried()
+        spill, carried = Spill(scratch, schema, room), Carried()
         carry_rows(base, spill, leaving, carried)
         geo = geo_metadata(carried.reach.extent, carried.kinds, schema.names)
         write_parquet(spill, folder / base.path.name, schema, geo)

@@ -20,6 +20,7 @@ from cimfed.model.routing import Extent
 from cimfed_node.ingest.arrays import Bools, Ints, Keys, taken
 from cimfed_node.ingest.crs import CRS84
 from cimfed_node.ingest.limits import LIMITS
+from cimfed_node.ingest.room import Room
 
 GEOPARQUET = "1.1.0"
 
@@ -27,8 +28,9 @@ GEOPARQUET = "1.1.0"
 class Spill:
     """Sorted chunks in a folder of their own. ``skip`` takes rows out; they are written by no merge."""
 
-    def __init__(self, folder: Path, schema: pa.Schema) -> None:
+    def __init__(self, folder: Path, schema: pa.Schema, room: Room | None = None) -> None:
         self._folder = folder
+        self._room = room or Room()
         self.schema = schema
         self._keys: list[Keys] = []
         self._reading: list[Ints] = []
@@ -43,6 +45,7 @@ class Spill:
         path = self._path(len(self._keys))
         with pa.OSFile(str(path), "wb") as sink, pa.ipc.new_file(sink, self.schema) as writer:
             writer.write_table(table.combine_chunks())
+        self._room.took(path.stat().st_size)
         self._keys.append(keys)
         self._reading.append(reading)
         self._kept.append(np.ones(len(keys), np.bool_))
@@ -63,6 +66,10 @@ class Spill:
 
     def reading(self, number: int) -> Ints:
         return self._reading[number]
+
+    @property
+    def room(self) -> Room:
+        return self._room
 
     def skip(self, number: int, row: int) -> None:
         self.rows -= int(self._kept[number][row])
@@ -133,9 +140,11 @@ def write_parquet(
         write_statistics=counted + boxes,
         write_batch_size=1024,
     ) as writer:
-        written = 0
+        written = size = 0
         for table in _groups(spill.merged()):
             writer.write_table(table.cast(schema), row_group_size=table.num_rows)
             written += table.num_rows
+            before, size = size, path.stat().st_size
+            spill.room.took(size - before)
             if progress is not None:
                 progress("writing", written, spill.rows)

@@ -23,6 +23,7 @@ from cimfed_node.ingest.arrays import Bools, among
 from cimfed_node.ingest.carry import Carried, Original, carry_originals, carry_rows, flat_ids
 from cimfed_node.ingest.limits import LIMITS
 from cimfed_node.ingest.reduce import reduced
+from cimfed_node.ingest.room import Room
 from cimfed_node.ingest.snapshot import Snapshot
 from cimfed_node.ingest.spill import Spill
 from cimfed_node.ingest.values import nfc
@@ -85,10 +86,10 @@ def take_over(base: Base, spill: Spill, original: Path, carried: Carried) -> lis
     return leaving.notes
 
 
-def take_out(base: Base, snapshots: Path) -> tuple[Snapshot, list[str]]:
+def take_out(base: Base, snapshots: Path, room: Room | None = None) -> tuple[Snapshot, list[str]]:
     """A snapshot without some rows, and nothing new."""
     leaving = _Leaving(base.removed, base.removed)
-    snapshot, _ = reduced(base.snapshot, leaving, lambda items: kept_ids(items, base.removed), snapshots)
+    snapshot, _ = reduced(base.snapshot, leaving, lambda items: kept_ids(items, base.removed), snapshots, room)
     return snapshot, leaving.notes
 
 

@@ -33,6 +33,7 @@ from cimfed.model.vocabulary import VOCABULARY
 from cimfed.policy.meet import shape_hash
 from cimfed.policy.shape import Shape
 from cimfed.trust.hashing import digest
+from cimfed_node.ingest.room import no_room
 from cimfed_node.ingest.snapshot import Snapshot
 from cimfed_node.sql import shapes
 from cimfed_node.sql.duckdb import DUCKDB
@@ -155,6 +156,8 @@ class FileBuilder:
         except duckdb.OutOfMemoryException as error:
             raise CimfedError("the view needs more memory than the node's settings allow") from error
         except duckdb.Error as error:
+            if "No space left" in str(error) or "File too large" in str(error):
+                raise no_room(str(self._views)) from error
             raise CimfedError(f"the view cannot be built ({type(error).__name__})") from error
         finally:
             cursor.close()

@@ -338,19 +338,19 @@ def test_prune_removes_what_an_erasure_made_like_any_other(city: City) -> None:
         assert [item.rows for item in prunable(held_snapshots(city.home, control, 0), 0)] == [1]
 
 
-def test_a_staged_folder_without_a_plan_is_swept(city: City, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_was_staged_goes_with_an_interrupt(city: City, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A kill leaves it, and the next command sweeps it: see the rounds of kill -9."""
     put(city, "building", houses("a", "b"))
+    staging = city.home.snapshots / ERASING
 
     def cut(*_: Any) -> None:
+        assert list(staging.iterdir())
         raise KeyboardInterrupt
 
     monkeypatch.setattr(erasing, "replace_file", cut)
     with pytest.raises(KeyboardInterrupt):
         erased(city, "building", "b")
-    assert (city.home.snapshots / ERASING).exists()
-    with city.control() as control:
-        city.publisher(control).tidy()
-    assert not (city.home.snapshots / ERASING).exists()
+    assert not staging.exists()
     assert mentions(city, f"{SECRET} b")
 
 

@@ -14,7 +14,7 @@ import orjson
 from cimfed.errors import BadFile
 from cimfed_node.ingest.limits import LIMITS
 
-_GZIP = b"\x1f\x8b"
+GZIP = b"\x1f\x8b"
 
 
 class Bounded(io.RawIOBase):
@@ -22,7 +22,7 @@ class Bounded(io.RawIOBase):
 
     def __init__(self, file: BinaryIO, limit: int, name: str) -> None:
         self._file, self._left, self._limit, self._name = file, limit, limit, name
-        packed = file.read(2) == _GZIP
+        packed = file.read(2) == GZIP
         file.seek(0)
         self._source: Any = gzip.GzipFile(fileobj=file) if packed else file
 
