@@ -35,6 +35,7 @@ from cimfed_node.config import Home
 from cimfed_node.ingest.room import full_told
 from cimfed_node.ingest.snapshot import Snapshot, ids_on_disk, read_snapshot, sweep_snapshots
 from cimfed_node.policies import SignedPolicy, read_policy
+from cimfed_node.recorded import both, read_record, settled, write_record
 from cimfed_node.stores.base import Engine, View
 from cimfed_node.tables import Control, Transaction
 from cimfed_node.tables.acts import Act, put_act
@@ -166,6 +167,7 @@ class Publisher:
                     if name != snapshot.collection
                 } | {snapshot.collection: snapshot}
                 grants, built = self._build(signed, current, building)
+            write_record(self._home, both(read_record(self._home), {snapshot.collection: snapshot.id}))
             with self._control.writing() as transaction:
                 put_snapshot(transaction, _entry(snapshot, now if imported is None else imported))
                 if active is not None:
@@ -208,6 +210,8 @@ class Publisher:
                 except (CimfedError, OSError) as error:
                     log.warning("the views cannot be built: %s", error)
                     notes = ("the views cannot be built, nothing is given to anyone: activate a policy",)
+            replaced = {name: current[name].id for name in current}
+            write_record(self._home, both(read_record(self._home), replaced))
             with self._control.writing() as transaction:
                 for old, snapshot in new.items():
                     exchange_snapshot(transaction, old, _entry(snapshot, now))
@@ -304,6 +308,8 @@ class Publisher:
         with self._control.reading() as connection:
             known = views(connection, home.place)
             recorded = known_snapshots(connection)
+        in_force = {entry.collection: entry.id for entry, current in recorded.values() if current}
+        write_record(home, settled(read_record(home), in_force))
         for shelf in self._shelves.values():
             shelf.sweep(set(known))
         sweep_snapshots(home.snapshots)
@@ -316,7 +322,9 @@ class Publisher:
                 shutil.rmtree(path)
             else:
                 path.unlink()
-        for path in (*home.policies.glob(".*.policy.json.*"), *home.path.glob(f".{home.policy_record.name}.*")):
+        records = (home.policy_record, home.current_record)
+        half = (path for record in records for path in home.path.glob(f".{record.name}.*"))
+        for path in (*home.policies.glob(".*.policy.json.*"), *half):
             path.unlink()
 
     @contextmanager

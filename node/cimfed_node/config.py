@@ -193,5 +193,10 @@ class Home:
         """How the service reaches it, as a role that can read views alone."""
         return self.path / "postgis.json"
 
+    @property
+    def current_record(self) -> Path:
+        """Which snapshots are current: the operator's to write."""
+        return self.path / "snapshots.current"
+
     def policy_file(self, version: int) -> Path:
         return self.policies / f"{version}.policy.json"

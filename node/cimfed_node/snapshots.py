@@ -33,6 +33,7 @@ from cimfed_node.ingest.snapshot import (
     read_snapshot,
     remove_folder,
 )
+from cimfed_node.recorded import read_record, strangers
 from cimfed_node.tables import Control
 from cimfed_node.tables.acts import Act, erased_digests, put_act
 from cimfed_node.tables.admissions import views_in_use
@@ -68,6 +69,7 @@ class Held:
 
     ``size`` in bytes; ``imported`` in microseconds, None for one that never came into force. ``readable``: its
     inventory is what its id says; if not, ``collection`` and ``rows`` are what the tables know, or empty and None.
+    ``recorded``: the operator's own record has it as current, whatever the tables say.
     """
 
     id: str
@@ -79,10 +81,11 @@ class Held:
     current: bool
     readable: bool
     views: tuple[Standing, ...]
+    recorded: bool = False
 
     @property
     def needed(self) -> bool:
-        return self.current or any(view.needed for view in self.views)
+        return self.current or self.recorded or any(view.needed for view in self.views)
 
 
 @dataclass(frozen=True)
@@ -103,6 +106,7 @@ def held_snapshots(home: Home, control: Control, now: int) -> list[Held]:
     try:
         secret = home.secret.read_bytes()
         ids = ids_on_disk(home.snapshots)
+        record = read_record(home)
     except OSError as error:
         raise BadConfig(
             f"the snapshots cannot be read: {error.strerror}",
@@ -114,6 +118,15 @@ def held_snapshots(home: Home, control: Control, now: int) -> list[Held]:
         standing = views(connection, home.place)
         grants = active_grants(connection)
         in_use = views_in_use(connection, now)
+    in_force = {entry.collection: entry.id for entry, current in known.values() if current}
+    for name in strangers(record, in_force):
+        log.warning(
+            "the tables say that snapshot %s of %s is current, which no operator brought into force: "
+            "find out who wrote them, then name the right one to cimfed-node snapshots rollback",
+            in_force[name][:12],
+            name,
+        )
+    recorded = {id for ids in record.values() for id in ids}
     on: dict[str, list[Standing]] = {}
     for view in standing.values():
         of = tuple(item.grant for item in grants if item.view == view.id)
@@ -137,6 +150,7 @@ def held_snapshots(home: Home, control: Control, now: int) -> list[Held]:
                 imported=entry.imported if entry else None,
                 current=current,
                 readable=snapshot is not None,
+                recorded=id in recorded,
                 views=tuple(sorted(on.get(shown_snapshot(secret, id), ()), key=lambda view: (view.grants, view.id))),
             )
         )
