@@ -82,13 +82,15 @@ class Snapshot:
     @property
     def paths(self) -> tuple[Path, ...]:
         """The rows of every segment, in the order that they were appended."""
-        names = [name for name in self.inventory["files"] if name.endswith(".parquet")]
-        return tuple(self.folder / name for name in sorted(names, key=_segment))
+        return self._files(".parquet") or (self.path,)
 
     @property
     def originals(self) -> tuple[Path, ...]:
         """The untouched objects of every segment, as JSON lines in zstd."""
-        names = [name for name in self.inventory["files"] if name.endswith(".jsonl.zst")]
+        return self._files(".jsonl.zst")
+
+    def _files(self, end: str) -> tuple[Path, ...]:
+        names = [name for name in self.inventory.get("files", {}) if name.endswith(end)]
         return tuple(self.folder / name for name in sorted(names, key=_segment))
 
 
