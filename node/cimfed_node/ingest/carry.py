@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, NamedTuple
 
 import numpy as np
 import orjson
@@ -85,12 +85,16 @@ def _add(table: pa.Table, spill: Spill, carried: Carried) -> None:
             carried.kinds.setdefault(name, set()).add("MultiPolygon Z")
 
 
-@dataclass(frozen=True)
-class Original:
-    """A line of an original: an untouched object (``raw``: its JSON) and the ids of the rows that came of it."""
+class Original(NamedTuple):
+    """A line of an original: an untouched object and the ids of the rows that came of it."""
 
     ids: list[str]
-    raw: bytes
+    line: bytes
+
+    @property
+    def raw(self) -> bytes:
+        """The object's JSON."""
+        return self.line.partition(_OBJECT)[2].rstrip()[:-1]
 
 
 Keeping = Callable[[list[Original]], list[list[str]]]
@@ -126,13 +130,16 @@ def _carry_file(path: Path, sink: Any, keeping: Keeping) -> None:
         for lines in _batches(stream, path):
             read = [_read(line) for line in lines]
             kept = iter(keeping([item for item in read if item is not None]))
+            out: list[bytes] = []
             for line, item in zip(lines, read, strict=True):
                 if item is None:
                     header = line
                 elif ids := next(kept):
-                    sink.write(header)
-                    header = b""
-                    sink.write(line if len(ids) == len(item.ids) else original_line(ids, item.raw))
+                    if header:
+                        out.append(header)
+                        header = b""
+                    out.append(line if len(ids) == len(item.ids) else original_line(ids, item.raw))
+            sink.write(b"".join(out))
 
 
 def _batches(stream: Any, path: Path) -> Iterator[list[bytes]]:
@@ -159,8 +166,7 @@ def _read(line: bytes) -> Original | None:
     """None for a header."""
     if not line.startswith(_IDS):
         return None
-    ids, _, raw = line.partition(_OBJECT)
-    return Original(orjson.loads(ids[len(_IDS) :]), raw.rstrip()[:-1])
+    return Original(orjson.loads(line[len(_IDS) : line.index(_OBJECT)]), line)
 
 
 def original_line(ids: list[str], raw: bytes) -> bytes:
