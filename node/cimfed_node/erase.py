@@ -10,7 +10,8 @@ Rules:
 3. Everything is made ready in a folder of its own; the plan that is put into it last is the point of no return. Killed
    before, nothing was begun. Killed after, whoever next gets the operator's lock completes it: every step may be done
    twice.
-4. What is written down is the number of objects, who did it and why, and keyed digests that refuse a later import.
+4. What is written down is the number of objects, who did it and why, and keyed digests that refuse a later import: of
+   the objects, and of what went with them as far as something else may belong to that.
 """
 
 from __future__ import annotations
@@ -18,8 +19,7 @@ from __future__ import annotations
 import json
 import logging
 import os
-import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -40,6 +40,7 @@ from cimfed_node.ingest.carry import Original, original_items
 from cimfed_node.ingest.reduce import reduced
 from cimfed_node.ingest.snapshot import ERASING, PLAN, Snapshot, ids_on_disk, read_snapshot, remove_folder
 from cimfed_node.ingest.update import kept_ids
+from cimfed_node.ingest.values import nfc
 from cimfed_node.tables import Transaction
 from cimfed_node.tables.acts import Act, put_act, put_erased
 
@@ -47,16 +48,21 @@ log = logging.getLogger(__name__)
 
 FORMAT = "cimfed/erasure/v1"
 MOST = 10_000  # objects in one command
+_FAMILY = b'"CityObjects"'
 Objects = Mapping[str, Any]
 """Arrays of ids by collection."""
 
 
 @dataclass(frozen=True)
 class Erasure:
-    """What is to be erased. ``found``: of the named ones, those that any snapshot holds."""
+    """What is to be erased: objects of one collection, and what belongs to them (``objects``).
+
+    ``rows``: in all snapshots; ``belonging``: how many of these are not the named objects' own.
+    """
 
     collection: str
     ids: tuple[str, ...]
+    objects: Objects
     snapshots: tuple[Snapshot, ...]
     rows: int
     belonging: int
@@ -66,7 +72,7 @@ def find(home: Home, collection: str, ids: Sequence[str]) -> Erasure:
     """Reads every snapshot whole. NotFound where none holds one of the ids; BadFile where one is damaged."""
     if collection not in VOCABULARY.collections:
         raise BadConfig(f"there is no collection {collection[:64]!r}", place="--collection")
-    ids = tuple(dict.fromkeys(ids))
+    ids = tuple(dict.fromkeys(map(nfc, ids)))
     if not 0 < len(ids) <= MOST:
         raise BadConfig(f"{len(ids):,} ids; one command erases between 1 and {MOST:,}", place="--id")
     held = [_sound(home.snapshots / id) for id in sorted(ids_on_disk(home.snapshots))]
@@ -82,24 +88,17 @@ def find(home: Home, collection: str, ids: Sequence[str]) -> Erasure:
             remedy="Nothing was erased. Name those that are there",
         )
     objects = _with_belongings(held, {collection: named})
-    touched, rows, whole = [], 0, 0
+    names = _names(objects)
+    touched, rows, own = [], 0, 0
     for snapshot in held:
-        counts = [
-            (belonging(t, snapshot.collection, objects).sum(), _named(t, snapshot, collection, named))
-            for t in _tables(snapshot)
-        ]
-        here = int(sum(count for count, _ in counts))
-        if here or _mentions(snapshot, objects):
+        here = 0
+        for table in _tables(snapshot):
+            here += int(belonging(table, snapshot.collection, objects).sum())
+            own += int(among(table["id"], named).sum()) if snapshot.collection == collection else 0
+        if here or _mentions(snapshot, names):
             touched.append(snapshot)
             rows += here
-            whole += sum(own for _, own in counts)
-    return Erasure(collection, ids, tuple(touched), rows, rows - whole)
-
-
-def _named(table: pa.Table, snapshot: Snapshot, collection: str, named: Any) -> int:
-    if snapshot.collection != collection:
-        return 0
-    return int(among(table["id"], named).sum())
+    return Erasure(collection, ids, objects, tuple(touched), rows, rows - own)
 
 
 def _sound(folder: Path) -> Snapshot:
@@ -138,32 +137,26 @@ def _with_belongings(held: Sequence[Snapshot], objects: dict[str, Any]) -> dict[
             return objects
 
 
-def _pattern(objects: Objects) -> re.Pattern[bytes]:
-    """An id as a JSON text, raw or with escapes."""
-    ids = {id for array in objects.values() for id in array.to_pylist()}
-    forms = {json.dumps(id, ensure_ascii=ascii).encode() for id in ids for ascii in (True, False)}
-    return re.compile(b"|".join(map(re.escape, sorted(forms))))
+def _names(objects: Objects) -> frozenset[str]:
+    return frozenset(id for ids in objects.values() for id in ids.to_pylist())
 
 
-def _shows(raw: bytes, pattern: re.Pattern[bytes], objects: Objects) -> bool:
-    """Whether an untouched object is a family of CityJSON that one of the objects is a member of."""
-    if not pattern.search(raw):
+def _shows(raw: bytes, names: Set[str]) -> bool:
+    """Whether an untouched object is a family of CityJSON that one of these is a member of."""
+    if _FAMILY not in raw:
         return False
     node = orjson.loads(raw)
     members = node.get("CityObjects") if isinstance(node, dict) else None
-    return isinstance(members, dict) and any(
-        among(pa.array(list(members), pa.string()), ids).any() for ids in objects.values()
-    )
+    return isinstance(members, dict) and not names.isdisjoint(members)
 
 
-def _mentions(snapshot: Snapshot, objects: Objects) -> bool:
+def _mentions(snapshot: Snapshot, names: Set[str]) -> bool:
     """Whether an untouched object of a snapshot shows an erased one beside its own rows."""
-    pattern = _pattern(objects)
-    return any(_shows(item.raw, pattern, objects) for item in original_items(snapshot))
+    return any(_shows(item.raw, names) for item in original_items(snapshot) if _FAMILY in item.line)
 
 
 def _without(snapshot: Snapshot, objects: Objects, into: Path) -> Snapshot:
-    pattern = _pattern(objects)
+    names = _names(objects)
     gone: list[Any] = [pa.array([], pa.string())]
 
     def leaving(table: pa.Table) -> Bools:
@@ -175,7 +168,7 @@ def _without(snapshot: Snapshot, objects: Objects, into: Path) -> Snapshot:
         """Rows are read first: by now it is known which went."""
         kept = kept_ids(items, _with_stems(pa.concat_arrays(gone)))
         return [
-            [] if len(ids) < len(item.ids) or _shows(item.raw, pattern, objects) else ids
+            [] if len(ids) < len(item.ids) or _shows(item.raw, names) else ids
             for item, ids in zip(items, kept, strict=True)
         ]
 
@@ -190,12 +183,10 @@ def _with_stems(ids: Any) -> Any:
 def erase(home: Home, publishing: Publisher, wanted: Erasure, act: Act, building: Building = lambda *_: None) -> Report:
     """Erases what ``find`` found, under the same lock."""
     with publishing.alone():
-        held = [read_snapshot(home.snapshots / id) for id in sorted(ids_on_disk(home.snapshots))]
-        objects = _with_belongings(held, {wanted.collection: pa.array(wanted.ids, pa.string())})
         staging = home.snapshots / ERASING
         staging.mkdir(mode=0o700)
         try:
-            _prepare(home, wanted, act, objects, staging)
+            _prepare(home, wanted, act, staging)
         except BaseException:
             if not (staging / PLAN).exists():
                 remove_folder(staging)
@@ -205,15 +196,17 @@ def erase(home: Home, publishing: Publisher, wanted: Erasure, act: Act, building
         return report
 
 
-def _prepare(home: Home, wanted: Erasure, act: Act, objects: Objects, staging: Path) -> None:
+def _prepare(home: Home, wanted: Erasure, act: Act, staging: Path) -> None:
     """All new snapshots, and then the plan."""
-    exchanged = {snapshot.id: _without(snapshot, objects, staging).id for snapshot in wanted.snapshots}
+    exchanged = {snapshot.id: _without(snapshot, wanted.objects, staging).id for snapshot in wanted.snapshots}
     key = home.secret.read_bytes()
     plan = {
         "format": FORMAT,
         "act": {name: getattr(act, name) for name in ("time", "act", "operator", "collection", "objects", "reason")},
         "token": act.token.hex(),
-        "digests": [object_digest(key, wanted.collection, id).hex() for id in wanted.ids],
+        "digests": [
+            object_digest(key, name, id).hex() for name, ids in wanted.objects.items() for id in ids.to_pylist()
+        ],
         "snapshots": exchanged,
     }
     replace_file(staging / PLAN, json.dumps(plan).encode(), 0o600)

@@ -129,6 +129,12 @@ def test_it_is_in_no_snapshot_view_or_file(city: City) -> None:
             assert mentions(city, "house-2") == []
 
 
+def test_an_id_is_the_same_however_unicode_writes_it(city: City) -> None:
+    put(city, "building", houses("\u0439-1", "b"))
+    erased(city, "building", "\u0438\u0306-1")
+    assert mentions(city, "\u0439-1") == []
+
+
 def test_snapshots_that_never_held_it_stay(city: City) -> None:
     kept = put(city, "building", houses("a"))
     put(city, "building", houses("a", "b"))
@@ -224,6 +230,25 @@ def test_it_goes_from_every_segment_and_every_link(city: City) -> None:
         ids_of(read_snapshot(city.home.snapshots / id, verify=True)) for id in ids_on_disk(city.home.snapshots)
     )
     assert found == [[], ["o-2"], ["o-2", "o-3"]]
+
+
+def test_what_belongs_to_something_that_belonged_to_it_does_not_come_back(city: City) -> None:
+    """No file names the building but that of the storeys."""
+    files = {
+        "storey": features(feature("s", None, building="b"), feature("s2", None, building="other")),
+        "room": features(feature("r", None, storey="s"), feature("r2", None, storey="s2")),
+        "sensor": features(*(feature(f"t-{at}", None, feature_collection="room", feature=at) for at in ("r", "r2"))),
+        "observation": readings(("o", "t-r", "", ""), ("o2", "t-r2", "", "")),
+    }
+    put(city, "building", houses("b", "other"))
+    for collection, data in files.items():
+        put(city, collection, data)
+    erased(city, "building", "b")
+    for collection, data in files.items():
+        with pytest.raises(BadFile, match="1 objects were erased"):
+            put(city, collection, data)
+    left = [ids_of(put(city, collection, data, OnErased.LEAVE_OUT)) for collection, data in files.items()]
+    assert left == [["s2"], ["r2"], ["t-r2"], ["o2"]]
 
 
 def test_of_a_family_the_untouched_object_goes_whole(city: City) -> None:
