@@ -49,7 +49,9 @@ WORDS = st.sampled_from(
      "1998-0503", "1998-05-03T10", "1998-05-03T10:60", "1998-05-03X10:11", "9999-12-31T23:59:59+23:59", "2024-02-29",
      "2023-02-29", "'", "\\", "$$", "%s", "{}", "\n", "true", "{\"a\": 1}", "a\u0308", "\U0001f3e0", "\u00df"]
 )  # fmt: skip
-VALUES = st.one_of(st.none(), WORDS, st.text(st.characters(exclude_categories=("Cs",), exclude_characters="\x00"), max_size=8))
+VALUES = st.one_of(
+    st.none(), WORDS, st.text(st.characters(exclude_categories=("Cs",), exclude_characters="\x00"), max_size=8)
+)
 
 
 @pytest.fixture(scope="module")
@@ -63,7 +65,21 @@ def test_texts(tmp_path_factory: pytest.TempPathFactory, shared: Database, rows:
     same(tmp_path_factory.mktemp("texts"), shared, [Field(name) for name in TEXTS], rows)
 
 
-NUMBERS = ("height", "feet", "top", "ground", "storeys", "twice", "built", "area", "title", "use", "state", "since", "rest")
+NUMBERS = (
+    "height",
+    "feet",
+    "top",
+    "ground",
+    "storeys",
+    "twice",
+    "built",
+    "area",
+    "title",
+    "use",
+    "state",
+    "since",
+    "rest",
+)
 FINITE = st.floats(allow_nan=False, allow_infinity=False, width=64).filter(lambda x: abs(x) < 1e15)
 TYPES: dict[str, st.SearchStrategy[Any]] = {
     "double precision": FINITE | st.sampled_from([2.675, 2.5, 0.125, 1e-7, -0.0, 12.0, 1e14, 5e-324]),
@@ -71,8 +87,14 @@ TYPES: dict[str, st.SearchStrategy[Any]] = {
     "integer": st.integers(-(2**31), 2**31 - 1),
     "boolean": st.booleans(),
     "jsonb": st.recursive(
-        st.none() | st.booleans() | st.integers(-(2**53) + 1, 2**53 - 1) | WORDS | FINITE.filter(lambda x: x == round(x, 6)),
-        lambda inner: st.lists(inner, max_size=2) | st.dictionaries(st.sampled_from(["a", "é", "e\u0301"]), inner, max_size=2),
+        st.none()
+        | st.booleans()
+        | st.integers(-(2**53) + 1, 2**53 - 1)
+        | WORDS
+        | FINITE.filter(lambda x: x == round(x, 6)),
+        lambda inner: (
+            st.lists(inner, max_size=2) | st.dictionaries(st.sampled_from(["a", "é", "e\u0301"]), inner, max_size=2)
+        ),
         max_leaves=5,
     ),
 }
