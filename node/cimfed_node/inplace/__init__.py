@@ -11,9 +11,10 @@ from cimfed_node.inplace.fingerprint import Fingerprint, fingerprint
 from cimfed_node.inplace.importer import harmonise_in_place, preview_in_place
 from cimfed_node.inplace.recorded import seal_in_place
 from cimfed_node.inplace.request import InPlace, InPlaceRequest
-from cimfed_node.inplace.session import connecting, reading
+from cimfed_node.inplace.session import SETTINGS, connecting, pin, reading
 
 __all__ = [
+    "SETTINGS",
     "Fingerprint",
     "InPlace",
     "InPlaceRequest",
@@ -21,6 +22,7 @@ __all__ = [
     "connecting",
     "fingerprint",
     "harmonise_in_place",
+    "pin",
     "preview_in_place",
     "reading",
     "seal_in_place",

@@ -139,7 +139,7 @@ class Cell:
         match self.column.kind:
             case Kind.JSON:
                 return x
-            case Kind.INTEGER if self.column.type == "bigint":
+            case Kind.INTEGER:
                 return q(
                     "CASE WHEN abs({0}::numeric) < {1} THEN to_jsonb({0}) ELSE to_jsonb({0}::text) END", x, lit(_SAFE)
                 )

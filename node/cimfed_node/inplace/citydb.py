@@ -3,8 +3,9 @@
 There every attribute is a row of ``property``: its name, its parent where it is part of another one, and its value in
 the ``val_*`` column of its type. The subselect pivots them into the columns that the shipped mappings know, the first
 value by the rows' own ids where there are several. What has no column of its own stays together in ``properties``, one
-JSON object. Geometries are of the feature itself and of all that it contains (its parts, its boundary surfaces), the
-most refined of each class of LoD. Only features that were not terminated are taken; implicit geometries are left out.
+JSON object. Geometries are the most refined of each class of LoD, of the feature itself and of its parts; boundary
+surfaces stand in where one of these has none of its own. Rooms and installations give it none. Only features that were
+not terminated are taken; implicit geometries are left out.
 """
 
 from __future__ import annotations
@@ -105,7 +106,8 @@ def citydb_relation(session: Session, schema: str, collection: str) -> Relation:
         *(Column(a.column, a.kind, _TYPES[a.kind]) for a in _ATTRIBUTES),
         Column("valid_from", Kind.TIMESTAMPTZ, "timestamptz"),
         Column("valid_to", Kind.TIMESTAMPTZ, "timestamptz"),
-        Column("building", Kind.TEXT, "text"),
+        Column("building_id", Kind.TEXT, "text"),
+        Column("storey_id", Kind.TEXT, "text"),
         Column("properties", Kind.JSON, "jsonb", document=True),
     ]
     geometries = [GeometryColumn("geometry_lod0"), *(GeometryColumn(f"geometry_lod{n}") for n in (1, 2, 3))]
@@ -130,24 +132,29 @@ def _source(schema: str, classes: tuple[str, ...]) -> Sql:
     return q(
         "(WITH RECURSIVE chosen AS MATERIALIZED (SELECT f.* FROM {feature} AS f JOIN {objectclass} AS o"
         " ON o.id = f.objectclass_id WHERE o.classname = ANY({classes}) AND f.termination_date IS NULL),"
-        " family(root, id, depth) AS (SELECT c.id, c.id, 0 FROM chosen AS c UNION"
-        " SELECT y.root, p.val_feature_id, y.depth + 1 FROM family AS y JOIN {property} AS p ON p.feature_id = y.id"
-        " WHERE p.val_feature_id IS NOT NULL AND p.val_relation_type = {contains} AND y.depth < {deepest}),"
+        " family(root, member, id, surface, depth) AS (SELECT c.id, c.id, c.id, false, 0 FROM chosen AS c UNION"
+        " SELECT y.root, CASE WHEN o.classname LIKE '%Surface' THEN y.member ELSE f.id END, f.id,"
+        " o.classname LIKE '%Surface', y.depth + 1 FROM family AS y"
+        " JOIN {property} AS p ON p.feature_id = y.id AND p.val_relation_type = {contains}"
+        " JOIN {feature} AS f ON f.id = p.val_feature_id AND f.termination_date IS NULL"
+        " JOIN {objectclass} AS o ON o.id = f.objectclass_id WHERE y.depth < {deepest}"
+        " AND (o.classname LIKE '%Surface' OR (o.classname LIKE '%Part' AND NOT y.surface))),"
         " pivoted AS (SELECT p.feature_id, {pivots}, {rest} AS properties FROM {property} AS p"
         " LEFT JOIN {property} AS u ON u.id = p.parent_id WHERE p.feature_id IN (SELECT c.id FROM chosen AS c)"
         " GROUP BY p.feature_id),"
-        " graded AS (SELECT y.root, left(p.val_lod, 1) AS class, rank() OVER (PARTITION BY y.root, left(p.val_lod, 1)"
-        ' ORDER BY p.val_lod COLLATE "C" DESC) AS place, g.id, g.geometry FROM family AS y'
-        " JOIN {property} AS p ON p.feature_id = y.id AND p.val_lod ~ '^[0-3]' JOIN {geometry_data} AS g"
-        " ON g.id = p.val_geometry_id AND g.geometry IS NOT NULL),"
+        " graded AS (SELECT y.root, left(p.val_lod, 1) AS class, rank() OVER (PARTITION BY y.root, y.member,"
+        ' left(p.val_lod, 1) ORDER BY y.surface, p.val_lod COLLATE "C" DESC) AS place, y.depth, p.id AS told, g.id,'
+        " g.geometry FROM family AS y JOIN {property} AS p ON p.feature_id = y.id AND p.val_lod ~ '^[0-3]'"
+        " JOIN {geometry_data} AS g ON g.id = p.val_geometry_id AND g.geometry IS NOT NULL),"
         " shaped AS (SELECT root, {levels} FROM (SELECT DISTINCT ON (root, class, id) * FROM graded WHERE place = 1)"
         " AS g GROUP BY root),"
-        " above AS (SELECT DISTINCT ON (p.val_feature_id) p.val_feature_id AS id, f.objectid FROM {property} AS p"
-        " JOIN {feature} AS f ON f.id = p.feature_id WHERE p.val_relation_type = {contains}"
-        " ORDER BY p.val_feature_id, p.id)"
-        " SELECT c.objectid, {columns}, c.valid_from, c.valid_to, a.objectid AS building, v.properties, {geometries}"
-        " FROM chosen AS c LEFT JOIN pivoted AS v ON v.feature_id = c.id LEFT JOIN shaped AS h ON h.root = c.id"
-        " LEFT JOIN above AS a ON a.id = c.id)",
+        " above AS (SELECT p.val_feature_id AS id, min(f.objectid) FILTER (WHERE o.classname LIKE 'Building%')"
+        " AS building_id, min(f.objectid) FILTER (WHERE o.classname = 'Storey') AS storey_id FROM {property} AS p"
+        " JOIN {feature} AS f ON f.id = p.feature_id JOIN {objectclass} AS o ON o.id = f.objectclass_id"
+        " WHERE p.val_feature_id IS NOT NULL GROUP BY p.val_feature_id)"
+        " SELECT c.objectid, {columns}, c.valid_from, c.valid_to, a.building_id, a.storey_id, v.properties,"
+        " {geometries} FROM chosen AS c LEFT JOIN pivoted AS v ON v.feature_id = c.id"
+        " LEFT JOIN shaped AS h ON h.root = c.id LEFT JOIN above AS a ON a.id = c.id)",
         **tables,
         classes=lit(list(classes)),
         contains=lit(_CONTAINS),
@@ -183,7 +190,7 @@ def _level(level: int) -> Sql:
     own = q("g.class = {}", lit(str(level)))
     return q(
         "CASE count(*) FILTER (WHERE {0}) WHEN 0 THEN NULL WHEN 1 THEN (array_agg(g.geometry) FILTER (WHERE {0}))[1]"
-        " ELSE ST_Collect(g.geometry ORDER BY g.id) FILTER (WHERE {0}) END AS {1}",
+        " ELSE ST_Collect(g.geometry ORDER BY g.depth, g.told) FILTER (WHERE {0}) END AS {1}",
         own,
         name(f"geometry_lod{level}"),
     )

@@ -75,7 +75,9 @@ class GeometryColumn:
 
     @property
     def level(self) -> int | None:
-        """The level of detail that its name says, or 2 for a type that only bodies have."""
+        """The level of detail that its name says, or 2 for a type that only bodies have; none in the plane."""
+        if self.type != "GEOMETRY" and not self.type.rstrip("M").endswith("Z"):
+            return None
         found = _LEVEL.search(self.name)
         if found:
             return int(found[1])

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import psycopg
 import shapely
 from psycopg import sql
@@ -29,8 +30,16 @@ def harmonised(
 ) -> tuple[dict[str, Row], InPlace]:
     """Rows by id, as ``imported`` gives them; the statement is run as a view would run it: in a transaction of its
     own, by its text."""
+    return _run(database, InPlaceRequest(CityName(city), collection, table=table, **options))
+
+
+def citydb_rows(database: Database, collection: str, city: str, **options: Any) -> tuple[dict[str, Row], InPlace]:
+    """The same of a schema of 3DCityDB."""
+    return _run(database, InPlaceRequest(CityName(city), collection, citydb="citydb", **options))
+
+
+def _run(database: Database, request: InPlaceRequest) -> tuple[dict[str, Row], InPlace]:
     with database.connect() as connection:
-        request = InPlaceRequest(CityName(city), collection, table=table, **options)
         made = harmonise_in_place(connection, request)
         connection.execute("SET search_path = pg_catalog, public")
         cursor = connection.execute(made.select)  # type: ignore[call-overload]
@@ -120,9 +129,12 @@ def difference(one: Row, other: Row, skip: Sequence[str] = ()) -> list[str]:
 
 def alike(one: Any, other: Any) -> bool:
     """Whether two geometries have one shape within a millimetre."""
+    if shapely.has_z(one) or shapely.has_z(other):
+        first, second = (shapely.get_coordinates(shape, include_z=True) for shape in (one, other))
+        return first.shape == second.shape and bool(np.allclose(first, second, rtol=0, atol=MILLIMETRE))
     if shapely.equals_exact(one.normalize(), other.normalize(), tolerance=MILLIMETRE):
         return True
-    if shapely.has_z(one) or one.geom_type.removeprefix("Multi") != other.geom_type.removeprefix("Multi"):
+    if one.geom_type.removeprefix("Multi") != other.geom_type.removeprefix("Multi"):
         return False
     return bool(shapely.hausdorff_distance(one.boundary, other.boundary) < MILLIMETRE)
 

@@ -14,7 +14,7 @@ from psycopg import sql
 
 from cimfed.errors import BadFile
 from tests.postgres import Cluster, Database
-from tests.unit.node.ingest.making import SQUARE, feature, imported, features
+from tests.unit.node.ingest.making import SQUARE, feature, features, imported
 from tests.unit.node.inplace.making import Field, difference, harmonised, loaded, previewed
 
 MAPPING = """
@@ -32,20 +32,27 @@ properties:
   energy_kwh: {constant: "12.25"}
   district: {constant: Здесь}
 """
-TEXTS = ("title", "name", "title_en", "name:tg", "name:not a tag", "origin", "use", "kind", "state", "height", "feet",
-         "top", "ground", "storeys", "twice", "built", "area", "since", "rest", '"; DROP TABLE things; --', "%s {} %(x)s",
-         "Ключ")  # fmt: skip
+TEXTS = (
+    "title", "name", "title_en", "name:tg", "name:not a tag", "origin", "use", "kind", "state", "height", "feet", "top",
+    "ground", "storeys", "twice", "built", "area", "since", "rest", '"; DROP TABLE things; --', "%s {} %(x)s", "Ключ",
+)  # fmt: skip
 
 PHASES = (Phase.explicit, Phase.generate)
 """Rows are many and independent: nothing to shrink."""
 
 WORDS = st.sampled_from(
-    ["", " ", "\u3000\t", "\x1c", "office", "OFFICE ", "contör", "CONTÖR", "e\u0301cole", "École", "straße", "STRASSE",
-     "nothing", "1", "12,5", "12.5", " 1 234,5 ", "1\u00a0234,5", "7 m", "7m", "m", "-0", "1e3", "1e400", "1e-400", ".5",
-     "5.", "+3", "--3", "NaN", "nan", "Infinity", "-inf", "0x10", "１２", "9" * 64, "9" * 65, "1e15", "9223372036854775807",
-     "9223372036854775808", "-9223372036854775808", "99999999999999.995", "2.675", "2.665", "-2.675", "0.5", "1.5", "2.50",
-     "1998", "1998-05", "1998-05-03", "1998-02-30", "1998-13-01", "0000-01-01", "0044-03-15 BC", "1998-05-03T24:00:00",
-     "1998-05-03T23:59:59.1234567Z", "1998-05-03 10:11+05:30", "1998-05-03T10:11:12,5-0030", "19980503", "19980503T101112Z",
+    ["", " ", "\u3000\t", "\x1c", "office", "OFFICE ", "contör", "CONTÖR", "e\u0301cole", "École", "straße",
+     "STRASSE",
+     "nothing", "1", "12,5", "12.5", " 1 234,5 ", "1\u00a0234,5", "7 m", "7m", "m", "-0", "1e3", "1e400",
+     "1e-400", ".5",
+     "5.", "+3", "--3", "NaN", "nan", "Infinity", "-inf", "0x10", "１２", "9" * 64, "9" * 65, "1e15",
+     "9223372036854775807",
+     "9223372036854775808", "-9223372036854775808", "99999999999999.995", "2.675", "2.665", "-2.675", "0.5",
+     "1.5", "2.50",
+     "1998", "1998-05", "1998-05-03", "1998-02-30", "1998-13-01", "0000-01-01", "0044-03-15 BC",
+     "1998-05-03T24:00:00",
+     "1998-05-03T23:59:59.1234567Z", "1998-05-03 10:11+05:30", "1998-05-03T10:11:12,5-0030", "19980503",
+     "19980503T101112Z",
      "1998-0503", "1998-05-03T10", "1998-05-03T10:60", "1998-05-03X10:11", "9999-12-31T23:59:59+23:59", "2024-02-29",
      "2023-02-29", "'", "\\", "$$", "%s", "{}", "\n", "true", "{\"a\": 1}", "a\u0308", "\U0001f3e0", "\u00df"]
 )  # fmt: skip
@@ -59,8 +66,8 @@ def shared(postgres: Cluster) -> Database:
     return postgres.database()
 
 
-@settings(max_examples=3, phases=PHASES, suppress_health_check=list(HealthCheck))
-@given(rows=st.lists(st.fixed_dictionaries({name: VALUES for name in TEXTS}), min_size=30, max_size=60))
+@settings(max_examples=2, phases=PHASES, suppress_health_check=list(HealthCheck))
+@given(rows=st.lists(st.fixed_dictionaries({name: VALUES for name in TEXTS}), min_size=80, max_size=80))
 def test_texts(tmp_path_factory: pytest.TempPathFactory, shared: Database, rows: list[dict[str, Any]]) -> None:
     same(tmp_path_factory.mktemp("texts"), shared, [Field(name) for name in TEXTS], rows)
 
@@ -101,11 +108,11 @@ TYPES: dict[str, st.SearchStrategy[Any]] = {
 
 
 @pytest.mark.parametrize("kind", TYPES)
-@settings(max_examples=2, phases=PHASES, suppress_health_check=list(HealthCheck))
+@settings(max_examples=1, phases=PHASES, suppress_health_check=list(HealthCheck))
 @given(data=st.data())
 def test_types(tmp_path_factory: pytest.TempPathFactory, shared: Database, kind: str, data: Any) -> None:
     row = st.fixed_dictionaries({name: st.none() | TYPES[kind] for name in NUMBERS})
-    rows = data.draw(st.lists(row, min_size=20, max_size=40))
+    rows = data.draw(st.lists(row, min_size=60, max_size=60))
     same(tmp_path_factory.mktemp("types"), shared, [Field(name, kind) for name in NUMBERS], rows)
 
 
@@ -236,7 +243,8 @@ def test_rows_that_stand_are_valid_and_longitude_first(database: Database, tmp_p
     for row in ours.values():
         shape = row["geometry_lod0"]
         if shape is not None:
-            assert shape.is_valid and not shape.has_z
+            assert shape.is_valid
+            assert not shape.has_z
     assert {id for id, row in ours.items() if row["geometry_lod0"] is None} == {"empty", "hollow", "none"}
     assert ours["bow"]["geometry_lod0"].area == pytest.approx(2)
     assert ours["twice"]["geometry_lod0"].area == pytest.approx(7)
