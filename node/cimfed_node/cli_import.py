@@ -13,12 +13,14 @@ from cimfed.errors import BadConfig, NoRoom
 from cimfed.trust.files import create_file
 from cimfed_node.cli_in_place import Wanted, import_in_place
 from cimfed_node.config import Home
+from cimfed_node.database import operator_login
 from cimfed_node.ingest import ImportReport, ImportRequest, OnDuplicate, Preview, import_files, preview, write_mapping
 from cimfed_node.ingest.belonging import OnErased
 from cimfed_node.ingest.update import Base, read_ids, take_out
 from cimfed_node.operate import opened, publisher
 from cimfed_node.printing import bar, building_progress, show
 from cimfed_node.snapshots import discard, erased_here, since_current, to_follow
+from cimfed_node.stores.base import Engine
 
 SHOWN = 8  # values or names in one cell
 
@@ -53,6 +55,9 @@ def import_(
     on_erased: Annotated[
         OnErased, typer.Option(help="What becomes of objects that were erased here, and of what belongs to them.")
     ] = OnErased.REFUSE,
+    engine: Annotated[
+        Engine | None, typer.Option(help="What answers: files by duckdb, or postgis, to which the node is connected.")
+    ] = None,
     in_place: Annotated[
         str,
         typer.Option(metavar="URL", help="A PostGIS database: its table stays where it is. Connects to it at first."),
@@ -92,6 +97,7 @@ def import_(
         quarantine=quarantine,
         where=tuple(_pair(text) for text in where),
         time_zone=time_zone,
+        engine=engine,
         licence=licence,
         attribution=attribution,
     )
@@ -101,6 +107,8 @@ def import_(
         raise BadConfig("--append and --update are two ways: choose one")
     if not request.files and remove is None:
         raise BadConfig("no file was named", place="FILES")
+    if engine is Engine.POSTGIS:
+        operator_login(Home.load(home))
     if dry_run or mapping_out is not None:
         found = preview(request)
         _show_preview(found)

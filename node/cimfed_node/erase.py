@@ -85,7 +85,7 @@ def find(home: Home, collection: str, ids: Sequence[str]) -> Erasure:
     if lacking := [id for id in ids if id not in met]:
         raise NotFound(
             f"no snapshot here holds {len(lacking):,} of the ids in {collection}, the first {lacking[0][:64]!r}",
-            remedy="Nothing was erased. Name those that are there",
+            remedy="Nothing was erased. Name those there; in a table in place, delete the row and import again",
         )
     objects = _with_belongings(held, {collection: named})
     names = _names(objects)

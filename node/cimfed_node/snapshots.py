@@ -247,7 +247,12 @@ def to_follow(home: Home, control: Control, collection: str, *, verify: bool) ->
         raise NotFound(
             f"there is no current snapshot of {collection[:64]}", remedy="Import a whole one first, without --update"
         )
-    return read_snapshot(home.snapshots / entry.id, verify=verify)
+    found = read_snapshot(home.snapshots / entry.id, verify=verify)
+    if "in_place" in found.inventory:
+        raise Conflict(
+            f"the current snapshot of {collection} is a table in place", remedy="Change the table and import it again"
+        )
+    return found
 
 
 def erased_here(home: Home, control: Control, rule: OnErased) -> Erased:

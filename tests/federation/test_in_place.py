@@ -13,7 +13,7 @@ import pyarrow as pa
 import pytest
 
 import cimfed
-from cimfed.errors import BadConfig, CimfedError, Conflict
+from cimfed.errors import BadConfig, CimfedError, Conflict, NotFound
 from cimfed.model.vocabulary import VOCABULARY
 from cimfed.query.expression import Box
 from cimfed_node import cli
@@ -259,6 +259,41 @@ def test_a_database_that_cannot_be_reached_is_told_without_its_password(
             said("import", "--collection", "building", "--in-place", url, "--table", "houses", *more)
         assert "secret-word" not in f"{caught.value} {caught.value.remedy} {caplog.text}"
     assert words in str(caught.value)
+
+
+async def test_files_can_be_answered_by_the_database_as_by_the_embedded_engine(
+    city: City, said: Said, database: Database, tmp_path: Path
+) -> None:
+    """The same file once by each engine, then more rows by --update, which stays with the engine."""
+    rings = [[[76.9 + n / 1000, 43.2], [76.9005 + n / 1000, 43.2], [76.9 + n / 1000, 43.2005]] for n in range(60)]
+    made = [
+        {
+            "type": "Feature",
+            "id": f"b{n}",
+            "properties": {"height": n / 3, "function": "school", "name": f"Мектеп {n}", "more": [n]},
+            "geometry": {"type": "Polygon", "coordinates": [[*ring, ring[0]]]},
+        }
+        for n, ring in enumerate(rings)
+    ]
+    file, later = tmp_path / "b.geojson", tmp_path / "later.geojson"
+    file.write_text(json.dumps({"type": "FeatureCollection", "features": made[:50]}))
+    later.write_text(json.dumps({"type": "FeatureCollection", "features": made[50:]}))
+    with pytest.raises(NotFound, match="not connected"):
+        said("import", str(file), "--collection", "building", "--engine", "postgis")
+    said("postgis", "connect", database.url)
+    grant = WHOLE.replace("height: exact", "height: exact, name: exact, ext: exact")
+    answers = []
+    for engine in ("duckdb", "postgis"):
+        said("import", str(file), "--collection", "building", "--engine", engine)
+        city.activate(grant)
+        assert {str(view.engine) for view in standing(city)} == {engine}
+        said("import", str(later), "--collection", "building", "--update")
+        assert {str(view.engine) for view in standing(city)} == {engine}
+        async with city.world.node(CITY), city.world.gateway(), cimfed.connect_async(str(city.world.profile())) as fed:
+            answers.append((await fed.read("building", purpose="research").to_table()).sort_by("id"))
+    assert answers[0].num_rows == 60
+    assert answers[0].equals(answers[1])
+    assert relations(database) == {view.source for view in standing(city)}  # what was loaded is gone
 
 
 def explained(city: City, view: View, where: Box) -> str:

@@ -275,6 +275,7 @@ class Run:
             "on_duplicate": str(request.on_duplicate),
             **({"time_zone": request.time_zone} if request.time_zone else {}),
             "bad": self.bad.count,
+            **({"engine": str(request.engine)} if request.engine else {}),
             **facts(reference),
         }
 

@@ -9,6 +9,7 @@ from pathlib import Path
 from cimfed.errors import BadConfig
 from cimfed.model.names import CityName
 from cimfed.model.vocabulary import VOCABULARY, Collection
+from cimfed_node.stores.base import Engine
 
 
 class OnDuplicate(StrEnum):
@@ -35,6 +36,7 @@ class ImportRequest:
     ``quarantine``: a file that bad objects are written to as JSON lines; None: any bad object stops the import.
     ``time_zone``: of times without an offset, by its IANA name.
     ``where``: (column, value) pairs that a row of GeoJSON or CSV must all have, compared as text.
+    ``engine``: what the views are made and served by; None: as those of the snapshot that this one follows, else files.
     """
 
     files: tuple[Path, ...]
@@ -48,6 +50,7 @@ class ImportRequest:
     quarantine: Path | None = None
     where: tuple[tuple[str, str], ...] = ()
     time_zone: str | None = None
+    engine: Engine | None = None
     licence: str = ""
     attribution: str = ""
 

@@ -139,6 +139,7 @@ def following(before: Mapping[str, Any], facts: dict[str, Any], own_heights: boo
     else:
         alike["sources"] = [*alike["sources"], *(item for item in new["sources"] if item not in alike["sources"])]
     return {
+        **{key: before[key] for key in ("engine",) if key in before},
         **facts,
         "licence": facts["licence"] or before["licence"],
         "attribution": facts["attribution"] or before["attribution"],

@@ -8,7 +8,8 @@ such a snapshot is refused.
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack
 from typing import Any
 
 import adbc_driver_manager
@@ -42,12 +43,12 @@ def load(url: str, schema: str, snapshot: Snapshot) -> Source:
     table = table_of(schema, snapshot.id)
     with transaction(url) as connection:
         place = path(connection)
-    try:
-        file = pq.ParquetFile(snapshot.path)
-    except (OSError, pa.ArrowInvalid):
-        raise BadFile("the snapshot cannot be read", place=snapshot.id) from None
-    with file:
-        _Load(snapshot, file).run(url, place, table)
+    with ExitStack() as opened:
+        try:
+            segments = [opened.enter_context(pq.ParquetFile(segment)) for segment in snapshot.paths]
+        except (OSError, pa.ArrowInvalid):
+            raise BadFile("the snapshot cannot be read", place=snapshot.id) from None
+        _Load(snapshot, segments).run(url, place, table)
     return Source(snapshot.id, snapshot.city, snapshot.collection, table)
 
 
@@ -71,11 +72,11 @@ def unload_all(url: str, schema: str) -> None:
 
 
 class _Load:
-    def __init__(self, snapshot: Snapshot, file: pq.ParquetFile) -> None:
+    def __init__(self, snapshot: Snapshot, segments: Sequence[pq.ParquetFile]) -> None:
         self._snapshot = snapshot
-        self._file = file
+        self._segments = segments
         self._collection = VOCABULARY.collections[snapshot.collection]
-        self._schema = pa.schema([at for at in file.schema_arrow if at.name in self._collection.properties])
+        self._schema = pa.schema([at for at in segments[0].schema_arrow if at.name in self._collection.properties])
         self._properties = [self._collection.properties[name] for name in self._schema.names]
         self._names = [part for prop in self._properties for part, _ in parts(prop)]
         self._failure: CimfedError | None = None
@@ -111,7 +112,7 @@ class _Load:
         return pa.RecordBatchReader.from_batches(empty.schema, self._batches())
 
     def _batches(self) -> Iterator[pa.RecordBatch]:
-        for batch in self._file.iter_batches(_AT_ONCE, columns=self._schema.names, use_threads=False):
+        for batch in self._stored():
             for name, column in zip(batch.schema.names, batch.columns, strict=True):
                 if _nul(column):
                     self._failure = BadFile(
@@ -121,6 +122,10 @@ class _Load:
                     )
                     raise self._failure
             yield stored(batch, self._names)
+
+    def _stored(self) -> Iterator[pa.RecordBatch]:
+        for segment in self._segments:
+            yield from segment.iter_batches(_AT_ONCE, columns=self._schema.names, use_threads=False)
 
 
 def _nul(column: Any) -> bool:
