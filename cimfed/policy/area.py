@@ -4,7 +4,9 @@ Rules:
 1. One Polygon or MultiPolygon, or a Feature or FeatureCollection of exactly one, in OGC:CRS84.
 2. Rings are closed and have at least four positions; a third coordinate is left out; at most 10,000 vertices.
 3. The polygon is valid (OGC Simple Features): what lies inside must be beyond dispute.
-4. WKB is ISO, two-dimensional, little endian. ``normalised`` makes equal areas equal bytes when a policy is composed;
+4. No edge is longer than half the way around the earth but along a parallel from one end of the map to the other: an
+   area across the antimeridian is a MultiPolygon cut there (RFC 7946, section 3.1.9), else it would be its complement.
+5. WKB is ISO, two-dimensional, little endian. ``normalised`` makes equal areas equal bytes when a policy is composed;
    bytes that were signed are taken as they are, so that another release of GEOS cannot change a hash.
 """
 
@@ -129,6 +131,12 @@ def _ring(at: Cursor) -> np.ndarray[tuple[int, int], np.dtype[np.float64]]:
         ring[index] = x, y
     if (ring[0] != ring[-1]).any():
         raise at.error("the ring is not closed", "Repeat its first position at the end")
+    long = np.abs(np.diff(ring[:, 0])) > 180
+    if (long & ((np.abs(ring[1:, 0]) != 180) | (np.abs(ring[:-1, 0]) != 180))).any():
+        raise at.error(
+            "an edge spans more than 180 degrees of longitude",
+            "Cut an area across the antimeridian there, into a MultiPolygon: 'ogr2ogr -wrapdateline' does",
+        )
     return ring + 0.0  # -0.0 becomes 0.0: JSON has one zero
 
 

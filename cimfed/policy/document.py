@@ -317,7 +317,7 @@ def _extent(at: Cursor) -> Extent:
     if extent is None:
         raise at.error(
             "an extent is [xmin, ymin, xmax, ymax] in degrees of longitude and latitude (OGC:CRS84)",
-            "xmin must be less than xmax and ymin than ymax; no extent crosses the antimeridian",
+            "xmin must be less than xmax and ymin than ymax; one across the antimeridian goes from -180 to 180",
         )
     return extent
 

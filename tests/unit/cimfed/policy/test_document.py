@@ -94,6 +94,15 @@ def test_equal_areas_are_equal_bytes_however_they_are_drawn() -> None:
     assert len(wkb) == 1 + 4 + 4 + 4 + 5 * 16
 
 
+def test_an_area_across_the_antimeridian_is_two_parts_and_the_world_is_one() -> None:
+    east, west = "[[[176, 60], [180, 60], [180, 70], [176, 60]]]", "[[[-180, 60], [-172, 60], [-180, 70], [-180, 60]]]"
+    found = grant(f"area: {{within: {{type: MultiPolygon, coordinates: [{east}, {west}]}}}}").grants[0].area
+    assert shapely.from_wkb(found).area == pytest.approx(20 + 40)
+    world = "[[[-180, 60], [180, 60], [180, 90], [-180, 90], [-180, 60]]]"
+    found = grant(f"area: {{within: {{type: Polygon, coordinates: {world}}}}}").grants[0].area
+    assert shapely.equals(shapely.from_wkb(found), shapely.box(-180, 60, 180, 90))
+
+
 def test_bands_of_one_width_are_one_mask() -> None:
     one, other = (grant(f"columns: {{height: {{band: {width}}}}}").grants[0].columns for width in ("5", "5.00"))
     assert one == other

@@ -213,6 +213,11 @@ CASES: list[tuple[str, str, str]] = [
     ("a position is [longitude, latitude] in degrees", "11:", area(polygon([[4e5, 2e6], *RING[1:]]))),
     ("a position is [longitude, latitude] in degrees", "11:", area(polygon([["east", 43], *RING[1:]]))),
     ("the ring is not closed", "11:", area(polygon([*RING[:-1], [76.9, 43.21]]))),
+    (
+        "an edge spans more than 180 degrees",
+        "11:",
+        area(polygon([[177, 64], [-170, 64], [-170, 66], [177, 66], [177, 64]])),
+    ),
     ("more than 10000 vertices", "11:", area(polygon(circle(9_000), circle(2_000)))),
     ("more than 10000 polygons", "11:", area({"type": "MultiPolygon", "coordinates": [[]] * 10_001})),
     (

@@ -241,6 +241,8 @@ def test_a_condition_deeper_than_the_limit_is_refused() -> None:
 def test_any_area_survives_signing_to_the_bit(hull: shapely.Geometry) -> None:
     if not isinstance(hull, shapely.Polygon) or not hull.is_valid:
         return
+    if hull.bounds[2] - hull.bounds[0] > 180:  # its edges may be ambiguous: tests/unit/cimfed/policy/test_document.py
+        return
 
     def signed_and_read(wkb: bytes) -> bytes:
         text = json.loads(rfc8785.dumps(to_geojson(wkb)), parse_float=str, parse_int=str)
