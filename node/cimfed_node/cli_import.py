@@ -33,6 +33,9 @@ def import_(
     ] = None,
     mapping: Annotated[Path | None, typer.Option(help="A mapping document; else the one that is shipped.")] = None,
     crs: Annotated[str | None, typer.Option(help="EPSG code, WKT, PROJJSON; prevails over the files'.")] = None,
+    vertical: Annotated[
+        str | None, typer.Option(help="Height system, by EPSG code or name: recorded and shown, never converted.")
+    ] = None,
     operation: Annotated[str | None, typer.Option(help="A PROJ operation by name or EPSG:code.")] = None,
     id_column: Annotated[str | None, typer.Option("--id", help="The attribute that holds the id.")] = None,
     on_duplicate: Annotated[
@@ -91,6 +94,7 @@ def import_(
         collection=collection,
         mapping=mapping,
         crs=crs,
+        vertical=vertical,
         operation=operation,
         id_column=id_column,
         on_duplicate=on_duplicate,
@@ -179,6 +183,8 @@ def _show_report(report: ImportReport) -> None:
     console.say(f"from {operation.crs} by {operation.name} ({accuracy}{declared})")
     if operation.vertical:
         console.say(f"heights stay in {operation.vertical}")
+    elif report.nulls.get("zmin", report.rows) < report.rows:
+        console.say("heights stay in a system that is unknown: name it with --vertical")
     if report.matched:
         rows = [(name, _counts(columns), report.derived.get(name)) for name, columns in report.matched.items()]
         rows += [(name, "", count) for name, count in report.derived.items() if name not in report.matched]

@@ -97,7 +97,7 @@ def show_(
         ("times", " to ".join(text or "unknown" for text in inventory["times"])),
         ("operation", operation.get("name")),
         ("accuracy", "unknown" if accuracy is None else f"{accuracy:g} m"),
-        ("heights in", inventory.get("vertical")),
+        ("heights in", inventory.get("vertical") or "unknown"),
         ("licence", found.snapshot.licence),
         ("attribution", found.snapshot.attribution),
         ("vocabulary", found.snapshot.vocabulary),

@@ -5,8 +5,9 @@ this rule, from those that PROJ has and can run without fetching anything:
 
 1. its area of use contains the data, before one that does not;
 2. its area is described as of the city's own country, before another's whose bounding box happens to cover the city;
-3. better accuracy before worse, stated before unknown;
-4. PROJ's own order.
+3. its area is on land, before one that is described as offshore: cities are on land;
+4. better accuracy before worse, stated before unknown;
+5. PROJ's own order.
 
 A ballpark operation is never taken. Where there is nothing else, a *declared* null transform may stand: a datum that is
 read as WGS 84, with an accuracy that we state and that the inventory shows.
@@ -34,6 +35,8 @@ MARGIN = 0.5
 """Degrees by which data may stand outside of a CRS's area of use: neighbouring Gauss-Krüger zones overlap by up to half
 a degree in practice, while swapped axes, other zones and zeros are much farther off."""
 
+UNKNOWN = 999.0  # "accuracy" of operations of which EPSG knows none
+SHOWN = 5  # operations that a refusal names
 _NEAR = 0.01  # degrees between datums, when an extent is compared with an area
 
 
@@ -140,6 +143,10 @@ class Georeference:
         if self.source.projected:
             return np.asarray(shapely.area(geometries)) * self.source.unit**2
         equal = _equal_area()
+        beyond = shapely.bounds(geometries)[:, 2] > 180.0
+        if beyond.any():  # an area is the same on every meridian
+            geometries = geometries.copy()
+            geometries[beyond] = shapely.transform(geometries[beyond], lambda xy: xy - (180.0, 0.0))
         flat = shapely.transform(geometries, lambda xy: np.column_stack(equal.transform(xy[:, 0], xy[:, 1])))
         return np.asarray(shapely.area(flat))
 
@@ -150,21 +157,43 @@ def _equal_area() -> Transformer:
 
 
 def within(lonlat: Floats, area: Area, margin: float = MARGIN) -> Bools:
-    """Points inside of an area widened by a margin; never beyond the world."""
+    """Points inside of an area widened by a margin, also across the antimeridian; never beyond the world."""
     west, south, east, north = area
     lon, lat = lonlat[:, 0], lonlat[:, 1]
-    inside: Bools = (np.abs(lon) <= 180.0) & (np.abs(lat) <= 90.0)
-    inside &= (lat >= south - margin) & (lat <= north + margin)
-    if west <= east:
-        return inside & (lon >= west - margin) & (lon <= east + margin)
-    return inside & ((lon >= west - margin) | (lon <= east + margin))
+    with np.errstate(invalid="ignore"):
+        inside: Bools = (np.abs(lon) <= 180.0) & (np.abs(lat) <= 90.0)
+        inside &= (lat >= south - margin) & (lat <= north + margin)
+        return inside & (_eastward(west - margin, lon) <= _width(west, east) + 2 * margin)
+
+
+def _eastward(start: float, lon: Floats) -> Floats:
+    """Degrees to go east from a meridian."""
+    return np.asarray(np.mod(lon - start, 360.0))
+
+
+def _width(west: float, east: float) -> float:
+    """Degrees between the sides of an area, which may cross the antimeridian."""
+    return east - west if west <= east else east - west + 360.0
 
 
 def _contains(area: Area | None, extent: Area) -> bool:
     if area is None:
         return False
-    corners = np.array([[extent[0], extent[1]], [extent[2], extent[3]]])
-    return bool(within(corners, area, _NEAR).all())
+    (west, south, east, north), (left, low, right, high) = area, extent
+    begun = float(_eastward(west - _NEAR, np.array([left]))[0])
+    across = begun + _width(left, right) <= _width(west, east) + 2 * _NEAR or _width(west, east) >= 360.0
+    return across and low >= south - _NEAR and high <= north + _NEAR
+
+
+def around(lonlat: Floats) -> Area:
+    """The narrowest extent of points: across the antimeridian (west > east) where that is less than half of the way."""
+    lon, lat = lonlat[:, 0], lonlat[:, 1]
+    west, east = float(lon.min()), float(lon.max())
+    if east - west > 180.0:
+        turned = np.where(lon < 0, lon + 360.0, lon)
+        if turned.max() - turned.min() < 180.0:
+            west, east = float(turned.min()), float(turned.max()) - 360.0
+    return west, float(lat.min()), east, float(lat.max())
 
 
 def _own_extent(source: SourceCrs, points: Floats) -> Area:
@@ -176,8 +205,7 @@ def _own_extent(source: SourceCrs, points: Floats) -> Area:
     sensible = sensible[within(sensible, source.area or WORLD)]
     if not len(sensible):
         return source.area or WORLD
-    (west, south), (east, north) = sensible.min(axis=0), sensible.max(axis=0)
-    return float(west), float(south), float(east), float(north)
+    return around(sensible)
 
 
 def _steps(transformer: Transformer) -> list[tuple[str, str]]:
@@ -194,9 +222,20 @@ def _named(transformers: list[Transformer], wanted: str, source: SourceCrs) -> T
     hits = [t for t in transformers if any(text in (n.casefold(), c.casefold()) for n, c in _steps(t))]
     if len(hits) == 1 or (hits and hits[0].description.casefold() == text):
         return hits[0]
-    known = "; ".join(f"{_title(t)!r} ({t.accuracy:g} m)" for t in transformers)
+    known = "; ".join(map(_told, transformers))
     many = "names several operations" if hits else "is no operation that can be run here"
     raise BadFile(f"{wanted!r} {many} from {source.name}", place="--operation", remedy=f"There are: {known or 'none'}")
+
+
+def _told(transformer: Transformer) -> str:
+    accuracy = _accuracy(transformer)
+    return f"{_title(transformer)!r} ({'accuracy unknown' if accuracy is None else f'{accuracy:g} m'})"
+
+
+def _accuracy(transformer: Transformer) -> float | None:
+    """In metres; None where nobody states it, which EPSG writes as 999."""
+    accuracy = transformer.accuracy
+    return None if accuracy is None or not 0 <= accuracy < UNKNOWN else float(accuracy)
 
 
 def _title(transformer: Transformer) -> str:
@@ -229,13 +268,7 @@ def georeference(
             _named([], wanted, source)
         return Georeference(source, Operation("Identity", 0.0, ""), None)
     extent = _own_extent(source, points)
-    group = TransformerGroup(
-        source.horizontal,
-        pyproj.CRS.from_user_input(CRS84),
-        always_xy=True,
-        allow_ballpark=False,
-        area_of_interest=AreaOfInterest(*extent),
-    )
+    group = _operations(source.horizontal, None if wanted else extent)
     found = list(group.transformers)
     null = _declared(source)
     if null is not None and (not found or wanted == null.name):
@@ -244,30 +277,49 @@ def georeference(
         operation = Operation(null.name, null.accuracy_m, own.definition, declared=null.why)
         return Georeference(source, operation, own)
     if wanted is None and not found:
-        missing = sorted({grid.short_name for op in group.unavailable_operations for grid in op.grids})
-        hint = f"Operations need grids that are not installed: {', '.join(missing)}. " if missing else ""
-        raise BadFile(
-            f"PROJ has no operation from {source.name} to WGS 84 but a ballpark one",
-            place=source.name,
-            remedy=f"{hint}Give the CRS as WKT with a BOUNDCRS, or convert the file first",
-        )
+        raise _no_operation(source, group)
     again = next((operation for operation in found if kept and operation.definition == kept), None)
     best = _named(found, wanted, source) if wanted else again or min(found, key=_order(extent, country))
     notes: tuple[str, ...] = ()
     if not group.best_available and wanted is None:
         names = ", ".join(sorted({op.name for op in group.unavailable_operations})[:3])
         notes = (f"a better operation needs a grid that is not installed: {names}",)
-    accuracy = best.accuracy if best.accuracy is not None and best.accuracy >= 0 else None
-    return Georeference(source, Operation(_title(best), accuracy, best.definition, notes=notes), best)
+    return Georeference(source, Operation(_title(best), _accuracy(best), best.definition, notes=notes), best)
+
+
+def _operations(horizontal: pyproj.CRS, extent: Area | None) -> TransformerGroup:
+    """Operations to WGS 84 that touch an extent; everywhere where that is None."""
+    return TransformerGroup(
+        horizontal,
+        pyproj.CRS.from_user_input(CRS84),
+        always_xy=True,
+        allow_ballpark=False,
+        area_of_interest=None if extent is None else AreaOfInterest(*extent),
+    )
+
+
+def _no_operation(source: SourceCrs, here: TransformerGroup) -> BadFile:
+    assert source.horizontal is not None
+    grids = sorted({grid.short_name for op in here.unavailable_operations for grid in op.grids})
+    elsewhere = [_told(one) for one in _operations(source.horizontal, None).transformers]
+    hint = f"Operations need grids that are not installed: {', '.join(grids)}. " if grids else ""
+    if elsewhere:
+        hint += f"For other areas there are {'; '.join(elsewhere[:SHOWN])}: take one with --operation. "
+    return BadFile(
+        f"PROJ has no operation from {source.name} to WGS 84 here but a ballpark one",
+        place=source.name,
+        remedy=f"{hint}Give the CRS as WKT with a BOUNDCRS, or convert the file first",
+    )
 
 
 def _order(extent: Area, country: str) -> Any:
-    def rank(transformer: Transformer) -> tuple[bool, bool, float]:
+    def rank(transformer: Transformer) -> tuple[bool, bool, bool, float]:
         used = transformer.area_of_use
         area = (used.west, used.south, used.east, used.north) if used else None
         own = bool(used) and COUNTRIES.get(country, "") in used.name
-        accuracy = transformer.accuracy
-        return not _contains(area, extent), not own, accuracy if accuracy is not None and accuracy >= 0 else np.inf
+        offshore = bool(used) and "offshore" in used.name and "onshore" not in used.name
+        accuracy = _accuracy(transformer)
+        return not _contains(area, extent), not own, offshore, np.inf if accuracy is None else accuracy
 
     return rank  # min() keeps the first of equals: PROJ's order
 

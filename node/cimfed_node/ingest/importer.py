@@ -11,7 +11,7 @@ import io
 import shutil
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
@@ -27,7 +27,7 @@ from cimfed_node.ingest.bad import BAD, Bad
 from cimfed_node.ingest.belonging import Erased
 from cimfed_node.ingest.carry import original_line
 from cimfed_node.ingest.chunk import Chunk
-from cimfed_node.ingest.crs import FORMS, SourceCrs, parse_crs
+from cimfed_node.ingest.crs import FORMS, SourceCrs, parse_crs, parse_vertical
 from cimfed_node.ingest.detect import reader_of
 from cimfed_node.ingest.georef import Georeference, facts, georeference
 from cimfed_node.ingest.limits import MIB
@@ -140,6 +140,11 @@ class Run:
             raise BadFile(f"{reader.format} without a coordinate reference system", place=reader.file, remedy=FORMS)
         if named and told is not None and told.name != source.name:
             self.notes.append(f"{reader.file} says {told.name}; {source.name} was used as --crs asks")
+        if self.request.vertical is not None:
+            vertical = parse_vertical(self.request.vertical, "--vertical")
+            if source.vertical not in ("", vertical):
+                self.notes.append(f"{reader.file} has {source.vertical}; {vertical} is recorded as --vertical asks")
+            source = replace(source, vertical=vertical)
         if self.reference is not None and self.reference.source.name != source.name:
             raise BadFile(
                 f"{source.name} after {self.reference.source.name}: a snapshot has one coordinate operation",
@@ -181,11 +186,15 @@ class Run:
         reference = self.reference
         if reference is None or self.final or self.reach.extent is None or self.request.operation:
             return
-        a, b, c, d = self.reach.extent
+        a, b, c, d = self.reach.narrowed(self.reach.extent)
         points = reference.backward(np.array([[a, b], [a, d], [c, b], [c, d]]))
         other, own = self.pin(reference.source, points).operation, reference.operation
         if (other.name, other.definition) != (own.name, own.definition):
             raise _Again(points)
+
+    def _cut(self) -> Iterator[str]:
+        if self.builder.counts.cut:
+            yield f"{self.builder.counts.cut:,} objects across the antimeridian were cut there"
 
     def _nothing(self) -> BadFile:
         skipped = self.context.skipped
@@ -238,6 +247,7 @@ class Run:
                 source.name, operation.name, operation.accuracy_m, bool(operation.declared), source.vertical
             ),
             notes=(
+                *self._cut(),
                 *dict.fromkeys([*self.notes, *self.context.notes]),
                 *operation.notes,
                 *self._unmet(),

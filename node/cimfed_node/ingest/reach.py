@@ -10,6 +10,7 @@ import pyarrow.compute as pc
 
 from cimfed.model.instants import instant_text
 from cimfed.model.routing import Extent
+from cimfed_node.ingest.antimeridian import Sides
 from cimfed_node.ingest.arrays import Column
 
 
@@ -18,6 +19,7 @@ class Reach:
 
     def __init__(self) -> None:
         self._box = [np.inf, np.inf, -np.inf, -np.inf]
+        self._sides = Sides()
         self._times: list[int | None] = [None, None]
 
     def widen(self, table: pa.Table) -> None:
@@ -26,6 +28,7 @@ class Reach:
             corners = [box.field(i).to_numpy() for i in range(4)]
             low, high = [float(c.min()) for c in corners[:2]], [float(c.max()) for c in corners[2:]]
             self._box = [*map(min, self._box[:2], low), *map(max, self._box[2:], high)]
+            self._sides.add(corners[0].astype(np.float64), corners[2].astype(np.float64))
         known = [pc.min_max(table.column(name)).values() for name in ("valid_from", "valid_to")]
         (first, _), (_, last) = ([end.cast(pa.int64()).as_py() for end in ends] for ends in known)
         self.widen_times((first, last))
@@ -40,6 +43,10 @@ class Reach:
     def extent(self) -> Extent | None:
         a, b, c, d = self._box
         return None if a == np.inf else (a, b, c, d)
+
+    def narrowed(self, extent: Extent) -> Extent:
+        """Two corners of the boxes; see ``Sides``."""
+        return self._sides.narrowed(extent)
 
     def facts(self) -> dict[str, Any]:
         """What the inventory records."""

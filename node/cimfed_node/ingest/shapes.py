@@ -14,8 +14,11 @@ from typing import Any, Protocol
 
 import numpy as np
 import orjson
+import pyarrow as pa
+import pyarrow.compute as pc
 import shapely
 
+from cimfed_node.ingest.antimeridian import jumps
 from cimfed_node.ingest.arrays import Bools, Column, Floats, Geometries, missing
 from cimfed_node.ingest.faces import DEPTH, BadGeometry, FaceList, Faces, joined, measure
 from cimfed_node.ingest.footprint import (
@@ -31,6 +34,7 @@ from cimfed_node.ingest.georef import Georeference
 from cimfed_node.ingest.limits import LIMITS
 from cimfed_node.ingest.wkb import multipolygons_z
 
+ACROSS = "a geometry in degrees across the antimeridian; it can be read in a projected CRS"
 POINTS, LINES = "MultiPoint", "MultiLineString"
 LEVELS = (1, 2, 3)
 
@@ -162,10 +166,17 @@ class CityShapes:
             if faces is None:
                 continue
             self._mark(shapes, faces, wrong)
+            crossing = self._crossing(faces, lonlat[faces.index, 0])
+            if crossing and not reference.source.projected:
+                shapes.bad |= dict.fromkeys(crossing, ACROSS)
             if level:
                 shapes.lods[level] = multipolygons_z(
                     placed[faces.index], faces.ring_points, faces.face_rings, faces.row_faces
                 )
+                if crossing:
+                    self.dropped[f"LoD {level} across the antimeridian"] += len(crossing)
+                    kept = pa.array(~np.isin(np.arange(rows), crossing))
+                    shapes.lods[level] = pc.if_else(kept, shapes.lods[level], None)
             self._footprints(shapes, faces, source[faces.index], waiting, level, reference)
         self._finish_loose(shapes, source, wrong)
         return shapes
@@ -175,6 +186,15 @@ class CityShapes:
             rows = np.repeat(faces.face_row[faces.ring_face], faces.ring_points)
             for row in np.unique(rows[wrong[faces.index]]).tolist():
                 shapes.bad[row] = "coordinates outside of the area that the CRS is used in"
+
+    def _crossing(self, faces: Faces, longitudes: Floats) -> list[int]:
+        """Rows with a ring across the antimeridian."""
+        if not ((longitudes > 90).any() and (longitudes < -90).any()):
+            return []
+        ring = np.repeat(np.arange(len(faces.ring_points)), faces.ring_points)
+        face = faces.ring_face[ring[jumps(longitudes, ring)]]
+        found: list[int] = np.unique(faces.face_row[face]).tolist()
+        return found
 
     def _footprints(
         self,

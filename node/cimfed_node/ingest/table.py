@@ -19,6 +19,7 @@ from cimfed.model.names import CityName
 from cimfed.model.schema import BOX, arrow_type
 from cimfed.model.schema import field as arrow_field
 from cimfed.model.vocabulary import Collection, Property, Type
+from cimfed_node.ingest import antimeridian
 from cimfed_node.ingest.arrays import Bools, Column, Floats, Geometries, Ints, Keys, column, missing, nulls, taken
 from cimfed_node.ingest.footprint import GROUND, PROJECTION, areal
 from cimfed_node.ingest.georef import Georeference
@@ -37,6 +38,7 @@ class Derived:
     dropped: Counter[str] = field(default_factory=Counter)
     kinds: dict[str, set[str]] = field(default_factory=dict)  # geometry column -> GeoParquet types
     repaired: int = 0
+    cut: int = 0  # on the antimeridian
 
 
 @dataclass(frozen=True)
@@ -74,6 +76,8 @@ def place(shapes: Shapes, reference: Georeference, counts: Derived) -> Placed:
     if wrong.any():
         kept = ~np.isin(owner, owner[wrong])
         lonlat = lonlat[kept]
+    if not reference.source.projected:
+        geometries = antimeridian.unrolled(geometries)
     mended, first = repair(geometries)
     areal_rows = shapely.get_dimensions(mended) == 2
     areas = np.full(len(mended), np.nan)
@@ -82,7 +86,9 @@ def place(shapes: Shapes, reference: Georeference, counts: Derived) -> Placed:
     if first.any():
         lonlat = reference.forward(shapely.get_coordinates(mended))
     moved = shapely.set_coordinates(shapely.force_2d(mended), lonlat)
-    moved, second = repair(moved)
+    moved, second = repair(antimeridian.unrolled(moved))
+    moved, cut = antimeridian.cut(moved)
+    counts.cut += cut
     lost = (first | second) & missing(moved)
     for row in np.flatnonzero(lost).tolist():
         shapes.bad[row] = "a geometry of which nothing is left once it is made valid"

@@ -144,6 +144,101 @@ def test_heights_in_feet_are_refused(tmp_path: Path) -> None:
     assert "metres" in (error.remedy or "")
 
 
+@pytest.mark.parametrize("crs", ["EPSG:4549+5612", "EPSG:32637+8052", "EPSG:28407+5706"], ids=str)
+def test_depths_and_other_units_in_a_compound_system_are_refused(crs: str, tmp_path: Path) -> None:
+    """5612 and 5706 are depths, 8052 is in feet."""
+    error = refused(tmp_path, building(crs))
+    assert "depths are" in error.message or "heights in US survey foot" in error.message
+    assert "metres" in (error.remedy or "")
+
+
+COMPOUND = pyproj.CRS("EPSG:4549+5737")
+COMPOUNDS = {
+    "codes": "EPSG:4549+5737",
+    "codes with authorities": "EPSG:4549+EPSG:5737",
+    "URN": "urn:ogc:def:crs,crs:EPSG::4549,crs:EPSG::5737",
+    "URL": "http://www.opengis.net/def/crs-compound?1=http://www.opengis.net/def/crs/EPSG/0/4549"
+    "&2=http://www.opengis.net/def/crs/EPSG/0/5737",
+    "WKT 1": COMPOUND.to_wkt("WKT1_GDAL"),
+    "WKT 2": COMPOUND.to_wkt(),
+    "PROJJSON": COMPOUND.to_json(),
+    "parsed PROJJSON": COMPOUND.to_json_dict(),
+}
+
+
+@pytest.mark.parametrize("form", COMPOUNDS)
+def test_a_compound_system_names_the_heights_and_moves_the_place_alone(form: str, tmp_path: Path) -> None:
+    data = building(COMPOUNDS[form], translate=(*SHANGHAI, 0))
+    rows, report = imported(tmp_path, data, city="cn.shanghai")
+    assert report.operation.vertical == "Yellow Sea 1985 height"
+    assert same(rows["a"]["geometry_lod0"], on_map(*PLAN, system="EPSG:4549", origin=SHANGHAI))
+    assert (rows["a"]["zmin"], rows["a"]["zmax"]) == (2, 14)
+
+
+@pytest.mark.parametrize(
+    ("vertical", "name"),
+    [
+        ("EPSG:5737", "Yellow Sea 1985 height"),
+        ("5737", "Yellow Sea 1985 height"),
+        ("urn:ogc:def:crs:EPSG::5737", "Yellow Sea 1985 height"),
+        ("Балтийская система высот 1977 года", "Балтийская система высот 1977 года"),
+    ],
+)
+def test_the_heights_of_a_plane_system_are_named_by_the_operator(vertical: str, name: str, tmp_path: Path) -> None:
+    data = building("EPSG:4549", translate=(*SHANGHAI, 0))
+    _, unknown = imported(tmp_path / "unknown", data, city="cn.shanghai")
+    assert unknown.operation.vertical == ""
+    rows, report = imported(tmp_path, data, city="cn.shanghai", vertical=vertical)
+    assert report.operation.vertical == name
+    assert (rows["a"]["zmin"], rows["a"]["zmax"]) == (2, 14)
+
+
+def test_named_heights_prevail_over_the_files_and_are_noted(tmp_path: Path) -> None:
+    _, report = imported(tmp_path, building(), vertical="local")
+    assert report.operation.vertical == "local"
+    assert any("NAP height" in note and "local" in note for note in report.notes)
+
+
+@pytest.mark.parametrize(
+    "vertical", ["EPSG:4549", "EPSG:4979", "EPSG:999999", "EPSG:5612", "EPSG:8052", "", " ", "a\nb", "a" * 101]
+)
+def test_what_names_no_heights_in_metres_is_refused(vertical: str, tmp_path: Path) -> None:
+    assert refused(tmp_path, building(), vertical=vertical).place == "--vertical"
+
+
+def test_files_of_two_height_systems_are_refused_unless_named_as_one(tmp_path: Path) -> None:
+    one, other = (building(f"EPSG:4549+{code}", translate=(*SHANGHAI, 0)) for code in (5737, 5736))
+    other["CityObjects"]["b"] = other["CityObjects"].pop("a")
+    assert "EPSG:4549+EPSG:5736 after EPSG:4549+EPSG:5737" in refused(tmp_path, one, other).message
+    rows, report = imported(tmp_path / "named", one, other, crs="EPSG:4549", vertical="EPSG:5737")
+    assert report.operation.vertical == "Yellow Sea 1985 height"
+    assert set(rows) == {"a", "b"}
+
+
+def test_an_operation_for_another_area_is_taken_by_name_alone(tmp_path: Path) -> None:
+    """Beijing 54 has operations for basins and seas only; which one may stand for the city is its operator's word."""
+    error = refused(tmp_path, point(116.4, 39.9), crs="EPSG:4214", city="cn.beijing")
+    assert "ballpark" in error.message
+    assert "Beijing 1954 to WGS 84 (6)" in (error.remedy or "")
+    _, report = imported(
+        tmp_path, point(116.4, 39.9), crs="EPSG:4214", city="cn.beijing", operation="Beijing 1954 to WGS 84 (6)"
+    )
+    assert (report.operation.name, report.operation.accuracy_m) == ("Beijing 1954 to WGS 84 (6)", 1.0)
+
+
+def test_an_accuracy_that_epsg_does_not_know_is_unknown(tmp_path: Path) -> None:
+    """EPSG writes 999 m for it."""
+    _, report = imported(tmp_path, point(73.05, 33.7), crs="EPSG:4145", city="pk.islamabad")
+    assert report.operation.name == "Kalianpur 1962 to WGS 84 (1)"
+    assert report.operation.accuracy_m is None
+
+
+def test_an_operation_on_land_comes_before_one_offshore(tmp_path: Path) -> None:
+    """For Karachi EPSG has an operation of the Indus fan in the sea, 1 m, and one of the city's area, 3 m."""
+    _, report = imported(tmp_path, point(67.0, 24.86), crs="EPSG:4145", city="pk.karachi")
+    assert report.operation.name == "Kalianpur 1962 to WGS 84 (4)"
+
+
 @pytest.mark.filterwarnings("ignore:Best transformation is not available")
 def test_areas_of_a_system_in_feet_are_in_square_metres(tmp_path: Path) -> None:
     """EPSG:2263, US survey feet of 1200/3937 m."""
