@@ -29,12 +29,18 @@ def import_(
     home: Annotated[Path, typer.Option(help="The node's folder.", envvar="CIMFED_NODE_HOME")],
     collection: Annotated[str, typer.Option(help="Such as building: its snapshot is replaced.")],
     files: Annotated[
-        list[Path] | None, typer.Argument(help="CityJSON, CityJSONSeq, GeoJSON, SensorThings or CSV.")
+        list[Path] | None, typer.Argument(help="CityJSON, GeoJSON, SensorThings, CSV, IFC and others.")
     ] = None,
     mapping: Annotated[Path | None, typer.Option(help="A mapping document; else the one that is shipped.")] = None,
     crs: Annotated[str | None, typer.Option(help="EPSG code, WKT, PROJJSON; prevails over the files'.")] = None,
     vertical: Annotated[
         str | None, typer.Option(help="Height system, by EPSG code or name: recorded and shown, never converted.")
+    ] = None,
+    place: Annotated[
+        str | None,
+        typer.Option(
+            metavar="LON,LAT[,ROTATION]", help="Of an IFC project's origin; y axis turned clockwise from north."
+        ),
     ] = None,
     operation: Annotated[str | None, typer.Option(help="A PROJ operation by name or EPSG:code.")] = None,
     id_column: Annotated[str | None, typer.Option("--id", help="The attribute that holds the id.")] = None,
@@ -95,6 +101,7 @@ def import_(
         mapping=mapping,
         crs=crs,
         vertical=vertical,
+        place=place,
         operation=operation,
         id_column=id_column,
         on_duplicate=on_duplicate,

@@ -1,6 +1,6 @@
 """What a file is, by its content; its name is never looked at.
 
-Read are CityJSON 1.1 and 2.0, CityJSONSeq, GeoJSON, GeoJSON lines, SensorThings 1.1, and CSV, each also in gzip.
+Read are CityJSON 1.1 and 2.0, CityJSONSeq, GeoJSON, GeoJSON lines, SensorThings 1.1, CSV and IFC, each also in gzip.
 Everything else is refused with the name of what was found and a way to convert it.
 """
 
@@ -18,6 +18,7 @@ from cimfed_node.ingest.limits import LIMITS
 from cimfed_node.ingest.readers.base import Context, Reader
 from cimfed_node.ingest.readers.cityjson import CityReader
 from cimfed_node.ingest.readers.geojson import GeoJSONReader
+from cimfed_node.ingest.readers.ifc import IfcReader, refuse_other_schemas
 from cimfed_node.ingest.readers.lines import first_line, more_lines, rest_of, written
 from cimfed_node.ingest.readers.sensorthings import MARKS, SensorThingsReader, entities
 from cimfed_node.ingest.readers.table import TableReader, delimiter_of
@@ -35,7 +36,6 @@ SIGNATURES: tuple[tuple[bytes, str, str], ...] = (
     (b"BZh", "bzip2", _UNPACK),
     (b"\xfd7zXZ\x00", "xz", _UNPACK),
     (b"7z\xbc\xaf\x27\x1c", "7z", _UNPACK),
-    (b"ISO-10303-21", "IFC or another STEP file", "Convert it with ifc2citygml or ifcopenshell, then to CityJSON"),
     (b"glTF", "glTF", "It has no coordinates on the ground; import the CityJSON or CityGML that it was made from"),
     (b"b3dm", "3D Tiles", "Import the CityJSON or CityGML that they were made from"),
     (b"LASF", "a LAS point cloud", "Point clouds are not city objects; reconstruct buildings first"),
@@ -66,6 +66,9 @@ def reader_of(stream: io.BufferedReader, name: str, context: Context) -> Reader:
     for signature, found, remedy in SIGNATURES:
         if head.startswith(signature):
             raise BadFile(f"this is {found}, which is not read", place=name, remedy=remedy)
+    if text.startswith(b"ISO-10303-21"):
+        refuse_other_schemas(text, name)
+        return IfcReader(name, stream, context)
     if b"\x00" in head:
         raise BadFile("this is binary, and nothing that is known here", place=name, remedy=_OGR)
     if text.startswith(b"<"):

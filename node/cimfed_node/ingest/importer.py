@@ -75,9 +75,7 @@ class Run:
         collection = self.request.vocabulary
         zone = zone_of(self.request.time_zone)
         attributes = AttributeReader(self.mapping, None if zone is None else lambda local: instant_in(local, zone))
-        self.context = Context(
-            self.mapping, attributes, self.request.id_column, self.request.where, self.request.collection
-        )
+        self.context = Context(self.request, self.mapping, attributes)
         self.builder = TableBuilder(self.request.city, collection)
         self.scratch = self.folder / "scratch"
         self.scratch.mkdir()

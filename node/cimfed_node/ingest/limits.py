@@ -34,6 +34,11 @@ class IngestLimits:
     group_rows: int = 61_440  # rows of a row group: a multiple of DuckDB's vector of 2,048
     group_bytes: int = 8 * MIB  # bytes of a row group, uncompressed
     segments: int = 1_000  # of one snapshot: each is opened whenever its rows are read
+    ifc: int = GIB  # an IFC file: read whole, by another process
+    ifc_memory: int = 8 * GIB  # addresses of that process: about ten times a file, and its libraries
+    ifc_open: float = 900.0  # seconds until it has read the file
+    ifc_body: float = 120.0  # seconds that the kernel may think about one body
+    ifc_deaths: int = 20  # bodies that the kernel may die of before the file is refused
     merge_bytes: int = 64 * MIB  # rows held while the sorted chunks are merged
 
 

@@ -32,6 +32,8 @@ class ImportRequest:
     ``mapping``: a mapping document (``cimfed_node.ingest.mapping``); None: the shipped one of the collection.
     ``crs``: EPSG code, URN, URL, WKT, PROJJSON or ``GCJ-02``; it prevails over what the files say.
     ``vertical``: the height system, by EPSG code or in words; it prevails over what the files say.
+    ``place``: where the origin of an IFC project lies: longitude, latitude and by how many degrees its y axis is turned
+    clockwise from the north; it prevails over what the file says.
     ``operation``: a coordinate operation by name or ``EPSG:code``, out of those that PROJ has for the CRS.
     ``id_column``: the attribute that holds the id; it prevails over ids of the format.
     ``quarantine``: a file that bad objects are written to as JSON lines; None: any bad object stops the import.
@@ -46,6 +48,7 @@ class ImportRequest:
     mapping: Path | None = None
     crs: str | None = None
     vertical: str | None = None
+    place: str | None = None
     operation: str | None = None
     id_column: str | None = None
     on_duplicate: OnDuplicate = OnDuplicate.REFUSE

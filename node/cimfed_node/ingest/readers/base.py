@@ -13,6 +13,7 @@ from cimfed_node.ingest.chunk import Chunk
 from cimfed_node.ingest.crs import SourceCrs
 from cimfed_node.ingest.mapping import Mapping as MappingDocument
 from cimfed_node.ingest.report import BadObject
+from cimfed_node.ingest.request import ImportRequest
 from cimfed_node.ingest.values import MISFIT, OutOfRange, to_text
 
 OBSERVATION, SENSOR = "observation", "sensor"
@@ -28,11 +29,9 @@ class Context:
     ``objects``: objects of the collection met so far, bad ones included. ``skipped``: see ``ImportReport``.
     """
 
+    request: ImportRequest
     mapping: MappingDocument
     attributes: AttributeReader
-    id_column: str | None
-    where: tuple[tuple[str, str], ...]
-    collection: str = ""
     notes: list[str] = field(default_factory=list)
     objects: int = 0
     skipped: Counter[str] = field(default_factory=Counter)
@@ -40,11 +39,15 @@ class Context:
     @property
     def readings(self) -> bool:
         """Whether the objects are readings, which need no place, and no id where they have a sensor and a time."""
-        return self.collection == OBSERVATION
+        return self.request.collection == OBSERVATION
+
+    @property
+    def id_column(self) -> str | None:
+        return self.request.id_column
 
     def wanted(self, attributes: Mapping[str, Any]) -> bool:
         """Whether a row passes ``where``."""
-        for column, value in self.where:
+        for column, value in self.request.where:
             if to_text(attributes.get(column)) != value:
                 self.skipped[""] += 1
                 return False

@@ -123,7 +123,7 @@ class SensorThingsReader:
             )
         for node in found:
             match kind_of(node):
-                case str(kind) if self._context.collection not in (OBSERVATION, SENSOR):
+                case str(kind) if self._context.request.collection not in (OBSERVATION, SENSOR):
                     self._context.skipped[kind] += 1
                 case "Observation":
                     yield from self._observed(line, node, node.get("Datastream"), None)

@@ -54,7 +54,7 @@ class TableReader:
             context.attributes.skip |= {self._x, self._y}
         else:
             self.crs = parse_crs(CRS84, file)
-        for column, _ in context.where:
+        for column, _ in context.request.where:
             if column not in self._columns:
                 raise BadFile(f"there is no column {column!r}", place=file)
         self._place = 0

@@ -68,7 +68,7 @@ FORMATS: dict[str, tuple[Data, str, str]] = {
     "GeoPackage": (geopackage(), "GeoPackage", "ogr2ogr"),
     "FlatGeobuf": (b"fgb\x03fgb\x01" + bytes(40), "FlatGeobuf", "ogr2ogr"),
     "Parquet": (parquet(), "Parquet", "ogr2ogr"),
-    "IFC": (b"ISO-10303-21;\nHEADER;\nFILE_SCHEMA(('IFC4'));\n", "IFC", "ifc2citygml"),
+    "STEP": (b"ISO-10303-21;\nHEADER;\nFILE_SCHEMA(('AUTOMOTIVE_DESIGN'));\n", "AUTOMOTIVE_DESIGN", "IFC4"),
     "zip": (zipped("a.shp", "a.dbf"), "zip", "Unpack"),
     "XLSX": (zipped("[Content_Types].xml", "xl/workbook.xml"), "xlsx", "Unpack"),
     "KMZ": (zipped("doc.kml"), "KMZ", "Unpack"),
