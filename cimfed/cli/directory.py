@@ -40,6 +40,8 @@ def show(home: registrar.HomeOption) -> None:
     console.say(
         f"{directory.federation}, version {directory.version}, valid until {instant_text(directory.expires)}{late}"
     )
+    if vocabulary := directory.listing.vocabulary:
+        console.say(f"vocabulary: version {vocabulary.version}, SHA-256 {vocabulary.sha256.hex()}")
     console.out.print(console.table(("name", "kind", "address", "keys", "about"), _rows(directory)))
     for party in directory.listing.parties():
         console.say(f"{party.name}, fingerprint {card_of(directory.federation, party).fingerprint}")

@@ -1,4 +1,4 @@
-"""`cimfed vocabulary show | check | diff`: the common vocabulary of this release, and documents beside it.
+"""`cimfed vocabulary show | check | diff | publish | published`: this release's, and what stands beside it.
 
 A document is one collection, ``NAME.yaml``, or a folder of such; with ``common.yaml`` the folder is a whole vocabulary.
 """
@@ -6,20 +6,26 @@ A document is one collection, ``NAME.yaml``, or a folder of such; with ``common.
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from difflib import get_close_matches
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
 from cimfed import console
+from cimfed.cli import passphrase, registrar
 from cimfed.errors import BadVocabulary, NotFound
 from cimfed.model.vocabulary import VOCABULARY, Collection, Property, Vocabulary
+from cimfed.model.vocabulary.canonical import document, vocabulary_hash
 from cimfed.model.vocabulary.compare import Change, compare
 from cimfed.model.vocabulary.document import COMMON, MAX_TEXT, SUFFIX, read
+from cimfed.trust.directory import other_vocabulary, own_vocabulary
+from cimfed.trust.directory_format import parse_however_old
+from cimfed.trust.identity_files import load_public_key
+from cimfed.trust.identity_files import read as read_file
 
 app = typer.Typer(no_args_is_help=True, help="Collections and properties that the cities have in common.")
-FORMAT = "cimfed/vocabulary/v1"
 CEASES = 5
 """Exit code of a difference that old data or policies do not survive."""
 
@@ -34,10 +40,11 @@ def show(
     """Shows the vocabulary of this release."""
     found = dict(VOCABULARY.collections) if collection is None else {collection: _collection(collection)}
     if as_json:
-        shown = {name: _as_json(one) for name, one in found.items()}
-        print(json.dumps({"format": FORMAT, "version": VOCABULARY.version, "collections": shown}, indent=2))
+        shown = document(VOCABULARY)
+        print(json.dumps(shown | {"collections": {name: shown["collections"][name] for name in found}}, indent=2))
     elif collection is None:
         console.say(f"version {VOCABULARY.version}; every collection also has {', '.join(VOCABULARY.common)}")
+        console.say(f"SHA-256 {vocabulary_hash(VOCABULARY).hex()}")
         rows = [(name, ", ".join(_own(one)), one.meaning) for name, one in found.items()]
         console.out.print(console.table(("collection", "properties", "meaning"), rows))
     else:
@@ -49,19 +56,19 @@ def show(
 
 
 @app.command()
-def check(document: DocumentArgument) -> None:
+def check(path: DocumentArgument) -> None:
     """Checks vocabulary documents and says all that is wrong with them, each with its place."""
-    found = read(_texts(document), VOCABULARY)
-    whole = f"version {found.version}, " if _is_whole(document) else ""
-    console.say(f"{document} is well-formed: {whole}{', '.join(found.collections)}")
+    found = read(_texts(path), VOCABULARY)
+    whole = f"version {found.version}, " if _is_whole(path) else ""
+    console.say(f"{path} is well-formed: {whole}{', '.join(found.collections)}")
 
 
 @app.command()
-def diff(document: DocumentArgument) -> None:
+def diff(path: DocumentArgument) -> None:
     """Shows what documents add, change and remove against this release; exit code 5 where old data or policies cease to
     be valid."""
-    found = read(_texts(document), VOCABULARY)
-    changes = compare(VOCABULARY, found, whole=_is_whole(document))
+    found = read(_texts(path), VOCABULARY)
+    changes = compare(VOCABULARY, found, whole=_is_whole(path))
     if not changes:
         console.say(f"as in version {VOCABULARY.version}")
         return
@@ -71,6 +78,34 @@ def diff(document: DocumentArgument) -> None:
     for what, valid in zip(("data", "policies"), survive, strict=True):
         console.say(f"old {what} stay valid" if valid else f"old {what} cease to be valid")
     if not all(survive):
+        raise typer.Exit(CEASES)
+
+
+@app.command()
+def publish(
+    home: registrar.HomeOption,
+    days: registrar.DaysOption = registrar.LIFE_DAYS,
+    passphrase_file: passphrase.FileOption = None,
+) -> None:
+    """Publishes version and hash of this release's vocabulary in the directory. Releases that do not know of this
+    cannot read such a directory: upgrade all members first."""
+    mine = own_vocabulary()
+    registrar.change(home, passphrase_file, lambda listing: replace(listing, vocabulary=mine), days)
+
+
+@app.command()
+def published(
+    directory: Annotated[Path, typer.Option(help="The directory's file.")],
+    registrar_key: Annotated[Path, typer.Option(help="The registrar's public key, as pinned.")],
+) -> None:
+    """Compares this release's vocabulary with the one published in a directory; exit code 5 where it is another."""
+    found = parse_however_old(read_file(directory), load_public_key(registrar_key))
+    if found.listing.vocabulary is None:
+        console.say(f"version {found.version} of the directory publishes no vocabulary")
+        return
+    difference = other_vocabulary(found)
+    console.say(difference or f"as published: version {VOCABULARY.version}, SHA-256 {own_vocabulary().sha256.hex()}")
+    if difference:
         raise typer.Exit(CEASES)
 
 
@@ -124,23 +159,3 @@ def _row(prop: Property) -> tuple[str, ...]:
 def _change(change: Change) -> tuple[str, ...]:
     data, policies = ("valid" if stays else "not valid" for stays in (change.data, change.policies))
     return change.place, str(change.kind), change.what, data, policies
-
-
-def _as_json(collection: Collection) -> dict[str, Any]:
-    return {
-        "meaning": collection.meaning,
-        "properties": {name: _property_json(prop) for name, prop in collection.properties.items()},
-    }
-
-
-def _property_json(prop: Property) -> dict[str, Any]:
-    """What a property does not have is left out."""
-    entry: dict[str, Any] = {"type": str(prop.type), "meaning": prop.meaning, "masks": list(prop.masks)}
-    if prop.unit:
-        entry["unit"] = prop.unit
-    if prop.type == "decimal":
-        entry["scale"] = prop.scale
-    for word, values in (("codes", prop.codes), ("levels", prop.levels)):
-        if values:
-            entry[word] = list(values)
-    return entry

@@ -9,13 +9,15 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cache, cached_property
 from typing import Protocol, TypeVar
 
 from cimfed.errors import BadDirectory, BadSignature, DirectoryExpired, UnknownKey, UnknownPeer
 from cimfed.model.instants import instant_text
 from cimfed.model.names import CityName, Federation, GatewayName, Kind, PartnerName, kind_of
 from cimfed.model.routing import RoutingEntry, parse_routing
+from cimfed.model.vocabulary import VOCABULARY
+from cimfed.model.vocabulary.canonical import vocabulary_hash
 from cimfed.trust.envelope import Envelope, PayloadType, verify
 from cimfed.trust.hashing import sha256
 from cimfed.trust.keys import PublicKey
@@ -84,12 +86,22 @@ Party = Member | Gateway | Partner
 
 
 @dataclass(frozen=True)
+class PublishedVocabulary:
+    """The vocabulary that the federation has agreed on. ``sha256``: see ``cimfed.model.vocabulary.canonical``."""
+
+    version: str
+    sha256: bytes
+
+
+@dataclass(frozen=True)
 class Listing:
-    """Everybody, by name. What the registrar edits; a ``Directory`` is a signed, dated version of it."""
+    """Everybody, by name, and the vocabulary, None where none is published. What the registrar edits; a ``Directory``
+    is a signed, dated version of it."""
 
     members: Mapping[CityName, Member] = field(default_factory=dict)
     gateways: Mapping[GatewayName, Gateway] = field(default_factory=dict)
     partners: Mapping[PartnerName, Partner] = field(default_factory=dict)
+    vocabulary: PublishedVocabulary | None = None
 
     def parties(self) -> Iterator[Party]:
         yield from self.members.values()
@@ -213,6 +225,24 @@ def expired(directory: Directory) -> DirectoryExpired:
     return DirectoryExpired(
         f"version {directory.version} of the directory expired at {instant_text(directory.expires)}",
         remedy="Fetch the current file, or ask the administrator to publish one",
+    )
+
+
+@cache
+def own_vocabulary() -> PublishedVocabulary:
+    """That of this release."""
+    return PublishedVocabulary(VOCABULARY.version, vocabulary_hash(VOCABULARY))
+
+
+def other_vocabulary(directory: Directory) -> str | None:
+    """How the published vocabulary differs from this release's; None where it does not, or none is published."""
+    published, own = directory.listing.vocabulary, own_vocabulary()
+    if published is None or published.sha256 == own.sha256:
+        return None
+    return (
+        f"the federation's vocabulary is version {published.version} (SHA-256 {published.sha256.hex()[:16]}…), "
+        f"this release has version {own.version} ({own.sha256.hex()[:16]}…): columns and codes may differ; "
+        "use the release that the administrator names"
     )
 
 

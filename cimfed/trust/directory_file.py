@@ -6,6 +6,8 @@
 3. A new file that is broken, unsigned or older leaves the directory in force as it is, loudly, until that expires.
    One that could not be read or recorded is tried again at the next look: it may revoke a key.
 
+4. A directory that publishes another vocabulary than this release's is good, and said so when it comes into force.
+
 It may be asked from several threads (a TLS stack has its own). Reading and checking happen in the caller's thread.
 """
 
@@ -21,7 +23,7 @@ from pathlib import Path
 
 from cimfed.errors import BadDirectory, CimfedError
 from cimfed.model.names import Federation
-from cimfed.trust.directory import Directory, expired
+from cimfed.trust.directory import Directory, expired, other_vocabulary
 from cimfed.trust.directory_format import parse, parse_however_old
 from cimfed.trust.files import replace_file
 from cimfed.trust.keys import PublicKey
@@ -121,6 +123,9 @@ class FileDirectory:
                 raise _NotKept(
                     f"the directory's version cannot be recorded: {error.strerror}", place=str(self._state)
                 ) from None
+        difference = other_vocabulary(directory)
+        if difference is not None:
+            log.warning("%s: %s", self._path, difference)
         self._directory = directory
 
     def _check_version(self, directory: Directory) -> bool:

@@ -3,7 +3,8 @@
 One file holds it, a DSSE envelope in JSON whose payload is canonical JSON (RFC 8785).
 
 1. the envelope is of the directory's type and signed by the registrar's key;
-2. the payload is exactly the bytes that ``payload`` makes of what was read: no unknown, doubled or missing field;
+2. the payload is exactly the bytes that ``payload`` makes of what was read: no unknown, doubled or missing field
+   (``vocabulary`` may be missing: directories before it came have none);
 3. every name is of its kind, every address is ``host:port``, every issuing certificate was made for its name;
 4. a key or issuing key stands once in the whole directory;
 5. a city's routing entry is its own and signed by one of its stewards;
@@ -32,7 +33,17 @@ from cimfed.model.names import (
     gateway_name,
     partner_name,
 )
-from cimfed.trust.directory import AccessKey, Directory, Gateway, Listing, Member, Partner, expired, keys_of
+from cimfed.trust.directory import (
+    AccessKey,
+    Directory,
+    Gateway,
+    Listing,
+    Member,
+    Partner,
+    PublishedVocabulary,
+    expired,
+    keys_of,
+)
 from cimfed.trust.envelope import PayloadType, from_json, to_json, verify
 from cimfed.trust.keys import PublicKey
 from cimfed.trust.tls import Issuer, check_issuer
@@ -42,6 +53,8 @@ MAX_VERSION = 2**53 - 1  # integers of RFC 8785
 _HOST = r"(?:[a-zA-Z0-9](?:[a-zA-Z0-9.-]{0,251}[a-zA-Z0-9])?|\[[0-9a-fA-F:.]{2,45}\])"
 _ADDRESS = re.compile(rf"({_HOST}):([1-9][0-9]{{0,4}})")
 _COUNTRY = re.compile(r"[A-Z]{2}")
+_VERSION = re.compile(r"[0-9A-Za-z][0-9A-Za-z.-]{0,31}")
+_DIGEST = re.compile(r"[0-9a-f]{64}")
 _ROLE = re.compile(r"[a-z][a-z0-9-]{0,31}")
 
 
@@ -103,8 +116,13 @@ def check(of: Federation, listing: Listing) -> None:
 
 def payload(of: Federation, version: int, issued: int, expires: int, listing: Listing) -> bytes:
     """The canonical bytes that the registrar signs."""
+    vocabulary = listing.vocabulary
+    published = (
+        {} if vocabulary is None else {"vocabulary": {"version": vocabulary.version, "sha256": vocabulary.sha256.hex()}}
+    )
     return rfc8785.dumps(
         {
+            **published,
             "format": FORMAT,
             "federation": of,
             "version": version,
@@ -168,6 +186,7 @@ def _directory(document: Any, content: bytes) -> Directory:
             partners={
                 partner_name(name): _partner(partner_name(name), item) for name, item in document["partners"].items()
             },
+            vocabulary=_vocabulary(document["vocabulary"]) if "vocabulary" in document else None,
         ),
         content=content,
     )
@@ -191,6 +210,13 @@ def _partner(name: PartnerName, item: Mapping[str, Any]) -> Partner:
         for entry in item["keys"]
     ]
     return Partner(name, country(item["country"]), roles(item["roles"]), _issuer(item), tuple(keys))
+
+
+def _vocabulary(item: Mapping[str, Any]) -> PublishedVocabulary:
+    version, digest = item["version"], item["sha256"]
+    if not _VERSION.fullmatch(version) or not _DIGEST.fullmatch(digest):
+        raise BadDirectory("not a vocabulary's version and hash", place="vocabulary")
+    return PublishedVocabulary(version, bytes.fromhex(digest))
 
 
 def _keys(texts: Iterable[str]) -> tuple[PublicKey, ...]:

@@ -23,6 +23,7 @@ from vectorgen.parties import (
     public,
     routing,
     signer,
+    with_vocabulary,
 )
 
 STEWARD = f"steward of {ALMATY}"
@@ -86,6 +87,7 @@ def _directories() -> list[Case]:
         accept("one city", **_file_of(one), version=7, members=[ALMATY]),
         accept("nobody", **_file_of(none), version=7, members=[]),
         accept("a microsecond before it expires", now=expires - 1, **_file_of(none), version=7, members=[]),
+        accept("a published vocabulary", **_file_of(with_vocabulary().content), version=7, members=[]),
         reject("expired", "directory_expired", now=expires, **_file_of(none)),
         reject("another key is pinned", "bad_directory", registrar=public(GATEWAY), **_file_of(none)),
         *_bad_forms(none),
@@ -113,6 +115,10 @@ def _bad_forms(file: bytes) -> list[Case]:
         bad("signed as a routing entry", payload, kind="ROUTING"),
         bad("not canonical: a blank", payload.replace(b",", b", ", 1)),
         bad("an unknown field", edited(motto="one")),
+        bad("a vocabulary that is null", edited(vocabulary=None)),
+        bad("a vocabulary without a hash", edited(vocabulary={"version": "2"})),
+        bad("a vocabulary's hash that is too short", edited(vocabulary={"version": "2", "sha256": "ab" * 31})),
+        bad("a vocabulary's hash in capitals", edited(vocabulary={"version": "2", "sha256": "AB" * 32})),
         bad("a field twice", payload.replace(b'"version":7', b'"version":6,"version":7')),
         bad("a field is missing", {key: value for key, value in json.loads(payload).items() if key != "partners"}),
         bad("another format", edited(format="cimfed/directory/v2")),

@@ -16,7 +16,7 @@ from cryptography.x509.oid import NameOID
 
 from cimfed.model.names import CityName, Federation, GatewayName, PartnerName
 from cimfed.model.routing import RoutingEntry, routing_payload
-from cimfed.trust.directory import AccessKey, Directory, Gateway, Listing, Member, Partner
+from cimfed.trust.directory import AccessKey, Directory, Gateway, Listing, Member, Partner, PublishedVocabulary
 from cimfed.trust.envelope import Envelope, PayloadType, seal
 from cimfed.trust.keys import KeySigner
 from cimfed.trust.publish import publish
@@ -129,3 +129,10 @@ def directory(*cities: CityName) -> Directory:
     """Version 7 of the directory, in force at NOW."""
     before = Directory(SCO, VERSION - 1, NOW - DAY, NOW, Listing(), b"")
     return publish(SCO, listing(*cities), before, NOW - DAY // 24, signer("registrar"), LIFE)
+
+
+def with_vocabulary() -> Directory:
+    """Version 7 again, of nobody, with a vocabulary that no release has."""
+    before = Directory(SCO, VERSION - 1, NOW - DAY, NOW, Listing(), b"")
+    published = Listing(vocabulary=PublishedVocabulary("2", bytes.fromhex("ab" * 32)))
+    return publish(SCO, published, before, NOW - DAY // 24, signer("registrar"), LIFE)

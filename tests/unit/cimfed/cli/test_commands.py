@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import hashlib
 import io
 import json
 import sys
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib.metadata import version
 from pathlib import Path
 
 import pytest
 
+from cimfed.cli import registrar
 from cimfed.cli.main import main
 from cimfed.client.profile import read_profile
 from cimfed.errors import BadConfig, NotFound
@@ -21,7 +23,7 @@ from cimfed.model.names import Federation, Kind
 from cimfed.model.vocabulary import VOCABULARY
 from cimfed.rpc import clock
 from cimfed.trust.card import Card, parse_card, seal_card
-from cimfed.trust.directory import Directory
+from cimfed.trust.directory import Directory, PublishedVocabulary
 from cimfed.trust.directory_format import parse
 from cimfed.trust.envelope import PayloadType, from_json, verify
 from cimfed.trust.identity_files import load_public_key, load_signing_key, make_identity
@@ -456,6 +458,40 @@ class TestVocabulary:
             "meaning": "height above ground",
         }
         assert list(json.loads(cimfed("vocabulary", "show", "room", "--json").out)["collections"]) == ["room"]
+
+    def test_the_hash_is_that_of_what_is_shown_for_programs(self, cimfed: Cli) -> None:
+        told = json.loads(cimfed("vocabulary", "show", "--json").out)
+        ordered = json.dumps(told, sort_keys=True, separators=(",", ":"), ensure_ascii=False)  # as RFC 8785 has it here
+        assert f"SHA-256 {hashlib.sha256(ordered.encode()).hexdigest()}" in cimfed("vocabulary", "show").out
+
+    def test_the_registrar_publishes_it_once_and_members_compare(self, cimfed: Cli, home: Path) -> None:
+        compare = (
+            "vocabulary",
+            "published",
+            "--directory",
+            home / "directory.json",
+            "--registrar-key",
+            home / "registrar.pub",
+        )
+        assert "publishes no vocabulary" in cimfed(*compare).out
+        assert cimfed("vocabulary", "publish", "--home", home).code == 0
+        assert "nothing to change" in cimfed("vocabulary", "publish", "--home", home).out
+        told = cimfed(*compare)
+        assert (told.code, told.out.startswith(f"as published: version {VOCABULARY.version},")) == (0, True)
+        assert f"vocabulary: version {VOCABULARY.version}, SHA-256" in cimfed("directory", "show", "--home", home).out
+        found = published(home).listing.vocabulary
+        assert found is not None
+        assert found.sha256.hex() in cimfed("vocabulary", "show").out
+
+    def test_another_vocabulary_is_said_to_be_one(self, cimfed: Cli, home: Path) -> None:
+        other = PublishedVocabulary("77", bytes(32))
+        registrar.change(home, None, lambda listing: replace(listing, vocabulary=other))
+        told = cimfed(
+            "vocabulary", "published", "--directory", home / "directory.json", "--registrar-key", home / "registrar.pub"
+        )
+        assert told.code == 5
+        assert "version 77" in told.out
+        assert f"this release has version {VOCABULARY.version}" in " ".join(told.out.split())
 
     def test_a_collection_that_is_not_there_is_not_found_and_a_close_one_named(self, cimfed: Cli) -> None:
         result = cimfed("vocabulary", "show", "brige")

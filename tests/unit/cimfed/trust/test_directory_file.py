@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import base64
+import json
 import logging
 import os
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from cimfed.errors import BadDirectory, DirectoryExpired
 from cimfed.model.names import Federation
-from cimfed.trust.directory import Directory
+from cimfed.trust.directory import Directory, PublishedVocabulary, own_vocabulary
 from cimfed.trust.directory_file import FileDirectory
 from cimfed.trust.keys import KeySigner
 from cimfed.trust.publish import DAY
@@ -231,3 +234,26 @@ def test_another_federations_directory_is_refused_though_the_same_registrar_sign
         other.current(NOW)
     assert not path.with_name("state").exists()
     assert source(path, world, clock).current(NOW).version == 1
+
+
+def test_another_vocabulary_than_this_releases_is_warned_of_once_and_the_directory_is_in_force(
+    path: Path, world: World, clock: Clock, caplog: pytest.LogCaptureFixture
+) -> None:
+    put(path, world.current(NOW).content)
+    directories = source(path, world, clock)
+    for published, warned in ((own_vocabulary(), False), (PublishedVocabulary("77", bytes(32)), True)):
+        caplog.clear()
+        world.listing = replace(world.listing, vocabulary=published)
+        put(path, world.publish().content)
+        clock.seconds += 3
+        assert directories.current(NOW).listing.vocabulary == published
+        clock.seconds += 3
+        directories.current(NOW)
+        assert caplog.text.count("the federation's vocabulary is version 77") == warned
+
+
+def test_a_directory_without_a_vocabulary_is_the_very_bytes_that_it_was(world: World) -> None:
+    """As every release before this one wrote it and reads it."""
+    payload = json.loads(base64.b64decode(json.loads(world.current(NOW).content)["payload"]))
+    assert "vocabulary" not in payload
+    assert world.current(NOW).listing.vocabulary is None
