@@ -8,6 +8,7 @@ Leaves out: types' property sets, materials, zones, and elements other than slab
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
@@ -132,7 +133,7 @@ class Model:
         ).items():
             for name, value in values.items():
                 if name != "id" and value not in (None, ""):
-                    found[f"{set_name}.{name}"] = value if isinstance(value, str | int | float | bool) else str(value)
+                    found[f"{set_name}.{name}"] = _plain(value)
                     if name in ("OccupancyType", "YearOfConstruction"):
                         found.setdefault(name, found[f"{set_name}.{name}"])
         for name, value in self._classification(entity):
@@ -163,7 +164,7 @@ class Model:
                             told.setdefault(quantity.Name, value * self._unit(quantity, kind))
         found = {}
         for name, candidates in wanted.items():
-            given = [told[candidate] for candidate in candidates if told.get(candidate, 0.0) > 0.0]
+            given = [told[candidate] for candidate in candidates if 0.0 < told.get(candidate, 0.0) < math.inf]
             if given:
                 found[name] = round(given[0], 6)
         return found
@@ -181,6 +182,13 @@ class Model:
             )
         except (RecursionError, AttributeError):
             return None
+
+
+def _plain(value: Any) -> Any:
+    """As JSON can hold it."""
+    if isinstance(value, float) and not math.isfinite(value):
+        return str(value)
+    return value if isinstance(value, str | int | float | bool) else str(value)
 
 
 def _sort(product: Any) -> Any:

@@ -20,6 +20,7 @@ from cimfed_node.ingest.arrays import Floats, Ints
 
 KILLED = "the geometry kernel died of its body"
 SCALE = 1e-3
+FAR = 1e9  # in units of the CRS
 
 
 class Writer:
@@ -32,7 +33,8 @@ class Writer:
         os.dup2(nowhere, 2)
 
     def line(self, **entry: Any) -> None:
-        self._out.write(json.dumps(entry, ensure_ascii=False).encode("utf-8", "surrogatepass") + b"\n")
+        text = json.dumps(entry, ensure_ascii=False, allow_nan=False)
+        self._out.write(text.encode("utf-8", "replace") + b"\n")
         self._out.flush()
 
 
@@ -44,8 +46,10 @@ def main() -> None:
         Work(task, writer).run()
     except _Refused as refused:
         writer.line(error=str(refused), remedy=refused.remedy)
-    except MemoryError:
-        writer.line(error="more memory is needed than is allowed", remedy=None)
+    except (MemoryError, ImportError, OSError):  # libraries are not loaded without memory either
+        writer.line(error="the IFC file cannot be read within the time and memory allowed", remedy=None)
+    except Exception as error:  # numbers that are none, references that lead nowhere, values of another type
+        writer.line(error=f"the file contradicts its own schema ({type(error).__name__})", remedy=None)
 
 
 class _Refused(Exception):
@@ -77,10 +81,6 @@ class Work:
             self._model = model.Model(file)
         except placing.Unplaced as error:
             raise _Refused(str(error), error.remedy) from None
-        except MemoryError:
-            raise
-        except Exception as error:  # references that lead nowhere, values of another type
-            raise _Refused(f"the file contradicts its own schema ({type(error).__name__})") from None
         self._schema = str(file.schema_identifier)
 
     def run(self) -> None:
@@ -100,6 +100,16 @@ class Work:
         self._writer.line(end=True)
 
     def _thing(self, thing: Any) -> None:
+        try:
+            self._feature(thing)
+        except MemoryError:
+            raise
+        except self._bodies.NoBody as error:
+            self._writer.line(bad=thing.id, reason=str(error))
+        except Exception as error:
+            self._writer.line(bad=thing.id, reason=f"it contradicts its own schema ({type(error).__name__})")
+
+    def _feature(self, thing: Any) -> None:
         geometries: list[Any] = []
         vertices: list[Any] = []
         node = {"type": thing.kind, "attributes": thing.attributes, "geometry": geometries}
@@ -112,11 +122,7 @@ class Work:
                 thing.attributes["elevation"] = round(
                     float(self._placement.place(np.array([[0.0, 0.0, level]]))[0, 2]), 6
                 )
-            try:
-                geometry, vertices = self._geometry(thing, level or 0.0)
-            except self._bodies.NoBody as error:
-                self._writer.line(bad=thing.id, reason=str(error))
-                return
+            geometry, vertices = self._geometry(thing, level or 0.0)
             if geometry is not None:
                 geometries.append(geometry)
         feature = {"type": "CityJSONFeature", "id": thing.id, "CityObjects": {thing.id: node}, "vertices": vertices}
@@ -167,6 +173,8 @@ class Work:
 
     def _vertices(self, points: Floats) -> list[Any]:
         placed = self._placement.place(points)
+        if not (np.abs(placed - self._corner) < FAR).all():  # infinity and NaN too
+            raise self._bodies.NoBody("coordinates far from the project's origin")
         vertices: list[Any] = np.rint((placed - self._corner) / SCALE).astype(np.int64).tolist()
         return vertices
 

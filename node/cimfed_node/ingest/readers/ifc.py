@@ -94,9 +94,7 @@ class IfcReader(CityReader):
         try:
             said = next(self._lines_read)
         except Died:
-            raise BadFile(
-                "the IFC file cannot be opened within the time and memory allowed", place=self._name
-            ) from None
+            raise BadFile("the IFC file cannot be read within the time and memory allowed", place=self._name) from None
         if "error" in said:
             raise BadFile(said["error"], place=self._name, remedy=said["remedy"])
         return said
@@ -120,6 +118,8 @@ class IfcReader(CityReader):
                     if number < done:
                         continue
                     done += 1
+                    if "error" in line:
+                        raise BadFile(line["error"], place=self.file, remedy=line["remedy"])
                     if "bad" in line:
                         yield BadObject(self.file, line["bad"], line["reason"])
                     else:

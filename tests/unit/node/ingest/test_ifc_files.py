@@ -295,6 +295,22 @@ def test_a_body_that_cannot_be_made_and_a_missing_id_make_bad_objects(tmp_path: 
     assert report.bad == 2
 
 
+def test_a_room_far_from_everywhere_is_bad_and_infinity_makes_no_file(tmp_path: Path) -> None:
+    house, room = office()
+    far = house.room(house.file.by_type("IfcBuildingStorey")[0], "2", (1234.5, 0), (1, 1, 1))
+    house.conversion(*SHANGHAI, 0.0)
+    data = house.bytes()
+    quarantine = tmp_path / "bad.jsonl"
+    rows, report = imported(
+        tmp_path, data.replace(b"1234.5", b"1.E30"), collection="room", city="cn.shanghai", quarantine=quarantine
+    )
+    assert set(rows) == {room.GlobalId}
+    assert report.bad == 1
+    assert far.GlobalId in quarantine.read_text()
+    error = refused(tmp_path / "infinite", data.replace(b"1234.5", b"1.E400"), collection="room")
+    assert "not a readable IFC file" in error.message
+
+
 def test_without_ifcopenshell_the_line_that_installs_it_is_said(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
