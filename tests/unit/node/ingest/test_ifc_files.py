@@ -139,6 +139,18 @@ def test_a_map_conversion_turns_scales_and_shifts(schema: str) -> None:
     assert found == pytest.approx(np.array(expected), abs=1e-6)
 
 
+def test_a_rigid_operation_shifts_and_does_not_turn() -> None:
+    house, _ = office("IFC4X3_ADD2")
+    make = house.file.create_entity
+    metre = make("IfcSIUnit", None, "LENGTHUNIT", None, "METRE")
+    target = make("IfcProjectedCRS", Name="EPSG:4549", VerticalDatum="Yellow Sea 1985", MapUnit=metre)
+    east, north = (make("IfcLengthMeasure", value) for value in SHANGHAI)
+    make("IfcRigidOperation", house.context, target, east, north, 5.0)
+    said = placement(house.file, None, crs_named=False)
+    assert (said.crs, said.vertical) == ("EPSG:4549", "Yellow Sea 1985")
+    assert said.place(POINTS) == pytest.approx(POINTS + np.array([*SHANGHAI, 5.0]))
+
+
 @pytest.mark.parametrize(
     ("unit", "scale", "found"), [("mm", 0.001, 1.0), ("mm", None, 1.0), ("ft", 0.3048, 1.0), ("m", 1.0004, 1.0004)]
 )
