@@ -1,18 +1,18 @@
-"""CityJSON 1.1 and 2.0, as one document or as CityJSONSeq (one feature per line).
+"""CityJSON 1.0, 1.1 and 2.0, as one document or as CityJSONSeq (one feature per line).
 
 A document is taken apart into the features that CityJSONSeq would hold: a top-level object with its descendants and the
-vertices that they use. From there on both are the same. Rows are the objects of the mapping's types. A Building, Bridge
-or Tunnel has its own geometry and that of its parts; other children (installations, rooms) give it none.
+vertices that they use. From there on both are the same; ``family`` makes rows of them.
 
-Geometry templates are put in place. Leaves out: textures, materials, semantics but ground surfaces (they are in the
-original), Extensions (their attributes become ``ext``).
+Of 1.0 all is read in which 1.1 differs: vertices without a transform, levels of detail as numbers, groups that name
+their members, GenericCityObject. Extensions are read as any object is: their types bear a ``+``, their attributes
+become ``ext`` or what the mapping says. Geometry templates are put in place. Leaves out: textures, materials, semantics
+but of ground surfaces (they are in the original, as is everything that an Extension adds).
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -24,39 +24,25 @@ from cimfed_node.ingest.crs import SourceCrs, parse_crs
 from cimfed_node.ingest.faces import BadGeometry
 from cimfed_node.ingest.limits import LIMITS
 from cimfed_node.ingest.readers.base import Context
+from cimfed_node.ingest.readers.family import Feature, add_family, children_of, shapes_of
 from cimfed_node.ingest.report import BadObject
-from cimfed_node.ingest.shapes import CityShapes, finest
-from cimfed_node.ingest.values import OutOfRange
+from cimfed_node.ingest.shapes import CityShapes
 
-_READ = re.compile(r"(1\.1|2\.0)(\.[0-9]+)?")
+_READ = re.compile(r"(1\.[01]|2\.0)(\.[0-9]+)?")
 _INSTANCE = "GeometryInstance"
-_PARTS = {"Building": "BuildingPart", "Bridge": "BridgePart", "Tunnel": "TunnelPart"}
-_WITHIN = ("BuildingPart", "BuildingStorey", "BuildingRoom")
-"""Rows of these bear the id of their Building."""
-
-
-@dataclass(slots=True)
-class Feature:
-    """An object with its descendants. ``vertices``: as the file has them, to be scaled."""
-
-    id: str
-    objects: dict[str, Any]
-    vertices: list[Any]
-    raw: bytes
-    line: int
 
 
 def check_version(document: Mapping[str, Any], name: str) -> str:
     version = document.get("version")
     if type(version) is str and _READ.fullmatch(version):
         return version
-    older = str(version).startswith(("0.", "1.0"))
+    older = str(version).startswith("0.")
     raise BadFile(
         f"CityJSON {str(version)[:16]} is not read",
         place=name,
         remedy="Upgrade it with cjio: 'cjio OLD.city.json upgrade save NEW.city.json'"
         if older
-        else "This release reads CityJSON 1.1 and 2.0",
+        else "This release reads CityJSON 1.0, 1.1 and 2.0",
     )
 
 
@@ -83,6 +69,8 @@ class CityReader:
         version = check_version(document, file)
         self.format = f"CityJSONSeq {version}" if lines is not None else f"CityJSON {version}"
         transform = document.get("transform")
+        if transform is None and version.startswith("1.0"):
+            transform = {"scale": [1.0] * 3, "translate": [0.0] * 3}
         if (
             type(transform) is not dict
             or not _triple(transform.get("scale"))
@@ -183,7 +171,7 @@ class CityReader:
             if len(members) > LIMITS.family:
                 raise BadGeometry(f"more than {LIMITS.family:,} objects in one family")
             if node.get("type") != "CityObjectGroup":
-                waiting += _children(node)
+                waiting += children_of(node)
         numbers: dict[int, int] = {}
         objects = {id: self._renumbered(node, numbers) for id, node in members.items()}
         used = list(numbers)
@@ -212,101 +200,8 @@ class CityReader:
                 self._context.objects += 1
                 yield feature
             else:
-                yield from self._add(self.chunk, feature)
+                yield from add_family(self.chunk, feature, self._context, self._instantiate)
                 yield None
-
-    def _add(self, chunk: Chunk, feature: Feature) -> Iterator[BadObject]:
-        context, types = self._context, self._context.mapping.types
-        rows: list[int] = []
-        base = -1
-        for id, node in feature.objects.items():
-            kind = node.get("type") if type(node) is dict else None
-            if type(kind) is not str:
-                yield BadObject(self.file, id, "an object without a type", feature.line)
-                continue
-            if kind not in types:
-                if id == feature.id:
-                    context.skipped[kind] += 1
-                continue
-            attributes = node.get("attributes") or {}
-            if type(attributes) is not dict:
-                yield BadObject(self.file, id, "'attributes' is not a JSON object", feature.line)
-                continue
-            if not context.wanted(attributes):
-                continue
-            context.objects += 1
-            own = context.id_of(id, attributes, context.objects)
-            if own is None:
-                yield context.no_id(self.file, attributes, feature.line, first=context.objects == 1)
-                continue
-            try:
-                row = chunk.row(own, attributes, feature.line, context.attributes)
-            except OutOfRange as error:
-                yield BadObject(self.file, own, str(error), feature.line)
-                continue
-            rows.append(row)
-            if kind in _WITHIN:
-                building = self._building(feature, id)
-                if building is not None:
-                    chunk.values[row].setdefault("building", building)
-            try:
-                if base < 0:
-                    self._instantiate(chunk, feature)
-                    base = self._shapes(chunk).vertices(feature.vertices)
-                for member in self._with_parts(feature, id):
-                    for level, geometries in finest(member.get("geometry", [])).items():
-                        for geometry in geometries:
-                            self._shapes(chunk).add(row, level, geometry, base, len(feature.vertices))
-            except BadGeometry as error:
-                chunk.fail(row, error)
-            except (TypeError, KeyError, RecursionError):
-                chunk.fail(row, "a geometry of the wrong form")
-        if rows:
-            chunk.originals.append((feature.raw, rows))
-
-    @staticmethod
-    def _shapes(chunk: Chunk) -> CityShapes:
-        assert isinstance(chunk.shapes, CityShapes)
-        return chunk.shapes
-
-    @staticmethod
-    def _with_parts(feature: Feature, id: str) -> Iterator[dict[str, Any]]:
-        """A Building, Bridge or Tunnel and its parts, whichever level they stand on; any other object alone."""
-        node = feature.objects[id]
-        yield node
-        kind = _PARTS.get(node["type"])
-        if kind is None:
-            return
-        seen = {id}
-        waiting = _children(node)
-        while waiting:
-            child = waiting.pop(0)
-            if child in seen:
-                continue
-            seen.add(child)
-            part = feature.objects.get(child)
-            if type(part) is not dict:
-                raise BadGeometry(f"the child {child[:64]!r} is missing")
-            if part.get("type") == kind:
-                yield part
-                waiting += _children(part)
-
-    def _building(self, feature: Feature, id: str) -> str | None:
-        """Id of the Building that an object is within."""
-        seen: set[str] = set()
-        while id not in seen:
-            seen.add(id)
-            node = feature.objects.get(id)
-            if type(node) is not dict:
-                return None
-            if node.get("type") == "Building":
-                attributes = node.get("attributes")
-                return self._context.id_of(id, attributes if type(attributes) is dict else {}, 0)
-            parents = node.get("parents")
-            if type(parents) is not list or not parents or type(parents[0]) is not str:
-                return None
-            id = parents[0]
-        return None
 
     def _instantiate(self, chunk: Chunk, feature: Feature) -> None:
         """Replace instances of templates by what they stand for (CityJSON 2.0, 3.4)."""
@@ -338,19 +233,10 @@ class CityReader:
                 raise ValueError
             points = self._template_points[list(numbers)]
             moved = np.column_stack((points, np.ones(len(points)))) @ matrix.T
-            feature.vertices = feature.vertices + self._shapes(chunk).world(moved[:, :3] + place)
+            feature.vertices = feature.vertices + shapes_of(chunk).world(moved[:, :3] + place)
         except (KeyError, IndexError, TypeError, ValueError):
             raise BadGeometry("a GeometryInstance that does not fit its template") from None
         return dict(template) | {"boundaries": boundaries}
-
-
-def _children(node: Mapping[str, Any]) -> list[str]:
-    children = node.get("children")
-    if children is None:
-        return []
-    if type(children) is not list or not set(map(type, children)) <= {str}:
-        raise BadGeometry("'children' is not a list of ids")
-    return list(children)
 
 
 def _renumber(node: Any, numbers: dict[int, int], start: int = 0) -> Any:
