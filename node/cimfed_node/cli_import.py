@@ -29,7 +29,7 @@ def import_(
     home: Annotated[Path, typer.Option(help="The node's folder.", envvar="CIMFED_NODE_HOME")],
     collection: Annotated[str, typer.Option(help="Such as building: its snapshot is replaced.")],
     files: Annotated[
-        list[Path] | None, typer.Argument(help="CityJSON, GeoJSON, SensorThings, CSV, IFC and others.")
+        list[Path] | None, typer.Argument(help="CityJSON, CityGML, GeoJSON, SensorThings, CSV, IFC and others.")
     ] = None,
     mapping: Annotated[Path | None, typer.Option(help="A mapping document; else the one that is shipped.")] = None,
     crs: Annotated[str | None, typer.Option(help="EPSG code, WKT, PROJJSON; prevails over the files'.")] = None,

@@ -1,7 +1,7 @@
 """What a file is, by its content; its name is never looked at.
 
-Read are CityJSON 1.1 and 2.0, CityJSONSeq, GeoJSON, GeoJSON lines, SensorThings 1.1, CSV and IFC, each also in gzip.
-Everything else is refused with the name of what was found and a way to convert it.
+Read are CityJSON 1.0 to 2.0, CityJSONSeq, CityGML 1.0 to 3.0, GeoJSON, GeoJSON lines, SensorThings 1.1, CSV and IFC,
+each also in gzip. Everything else is refused with the name of what was found and a way to convert it.
 """
 
 from __future__ import annotations
@@ -16,12 +16,15 @@ import orjson
 from cimfed.errors import BadFile
 from cimfed_node.ingest.limits import LIMITS
 from cimfed_node.ingest.readers.base import Context, Reader
+from cimfed_node.ingest.readers.citygml import CityGMLReader
+from cimfed_node.ingest.readers.citygml_names import version_of
 from cimfed_node.ingest.readers.cityjson import CityReader
 from cimfed_node.ingest.readers.geojson import GeoJSONReader
 from cimfed_node.ingest.readers.ifc import IfcReader, refuse_other_schemas
 from cimfed_node.ingest.readers.lines import first_line, more_lines, rest_of, written
 from cimfed_node.ingest.readers.sensorthings import MARKS, SensorThingsReader, entities
 from cimfed_node.ingest.readers.table import TableReader, delimiter_of
+from cimfed_node.ingest.readers.xml import Children, is_xml, read_prolog
 
 _OGR = "Convert it with 'ogr2ogr -f GeoJSONSeq OUT.geojsonl IN'"
 _UNPACK = "Unpack it first; gzip is the only compression that is read"
@@ -47,10 +50,11 @@ SIGNATURES: tuple[tuple[bytes, str, str], ...] = (
     (b"\xfe\xff", "UTF-16 text", "Convert it with 'iconv -f UTF-16 -t UTF-8'"),
 )
 
-_CITYGML = "Convert it with citygml-tools: 'citygml-tools to-cityjson IN.gml'"
+_CITYGML = "Give a CityModel of OGC's CityGML 1.0 to 3.0, as 3DCityDB or citygml-tools write it"
 _XML: tuple[tuple[bytes, str, str], ...] = (
-    (b"opengis.net/citygml", "CityGML", _CITYGML),
-    (b"CityModel", "CityGML", _CITYGML),
+    (b"opengis.net/citygml", "XML with CityGML in it but no CityModel around it", _CITYGML),
+    (b"citygml.org/citygml", "CityGML of before its standard", _CITYGML),
+    (b"CityModel", "a CityModel that is not OGC's", _CITYGML),
     (b"opengis.net/kml", "KML", _OGR),
     (b"<osm", "OpenStreetMap XML", "Convert it with osmium export or ogr2ogr"),
     (b"opengis.net/gml", "GML", _OGR),
@@ -63,6 +67,8 @@ def reader_of(stream: io.BufferedReader, name: str, context: Context) -> Reader:
     text = head.removeprefix(b"\xef\xbb\xbf").lstrip(b"\x1e \t\r\n")
     if not text:
         raise BadFile("the file is empty", place=name)
+    if is_xml(head):
+        return _xml(stream, head, name, context)
     for signature, found, remedy in SIGNATURES:
         if head.startswith(signature):
             raise BadFile(f"this is {found}, which is not read", place=name, remedy=remedy)
@@ -71,11 +77,6 @@ def reader_of(stream: io.BufferedReader, name: str, context: Context) -> Reader:
         return IfcReader(name, stream, context)
     if b"\x00" in head:
         raise BadFile("this is binary, and nothing that is known here", place=name, remedy=_OGR)
-    if text.startswith(b"<"):
-        for mark, found, remedy in _XML:
-            if mark in text:
-                raise BadFile(f"this is {found}, which is not read", place=name, remedy=remedy)
-        raise BadFile("this is XML, which is not read", place=name, remedy=_OGR)
     if text.startswith(b"{"):
         return _json(stream, name, context)
     if text.startswith(b"[") and any(mark in text for mark in MARKS):
@@ -84,8 +85,21 @@ def reader_of(stream: io.BufferedReader, name: str, context: Context) -> Reader:
         raise BadFile("this is a JSON list", place=name, remedy="Give a FeatureCollection or a CityJSON object")
     delimiter = delimiter_of(text.split(b"\n", 1)[0].decode("utf-8", "replace"))
     if delimiter is None:
-        raise BadFile("this is nothing that is read: CityJSON, CityJSONSeq, GeoJSON, CSV", place=name, remedy=_OGR)
+        raise BadFile(
+            "this is nothing that is read: CityJSON, CityJSONSeq, CityGML, GeoJSON, CSV", place=name, remedy=_OGR
+        )
     return TableReader(name, stream, delimiter, context)
+
+
+def _xml(stream: io.BufferedReader, head: bytes, name: str, context: Context) -> Reader:
+    prolog = read_prolog(head, name)
+    if version_of(prolog.tag) is not None:
+        return CityGMLReader(name, Children(stream, name), context)
+    text = head.decode(prolog.encoding, "replace").encode()
+    for mark, found, remedy in _XML:
+        if mark in text:
+            raise BadFile(f"this is {found}, which is not read", place=name, remedy=remedy)
+    raise BadFile("this is XML, which is not read", place=name, remedy=_OGR)
 
 
 def _json(stream: io.BufferedReader, name: str, context: Context) -> Reader:

@@ -152,6 +152,9 @@ class Run:
         return source
 
     def _flush(self, chunk: Chunk, source: SourceCrs) -> None:
+        for raw, rows in chunk.originals:
+            if not rows:  # of the file, not of an object
+                self.original.write(b'{"ids":[],"object":%b}\n' % raw)
         if not chunk.ids:
             return
         if self.reference is None:

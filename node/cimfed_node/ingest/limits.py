@@ -21,6 +21,9 @@ class IngestLimits:
     document: int = 512 * MIB  # a document is parsed whole and takes about eight times its size as Python values
     stream: int = 256 * GIB  # what a streamed file may come to after decompression: a bomb, not a city
     line: int = 64 * MIB  # one object of a streamed file; the largest real ones (terrain, airports) have under 20
+    marks: int = 8_000_000  # "<" and "=" in one object of an XML file: each may become a node of 150 bytes in memory
+    reach: int = 4 * MIB  # XML of the objects around one that its references to other objects can lead to
+    references: int = 1_000  # such references of one object: each is looked for in all of that
     head: int = 256 * KIB  # what detection looks at
     mapping: int = 4 * MIB  # a mapping document
     vertices: int = 1_000_000  # of one object, counted with repetition in its boundaries

@@ -59,7 +59,7 @@ def xml(root: str, space: str) -> bytes:
 
 
 CITYGML = (
-    b'<?xml version="1.0"?>\n<core:CityModel xmlns:gml="http://www.opengis.net/gml" '
+    b'<?xml version="1.0"?>\n<wfs:FeatureCollection xmlns:wfs="http://www.opengis.net/wfs" '
     b'xmlns:core="http://www.opengis.net/citygml/2.0"/>'
 )
 SHAPEFILE = b"\x00\x00\x27\x0a" + bytes(20) + b"\x00\x00\x00\x32" + b"\xe8\x03\x00\x00" + bytes(68)
@@ -72,12 +72,15 @@ FORMATS: dict[str, tuple[Data, str, str]] = {
     "zip": (zipped("a.shp", "a.dbf"), "zip", "Unpack"),
     "XLSX": (zipped("[Content_Types].xml", "xl/workbook.xml"), "xlsx", "Unpack"),
     "KMZ": (zipped("doc.kml"), "KMZ", "Unpack"),
-    "CityGML 2": (CITYGML, "CityGML", "citygml-tools"),
-    "CityGML 3": (xml("CityModel", "http://www.opengis.net/citygml/3.0"), "CityGML", "citygml-tools"),
+    "CityGML 2 in an answer of a WFS": (CITYGML, "no CityModel around it", "citygml-tools"),
+    "CityGML 4": (xml("CityModel", "http://www.opengis.net/citygml/4.0"), "CityGML 4.0", "1.0 to 3.0"),
+    "CityGML 0.4": (xml("CityModel", "http://www.citygml.org/citygml/1/0/0"), "before its standard", "1.0 to 3.0"),
+    "another CityModel": (xml("CityModel", "http://example.org/"), "not OGC's", "CityModel of OGC's"),
     "GML": (xml("FeatureCollection", "http://www.opengis.net/gml/3.2"), "GML", "ogr2ogr"),
     "KML": (xml("kml", "http://www.opengis.net/kml/2.2"), "KML", "ogr2ogr"),
     "OSM": (b'<osm version="0.6"></osm>', "OpenStreetMap", "osmium"),
     "other XML": (b"<html></html>", "XML", "ogr2ogr"),
+    "HTML": (b"<!DOCTYPE HTML>\n<html><body>404</body></html>", "HTML", "Look at it"),
     "UTF-16": ("id,x,y\n".encode("utf-16"), "UTF-16", "iconv"),
     "PDF": (b"%PDF-1.7\n", "PDF", "data itself"),
     "GeoTIFF": (b"II*\x00\x08\x00\x00\x00", "TIFF", "not read"),
