@@ -29,7 +29,8 @@ def import_(
     home: Annotated[Path, typer.Option(help="The node's folder.", envvar="CIMFED_NODE_HOME")],
     collection: Annotated[str, typer.Option(help="Such as building: its snapshot is replaced.")],
     files: Annotated[
-        list[Path] | None, typer.Argument(help="CityJSON, CityGML, GeoJSON, SensorThings, CSV, IFC and others.")
+        list[Path] | None,
+        typer.Argument(help="CityJSON, CityGML, GeoJSON, GeoPackage, Shapefile, IFC, CSV and others."),
     ] = None,
     mapping: Annotated[Path | None, typer.Option(help="A mapping document; else the one that is shipped.")] = None,
     crs: Annotated[str | None, typer.Option(help="EPSG code, WKT, PROJJSON; prevails over the files'.")] = None,
@@ -50,6 +51,11 @@ def import_(
     quarantine: Annotated[Path | None, typer.Option(help="Takes bad objects; without it any of them stops.")] = None,
     where: Annotated[list[str], typer.Option(help="column=value: only these rows; several must all hold.")] = [],  # noqa: B006
     time_zone: Annotated[str | None, typer.Option(help="Of times without an offset, such as Asia/Tashkent.")] = None,
+    layer: Annotated[str | None, typer.Option(help="Of a file with several.")] = None,
+    encoding: Annotated[
+        str | None,
+        typer.Option(help="Of CSV, Shapefile, MapInfo: such as GB18030, Windows-1251; prevails over theirs."),
+    ] = None,
     licence: Annotated[str, typer.Option(help="Of the data, for the catalogue: an SPDX name or a link.")] = "",
     attribution: Annotated[str, typer.Option(help="Whom users of the data must name.")] = "",
     update: Annotated[
@@ -109,6 +115,8 @@ def import_(
         where=tuple(_pair(text) for text in where),
         time_zone=time_zone,
         engine=engine,
+        layer=layer,
+        encoding=encoding,
         licence=licence,
         attribution=attribution,
     )

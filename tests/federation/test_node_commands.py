@@ -19,6 +19,7 @@ from cimfed.trust.keys import KeySigner
 from cimfed_node.config import Home
 from cimfed_node.tables import Control
 from tests.federation.world import City, World
+from tests.unit.node.ingest.writing import write
 
 COMMAND = str(Path(sys.executable).parent / "cimfed-node")
 GRANTS = """
@@ -249,3 +250,24 @@ def test_a_port_in_use_is_one_line_with_the_systems_reason(world: World) -> None
 
 def test_the_version_is_shown() -> None:
     assert run("--version") == f"cimfed-node {version('cimfed-node')}\n"
+
+
+def test_layers_and_encodings_are_named_on_the_command_line(tmp_path: Path) -> None:
+    world = World(tmp_path)
+    world.add_city("ru.moscow")
+    home = str(world.cities["ru.moscow"].home.path)
+    point = {"type": "Point", "coordinates": [37.6, 55.7]}
+    path = tmp_path / "город.gpkg"
+    for layer, name in (("дома", "Дом"), ("районы", "Арбат")):
+        made = [{"properties": {"nr": 1, "name": name}, "geometry": point}]
+        write(path, made, "GPKG", layer=layer, append=path.exists())
+    names = ["--collection", "admin_unit", "--home", home, "--id", "nr"]
+    assert "Name one of them with --layer" in run("import", str(path), *names, expect=2)
+    assert "Арбат" in run("import", str(path), *names, "--layer", "районы", "--dry-run")
+    said = run("import", str(path), *names, "--layer", "районы")
+    assert "1 rows" in said
+    table = tmp_path / "районы.csv"
+    table.write_bytes("nr;lon;lat;name\n1;37.6;55.7;Арбат\n".encode("cp1251"))
+    names += ["--crs", "EPSG:4326"]
+    assert "--encoding Windows-1251" in run("import", str(table), *names, "--dry-run", expect=2)
+    assert "Арбат" in run("import", str(table), *names, "--encoding", "windows-1251", "--dry-run")

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter, defaultdict
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
@@ -22,6 +22,7 @@ from cimfed_node.ingest.mapping import Source, fold
 from cimfed_node.ingest.values import MISFIT, OutOfRange, converter, number, plain, to_text
 
 LANGUAGE = re.compile(r"[A-Za-z]{2,3}(-[A-Za-z0-9]{1,8})*")
+_SCALARS = {str, int, float, bool}
 _SILENT = object()  # a code that is known and says nothing
 
 Convert = Callable[[Any, Mapping[str, Any]], Any]
@@ -35,6 +36,7 @@ class _Claim:
     rank: int
     convert: Convert
     language: str | None = None
+    alone: bool = True  # no other attribute is looked at
     key: str = ""  # property and language
 
     def __post_init__(self) -> None:
@@ -68,7 +70,8 @@ class AttributeReader:
             if rule.constant is not None:
                 self._constants[name] = _constant(rule.prop, rule.constant)
             for rank, source in enumerate(rule.sources):
-                claims[source.column].append(_Claim(name, rank, self._conversion(rule.prop, source)))
+                convert = self._conversion(rule.prop, source)
+                claims[source.column].append(_Claim(name, rank, convert, alone=source.minus is None))
             for rank, (language, column) in enumerate(rule.languages):
                 if language == "*":
                     self._patterns.append((name, column[:-1], rank))
@@ -177,6 +180,110 @@ class AttributeReader:
             rest.pop(column, None)
         return Values(values, canonical(rest) if rest else None)
 
+    def read_columns(self, names: Sequence[str], columns: Sequence[list[Any]], rows: int) -> list[Values | OutOfRange]:
+        """What ``read`` gives for each of many objects whose attributes come as columns, None where one has none. An
+        error stands in place of what cannot be held."""
+        errors: dict[int, OutOfRange] = {}
+        entries: defaultdict[str, list[tuple[int, int, _Claim, list[Any]]]] = defaultdict(list)
+        free: list[int] = []  # columns that nobody claims
+        for at, (column, raws) in enumerate(zip(names, columns, strict=True)):
+            try:
+                claims = self._claims[column] if column in self._claims else self._claim(column)
+            except OutOfRange as error:
+                errors |= {row: errors.get(row, error) for row, raw in enumerate(raws) if raw is not None}
+                continue
+            for claim in claims:
+                found = self._converted(claim, names, columns, at, errors)
+                entries[claim.key].append((claim.rank, at, claim, found))
+            if not claims and column not in self.skip:
+                free.append(at)
+        values: list[dict[str, Any]] = [dict(self._constants) for _ in range(rows)]
+        lost: defaultdict[int, set[int]] = defaultdict(set)  # column -> rows whose value no claim took
+        won: defaultdict[int, set[int]] = defaultdict(set)
+        for claimed in entries.values():
+            self._award(sorted(claimed, key=lambda entry: entry[:2]), names, columns, values, errors, lost, won)
+        rest: list[dict[str, Any]] = [{} for _ in range(rows)]
+        for at in free:
+            column, count = names[at], 0
+            for row, raw in enumerate(columns[at]):
+                if raw is not None and row not in errors:
+                    rest[row][column] = raw
+                    count += 1
+            if count:
+                self.unclaimed[column] += count
+        for at, losers in lost.items():
+            if names[at] not in self.skip:
+                for row in losers - won[at]:
+                    rest[row][names[at]] = columns[at][row]
+        return [errors[row] if row in errors else _values(values[row], rest[row]) for row in range(rows)]
+
+    @staticmethod
+    def _converted(
+        claim: _Claim, names: Sequence[str], columns: Sequence[list[Any]], at: int, errors: dict[int, OutOfRange]
+    ) -> list[Any]:
+        """A column's values by a claim, each distinct one converted once; those of rows with an error are None."""
+        raws, convert = columns[at], claim.convert
+
+        def one(raw: Any, attributes: Mapping[str, Any]) -> Any:
+            try:
+                return convert(raw, attributes)
+            except OutOfRange as error:
+                return OutOfRange(f"{names[at]} for {claim.prop}: {error}")
+
+        kinds = set(map(type, raws)) - {type(None)}
+        if not claim.alone:
+            rows = range(len(raws))
+            found = [
+                None if raws[row] is None else one(raws[row], {n: c[row] for n, c in zip(names, columns, strict=True)})
+                for row in rows
+            ]
+        elif len(kinds) == 1 and kinds <= _SCALARS:  # else 1, 1.0 and true would be one key
+            known = {raw: one(raw, {}) for raw in set(raws) - {None}}
+            known[None] = None
+            found = [known[raw] for raw in raws]
+        else:
+            found = [None if raw is None else one(raw, {}) for raw in raws]
+        for row, value in enumerate(found):
+            if type(value) is OutOfRange:
+                errors.setdefault(row, value)
+        return found
+
+    def _award(
+        self,
+        claimed: list[tuple[int, int, _Claim, list[Any]]],
+        names: Sequence[str],
+        columns: Sequence[list[Any]],
+        values: list[dict[str, Any]],
+        errors: Mapping[int, OutOfRange],
+        lost: Mapping[int, set[int]],
+        won: Mapping[int, set[int]],
+    ) -> None:
+        """Give one property (or name in a language) its values: of several columns the first in order that has one."""
+        held: set[int] = set()
+        for _, at, claim, found in claimed:
+            prop, language, several = claim.prop, claim.language, len(claimed) > 1
+            taken, losers = won[at], lost[at]
+            count = 0
+            for row, value in enumerate(found):
+                if value is None or row in errors:
+                    continue
+                if value is MISFIT:
+                    losers.add(row)
+                    self._miss(prop, names[at], columns[at][row])
+                elif value is _SILENT or (several and row in held):
+                    losers.add(row)
+                else:
+                    if several:
+                        held.add(row)
+                    taken.add(row)
+                    if language is None:
+                        values[row][prop] = value
+                    else:
+                        values[row].setdefault(prop, {})[language] = value
+                    count += 1
+            if count:
+                self.matched[prop, names[at]] += count
+
     @property
     def active(self) -> set[str]:
         """Properties that any object had a value for so far."""
@@ -189,6 +296,13 @@ class AttributeReader:
             counts[text] += 1
         else:
             counts["(others)"] += 1
+
+
+def _values(values: dict[str, Any], rest: dict[str, Any]) -> Values | OutOfRange:
+    try:
+        return Values(values, canonical(rest) if rest else None)
+    except OutOfRange as error:
+        return error
 
 
 def _name(raw: Any, _: Mapping[str, Any]) -> Any:

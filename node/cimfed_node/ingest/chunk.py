@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from cimfed.model.instants import instant_text
-from cimfed_node.ingest.attributes import AttributeReader
+from cimfed_node.ingest.attributes import AttributeReader, Values
 from cimfed_node.ingest.faces import BadGeometry
 from cimfed_node.ingest.limits import LIMITS
 from cimfed_node.ingest.shapes import ShapeList
@@ -36,7 +36,10 @@ class Chunk:
 
         A reading without an id is known by its sensor, what it reads and when.
         """
-        mapped = reader.read(attributes)
+        return self.put(id, reader.read(attributes), line)
+
+    def put(self, id: str | None, mapped: Values, line: int) -> int:
+        """Begin a row whose attributes are mapped."""
         self.ids.append(reading_id(mapped.values) if id is None else id)
         self.values.append(mapped.values)
         self.ext.append(mapped.ext)

@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import io
 from collections.abc import Iterator
+from contextlib import closing, contextmanager
 from itertools import chain
+from pathlib import Path
 from typing import Any
 
 import orjson
@@ -22,19 +24,23 @@ from cimfed_node.ingest.readers.cityjson import CityReader
 from cimfed_node.ingest.readers.geojson import GeoJSONReader
 from cimfed_node.ingest.readers.ifc import IfcReader, refuse_other_schemas
 from cimfed_node.ingest.readers.lines import first_line, more_lines, rest_of, written
+from cimfed_node.ingest.readers.ogr import OgrReader
+from cimfed_node.ingest.readers.parquet import MAGIC, ParquetReader
 from cimfed_node.ingest.readers.sensorthings import MARKS, SensorThingsReader, entities
-from cimfed_node.ingest.readers.table import TableReader, delimiter_of
+from cimfed_node.ingest.readers.staging import FLATGEOBUF, SHAPEFILE, SQLITE, stage
+from cimfed_node.ingest.readers.table import TableReader, delimiter_of, encoding_of
 from cimfed_node.ingest.readers.xml import Children, is_xml, read_prolog
 
 _OGR = "Convert it with 'ogr2ogr -f GeoJSONSeq OUT.geojsonl IN'"
-_UNPACK = "Unpack it first; gzip is the only compression that is read"
+_UTF16 = "A table is read with --encoding UTF-16; convert anything else with 'iconv -f UTF-16 -t UTF-8'"
+_UNPACK = "Unpack it first; a stream in gzip and one thing in a zip are what is read packed"
 
 SIGNATURES: tuple[tuple[bytes, str, str], ...] = (
-    (b"\x00\x00\x27\x0a", "a Shapefile", _OGR),
-    (b"SQLite format 3\x00", "SQLite or a GeoPackage", _OGR),
-    (b"PAR1", "Parquet", "Convert it with 'ogr2ogr -f GeoJSONSeq OUT.geojsonl IN' where GDAL has the Parquet driver"),
-    (b"fgb\x03", "FlatGeobuf", _OGR),
-    (b"PK\x03\x04", "a zip archive (KMZ, zipped Shapefile, xlsx)", _UNPACK),
+    (SHAPEFILE, "a Shapefile in gzip", _UNPACK),
+    (SQLITE, "a GeoPackage or SQLite in gzip", _UNPACK),
+    (b"PAR1", "Parquet in gzip", _UNPACK),
+    (FLATGEOBUF, "FlatGeobuf in gzip", _UNPACK),
+    (b"PK\x03\x04", "a zip archive in gzip", _UNPACK),
     (b"\x28\xb5\x2f\xfd", "zstd", _UNPACK),
     (b"BZh", "bzip2", _UNPACK),
     (b"\xfd7zXZ\x00", "xz", _UNPACK),
@@ -46,8 +52,8 @@ SIGNATURES: tuple[tuple[bytes, str, str], ...] = (
     (b"MM\x00*", "TIFF", "Rasters are not read"),
     (b"AC10", "DWG", "Convert it to DXF and then with ogr2ogr"),
     (b"%PDF", "PDF", "Ask for the data itself"),
-    (b"\xff\xfe", "UTF-16 text", "Convert it with 'iconv -f UTF-16 -t UTF-8'"),
-    (b"\xfe\xff", "UTF-16 text", "Convert it with 'iconv -f UTF-16 -t UTF-8'"),
+    (b"\xff\xfe", "UTF-16 text", _UTF16),
+    (b"\xfe\xff", "UTF-16 text", _UTF16),
 )
 
 _CITYGML = "Give a CityModel of OGC's CityGML 1.0 to 3.0, as 3DCityDB or citygml-tools write it"
@@ -55,15 +61,43 @@ _XML: tuple[tuple[bytes, str, str], ...] = (
     (b"opengis.net/citygml", "XML with CityGML in it but no CityModel around it", _CITYGML),
     (b"citygml.org/citygml", "CityGML of before its standard", _CITYGML),
     (b"CityModel", "a CityModel that is not OGC's", _CITYGML),
-    (b"opengis.net/kml", "KML", _OGR),
+    (b"opengis.net/kml", "KML in gzip", _UNPACK),
     (b"<osm", "OpenStreetMap XML", "Convert it with osmium export or ogr2ogr"),
-    (b"opengis.net/gml", "GML", _OGR),
+    (b"opengis.net/gml", "GML in gzip", _UNPACK),
 )
+
+
+@contextmanager
+def whole_reader(path: Path, scratch: Path, context: Context) -> Iterator[Reader | None]:
+    """The reader of a file whose format is read by a library from its path; None where it is read as a stream."""
+    folder = scratch / f"source-{sum(1 for one in scratch.iterdir() if one.is_dir())}"
+    if path.is_dir():
+        head = b""
+    else:
+        try:
+            with path.open("rb") as file:
+                head = file.read(LIMITS.head)
+        except OSError as error:
+            raise BadFile(f"cannot be read: {error.strerror}", place=path.name) from None
+    if head.startswith(MAGIC):
+        with closing(ParquetReader(path, context)) as parquet:
+            yield parquet
+        return
+    source = stage(path, head, folder, context)
+    if source is None:
+        yield None
+        return
+    with closing(OgrReader(path.name, source, context)) as reader:
+        yield reader
 
 
 def reader_of(stream: io.BufferedReader, name: str, context: Context) -> Reader:
     """The reader of an opened file. Raises BadFile where it is none of what is read."""
     head = stream.peek(LIMITS.head)[: LIMITS.head]
+    if context.request.layer is not None:
+        raise BadFile("this has no layers", place=name, remedy="Leave out --layer")
+    if context.request.encoding is not None:
+        return _encoded(stream, head, name, context)
     text = head.removeprefix(b"\xef\xbb\xbf").lstrip(b"\x1e \t\r\n")
     if not text:
         raise BadFile("the file is empty", place=name)
@@ -100,6 +134,19 @@ def _xml(stream: io.BufferedReader, head: bytes, name: str, context: Context) ->
         if mark in text:
             raise BadFile(f"this is {found}, which is not read", place=name, remedy=remedy)
     raise BadFile("this is XML, which is not read", place=name, remedy=_OGR)
+
+
+def _encoded(stream: io.BufferedReader, head: bytes, name: str, context: Context) -> Reader:
+    """The reader of a text file whose encoding was named: of these only tables are in any but UTF-8."""
+    if head.lstrip(b"\xef\xbb\xbf\x1e \t\r\n")[:1] in (b"{", b"[", b"<"):
+        raise BadFile("JSON and XML say their encoding themselves", place=name, remedy="Leave out --encoding")
+    text = head.decode(encoding_of(context), "replace").lstrip()
+    delimiter = delimiter_of(text.split("\n", 1)[0])
+    if delimiter is None:
+        raise BadFile(
+            "this is no table with a header", place=name, remedy=f"Is --encoding {context.request.encoding} right?"
+        )
+    return TableReader(name, stream, delimiter, context)
 
 
 def _json(stream: io.BufferedReader, name: str, context: Context) -> Reader:

@@ -28,7 +28,7 @@ from cimfed_node.ingest.belonging import Erased
 from cimfed_node.ingest.carry import original_line
 from cimfed_node.ingest.chunk import Chunk
 from cimfed_node.ingest.crs import FORMS, SourceCrs, parse_crs, parse_vertical
-from cimfed_node.ingest.detect import reader_of
+from cimfed_node.ingest.detect import reader_of, whole_reader
 from cimfed_node.ingest.georef import Georeference, facts, georeference
 from cimfed_node.ingest.limits import MIB
 from cimfed_node.ingest.mapping import Mapping as MappingDocument
@@ -39,7 +39,7 @@ from cimfed_node.ingest.readers.lines import open_bytes, written
 from cimfed_node.ingest.report import BadObject, ImportReport, OperationReport
 from cimfed_node.ingest.request import ImportRequest
 from cimfed_node.ingest.room import Room
-from cimfed_node.ingest.snapshot import ORIGINAL, sha256_file
+from cimfed_node.ingest.snapshot import ORIGINAL, digests
 from cimfed_node.ingest.spill import Spill
 from cimfed_node.ingest.table import TableBuilder
 from cimfed_node.ingest.zones import instant_in, zone_of
@@ -104,6 +104,10 @@ class Run:
         self._check_operation()
 
     def _file(self, path: Path) -> None:
+        with whole_reader(path, self.scratch, self.context) as reader:
+            if reader is not None:
+                self._rows(reader, lambda: (0, 0))
+                return
         with open_bytes(path) as raw:
             size = path.stat().st_size
             stream: io.BufferedReader = io.BufferedReader(raw, MIB)
@@ -277,10 +281,12 @@ class Run:
             "licence": request.licence,
             "attribution": request.attribution,
             "sources": [
-                {"name": path.name, "sha256": sha256_file(path), "format": form}
+                {"name": path.name, **digests(path, self.context.parts.get(path, ())), "format": form}
                 for path, form in zip(request.files, self.formats, strict=True)
             ],
             "mapping": self.mapping.document(),
+            "layer": request.layer,
+            "encoding": request.encoding,
             "where": [list(pair) for pair in request.where],
             "id_column": request.id_column,
             "on_duplicate": str(request.on_duplicate),

@@ -26,6 +26,12 @@ class IngestLimits:
     references: int = 1_000  # such references of one object: each is looked for in all of that
     head: int = 256 * KIB  # what detection looks at
     mapping: int = 4 * MIB  # a mapping document
+    ogr_memory: int = 4 * GIB  # address space of the process that GDAL reads in
+    ogr_batch: int = 64 * MIB  # what GDAL gathers at once where its driver can tell
+    archive: int = 64 * GIB  # what the files taken out of a zip may come to
+    members: int = 100_000  # entries of a zip
+    parquet_parts: int = 20_000  # columns, row groups and levels of nesting that a Parquet footer may list
+    parquet_footer: int = 64 * MIB  # its texts
     vertices: int = 1_000_000  # of one object, counted with repetition in its boundaries
     family: int = 10_000  # an object with its parts, installations, rooms
     columns: int = 10_000  # attribute names in one file: more is data in the place of names

@@ -7,7 +7,8 @@ YAML, every scalar taken as text (``no`` is a word, ``0.3048`` exactly that numb
     types: [Building]             # types of CityJSON objects that become rows
     id: [编号, "#"]                # attributes that hold the id, in order of preference; "#": place in the file
     x: [lon]                      # columns of CSV that hold the coordinates
-    y: [lat]
+    y: {from: [lat], decimal: ","}                       # the source writes 41,3
+    geometry: [wkt]               # or one column that holds WKT, or WKB in hexadecimal
     properties:
       height:                     # one source, or a list of them in order of preference
         - 建筑高度                 # an attribute as it stands
@@ -44,6 +45,7 @@ import yaml
 from cimfed.errors import BadMapping
 from cimfed.model.vocabulary import Collection, Property, Type
 from cimfed_node.ingest.limits import LIMITS
+from cimfed_node.ingest.plainyaml import load_plain
 from cimfed_node.ingest.values import MISFIT, OutOfRange, converter, nfc
 
 FORMAT = "cimfed/mapping/v1"
@@ -52,7 +54,8 @@ RESERVED = frozenset(
 )
 """Properties that the import fills itself."""
 
-_KEYS = {"format", "extends", "types", "id", "x", "y", "properties"}
+_KEYS = {"format", "extends", "types", "id", "x", "y", "geometry", "properties"}
+_LISTS = ("types", "id", "x", "y", "geometry")
 _SOURCE_KEYS = {"from", "factor", "decimal", "minus", "part", "codes", "otherwise"}
 _NULLS = {"", "null", "~"}
 
@@ -110,13 +113,15 @@ class Mapping:
     id: tuple[str, ...] = ()
     x: tuple[str, ...] = ()
     y: tuple[str, ...] = ()
+    geometry: tuple[str, ...] = ()
+    commas: frozenset[str] = frozenset()  # "x" and "y" where they are written with a decimal comma
 
     def document(self) -> dict[str, Any]:
         """The mapping as it can be written and read again, tables spelled out; the same for equal mappings."""
         document: dict[str, Any] = {"format": FORMAT}
-        for key in ("types", "id", "x", "y"):
-            if getattr(self, key):
-                document[key] = list(getattr(self, key))
+        for key in _LISTS:
+            if names := list(getattr(self, key)):
+                document[key] = {"from": names, "decimal": ","} if key in self.commas else names
         document["properties"] = {name: _rule_document(rule) for name, rule in self.rules.items()}
         return document
 
@@ -268,6 +273,15 @@ class _Parser:
                 raise self.wrong(f"{constant!r} is no {prop.type}", at)
         return Rule(prop, constant=constant)
 
+    def axis(self, node: Any, at: str) -> tuple[Any, bool]:
+        """Columns of a coordinate, and whether they are written with a decimal comma."""
+        if not isinstance(node, dict):
+            return node, False
+        node = self.keys(node, {"from", "decimal"}, at)
+        if node.get("decimal", ".") not in (".", ","):
+            raise self.wrong("'decimal' is '.' or ','", at)
+        return node.get("from"), node.get("decimal") == ","
+
     def names(self, prop: Property, node: Any, at: str) -> Rule:
         if isinstance(node, (str, list)):
             node = {"und": node}
@@ -291,9 +305,11 @@ class _Parser:
                 known = ", ".join(shipped_names())
                 raise self.wrong("there is no such shipped mapping", "extends", remedy=f"Known are {known}")
             base = replace(shipped(document["extends"], self.collection), name=self.name)
-        lists: dict[str, Any] = {
-            key: self.columns(document[key], key) for key in ("types", "id", "x", "y") if key in document
-        }
+        lists: dict[str, Any] = {"commas": base.commas}
+        for key in (key for key in _LISTS if key in document):
+            node, comma = self.axis(document[key], key) if key in ("x", "y") else (document[key], False)
+            lists[key] = self.columns(node, key)
+            lists["commas"] = lists["commas"] | {key} if comma else lists["commas"] - {key}
         rules = document.get("properties", {})
         if not isinstance(rules, dict):
             raise self.wrong("expected rules by property", "properties")
@@ -301,31 +317,6 @@ class _Parser:
         merged = {**base.rules, **own}
         ordered = {name: merged[name] for name in self.collection.properties if name in merged}
         return replace(base, rules=ordered, **lists)
-
-
-class _Loader(yaml.BaseLoader):
-    """Every scalar is text, and no key stands twice."""
-
-    def construct_mapping(self, node: Any, deep: bool = False) -> dict[Any, Any]:
-        seen: set[str] = set()
-        for key, _ in node.value:
-            if not isinstance(key, yaml.ScalarNode):
-                raise yaml.constructor.ConstructorError(None, None, "a key is plain text", key.start_mark)
-            if key.value in seen:
-                raise yaml.constructor.ConstructorError(None, None, f"{key.value!r} twice", key.start_mark)
-            seen.add(key.value)
-        return super().construct_mapping(node, deep=True)
-
-
-def _load(text: str, name: str) -> Any:
-    try:
-        return yaml.load(text, Loader=_Loader)
-    except yaml.MarkedYAMLError as error:
-        mark = error.problem_mark
-        place = f"{name}:{mark.line + 1}:{mark.column + 1}" if mark else name
-        raise BadMapping(error.problem or "not YAML", place=place) from None
-    except (yaml.YAMLError, RecursionError):
-        raise BadMapping("not YAML", place=name) from None
 
 
 @cache
@@ -341,7 +332,7 @@ def shipped_tables() -> AnyMapping[str, AnyMapping[str, str | None]]:
     """The tables of ``mappings/codes.yaml``, which are written the other way round: code -> texts."""
     text = files("cimfed_node.ingest").joinpath("mappings/codes.yaml").read_text("utf-8")
     tables: dict[str, dict[str, str | None]] = {}
-    for name, codes in _load(text, "codes.yaml").items():
+    for name, codes in load_plain(text, "codes.yaml").items():
         table: dict[str, str | None] = {}
         for code, texts in codes.items():
             for item in texts:
@@ -356,12 +347,12 @@ def shipped_tables() -> AnyMapping[str, AnyMapping[str, str | None]]:
 def shipped(name: str, collection: Collection) -> Mapping:
     """The mapping that comes with this software for a collection."""
     text = files("cimfed_node.ingest").joinpath(f"mappings/{name}.yaml").read_text("utf-8")
-    return _Parser(f"{name}.yaml", collection).mapping(_load(text, f"{name}.yaml"))
+    return _Parser(f"{name}.yaml", collection).mapping(load_plain(text, f"{name}.yaml"))
 
 
 def parse_mapping(text: str, name: str, collection: Collection) -> Mapping:
     """A mapping document; raises BadMapping with the place in it."""
-    return _Parser(name, collection).mapping(_load(text, name))
+    return _Parser(name, collection).mapping(load_plain(text, name))
 
 
 def read_mapping(path: Path, collection: Collection) -> Mapping:

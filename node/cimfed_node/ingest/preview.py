@@ -86,4 +86,6 @@ def used_mapping(run: Run) -> Mapping:
         id=tuple(c for c in ids if c in reader.skip),
         x=tuple(c for c in mapping.x if c in reader.skip),
         y=tuple(c for c in mapping.y if c in reader.skip),
+        geometry=tuple(c for c in mapping.geometry if c in reader.skip),
+        commas=mapping.commas,
     )

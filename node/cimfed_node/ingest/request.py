@@ -37,8 +37,9 @@ class ImportRequest:
     ``operation``: a coordinate operation by name or ``EPSG:code``, out of those that PROJ has for the CRS.
     ``id_column``: the attribute that holds the id; it prevails over ids of the format.
     ``quarantine``: a file that bad objects are written to as JSON lines; None: any bad object stops the import.
+    ``layer``: of files with several. ``encoding``: of CSV, Shapefile and MapInfo; it prevails over what they say.
     ``time_zone``: of times without an offset, by its IANA name.
-    ``where``: (column, value) pairs that a row of GeoJSON or CSV must all have, compared as text.
+    ``where``: (column, value) pairs that a row of any format but CityJSON must all have, compared as text.
     ``engine``: what the views are made and served by; None: as those of the snapshot that this one follows, else files.
     """
 
@@ -54,6 +55,8 @@ class ImportRequest:
     on_duplicate: OnDuplicate = OnDuplicate.REFUSE
     quarantine: Path | None = None
     where: tuple[tuple[str, str], ...] = ()
+    layer: str | None = None
+    encoding: str | None = None
     time_zone: str | None = None
     engine: Engine | None = None
     licence: str = ""

@@ -16,7 +16,7 @@ import json
 import os
 import re
 import shutil
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
@@ -108,6 +108,14 @@ def _segment(name: str) -> int:
 def sha256_file(path: Path) -> str:
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def digests(path: Path, parts: Sequence[Path]) -> dict[str, Any]:
+    """The SHA-256 of a source, and of the files that belong to it; that of a folder is theirs together."""
+    found = {part.name: sha256_file(part) for part in parts}
+    if path.is_dir():
+        return {"sha256": hashlib.sha256(rfc8785.dumps(found)).hexdigest(), "parts": found}
+    return {"sha256": sha256_file(path), **({"parts": found} if found else {})}
 
 
 def _value(folder: Path, snapshot_id: str, inventory: Mapping[str, Any]) -> Snapshot:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, Protocol
 
 from cimfed.errors import BadFile
@@ -25,7 +26,8 @@ PLACE = "#"
 class Context:
     """One import: its mapping and the counts that readers keep.
 
-    ``notes``: what the operator should know of the files.
+    ``notes``: what the operator should know of the files. ``parts``: files that were read besides those that were
+    named.
     ``objects``: objects of the collection met so far, bad ones included. ``skipped``: see ``ImportReport``.
     """
 
@@ -35,6 +37,7 @@ class Context:
     notes: list[str] = field(default_factory=list)
     objects: int = 0
     skipped: Counter[str] = field(default_factory=Counter)
+    parts: dict[Path, list[Path]] = field(default_factory=dict)
 
     @property
     def readings(self) -> bool:

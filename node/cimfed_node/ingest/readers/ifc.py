@@ -31,7 +31,8 @@ from cimfed_node.ingest.footprint import GIVEN, PROJECTION
 from cimfed_node.ingest.georef import Georeference
 from cimfed_node.ingest.limits import LIMITS, MIB
 from cimfed_node.ingest.readers.base import Context
-from cimfed_node.ingest.readers.cityjson import CityReader, Feature
+from cimfed_node.ingest.readers.cityjson import CityReader
+from cimfed_node.ingest.readers.family import Feature
 from cimfed_node.ingest.report import BadObject
 from cimfed_node.ingest.shapes import CityShapes, Shapes
 

@@ -1,9 +1,10 @@
-"""CSV with a header and two columns of coordinates.
+"""CSV with a header, and places in two columns of coordinates or in one of geometry.
 
-Separated by comma, semicolon, tab or bar, whichever the header has most of; UTF-8. Which columns hold the coordinates
-is said by the mapping (``x``, ``y``), compared without regard to case. A CSV never says its CRS: it must be named. An
-empty cell is no value; a row with both coordinates empty has no geometry. Readings need no coordinates: where a table
-of them has neither column, no row has a place and no CRS is asked for.
+Separated by comma, semicolon, tab or bar, whichever the header has most of; UTF-8, or what ``--encoding`` says, decoded
+strictly. Which columns hold places is said by the mapping: ``geometry`` (WKT, or WKB in hexadecimal) before ``x`` and
+``y``, compared without regard to case. A CSV never says its CRS: it must be named. An empty cell is no value; a row
+with an empty geometry, or with both coordinates empty, has no place. Where the collection's rows need none, neither do
+the columns have to be there.
 """
 
 from __future__ import annotations
@@ -18,11 +19,13 @@ import orjson
 from cimfed.errors import BadFile
 from cimfed_node.ingest.chunk import Chunk
 from cimfed_node.ingest.crs import CRS84, SourceCrs, parse_crs
+from cimfed_node.ingest.encodings import asked_codec, hint
 from cimfed_node.ingest.limits import LIMITS
 from cimfed_node.ingest.readers.base import Context
 from cimfed_node.ingest.report import BadObject
 from cimfed_node.ingest.shapes import PlainShapes
 from cimfed_node.ingest.values import OutOfRange, number
+from cimfed_node.ingest.wkbshapes import TextShapes
 
 DELIMITERS = ",;\t|"
 
@@ -33,13 +36,18 @@ def delimiter_of(header: str) -> str | None:
     return best if best in header else None
 
 
+def encoding_of(context: Context) -> str:
+    codec = asked_codec(context.request.encoding) if context.request.encoding is not None else "utf-8"
+    return "utf-8-sig" if codec == "utf-8" else codec
+
+
 class TableReader:
     def __init__(self, file: str, stream: io.BufferedReader, delimiter: str, context: Context) -> None:
         self.file = file
         self.format = "CSV"
-        self.crs: SourceCrs | None = None
         self._context = context
-        text = io.TextIOWrapper(stream, "utf-8-sig", newline="")
+        self._encoding = encoding_of(context)
+        text = io.TextIOWrapper(stream, self._encoding, newline="")
         self._rows = csv.reader(self._lines(text), delimiter=delimiter, strict=True)
         header = self._next()
         while header == []:
@@ -49,11 +57,12 @@ class TableReader:
         double = {name for name in self._columns if self._columns.count(name) > 1}
         if double:
             raise BadFile(f"the column {min(double)!r} stands twice", place=file)
-        self._x, self._y = self._coordinates(context)
-        if self._x:
-            context.attributes.skip |= {self._x, self._y}
-        else:
-            self.crs = parse_crs(CRS84, file)
+        mapping = context.mapping
+        self._geometry = self._find(mapping.geometry)
+        self._x, self._y = ("", "") if self._geometry else (self._find(mapping.x), self._find(mapping.y))
+        if not self._geometry and not (self._x and self._y):
+            self._check_placeless("y" if self._x else "x", either=bool(self._x or self._y))
+        context.attributes.skip |= {self._x, self._y, self._geometry} - {""}
         for column, _ in context.request.where:
             if column not in self._columns:
                 raise BadFile(f"there is no column {column!r}", place=file)
@@ -61,23 +70,23 @@ class TableReader:
         self.total: int | None = None
         self.chunk = self.new_chunk()
 
-    def _coordinates(self, context: Context) -> tuple[str, str]:
-        """Both columns; empty where there are none, and none are needed."""
-        lower = {column.casefold() for column in self._columns}
-        named = {candidate.casefold() for candidate in (*context.mapping.x, *context.mapping.y)}
-        if context.readings and not lower & named:
-            return "", ""
-        return self._find(context.mapping.x, "x"), self._find(context.mapping.y, "y")
+    @property
+    def crs(self) -> SourceCrs | None:
+        """None is said; where there are no coordinates, none is needed."""
+        return None if self._geometry or self._x else parse_crs(CRS84, self.file)
 
-    def _find(self, candidates: tuple[str, ...], axis: str) -> str:
+    def _find(self, candidates: tuple[str, ...]) -> str:
+        """The first of the columns that is there; empty where none is."""
         by_name = {column.casefold(): column for column in self._columns}
-        for candidate in candidates:
-            if candidate.casefold() in by_name:
-                return by_name[candidate.casefold()]
+        return next((by_name[one.casefold()] for one in candidates if one.casefold() in by_name), "")
+
+    def _check_placeless(self, axis: str, *, either: bool) -> None:
+        if self._context.readings and not either:
+            return
         raise BadFile(
             f"no column of {axis} coordinates among {', '.join(self._columns)[:200]}",
             place=self.file,
-            remedy=f"Name it in a mapping: '{axis}: [COLUMN]'",
+            remedy=f"Name it in a mapping: '{axis}: [COLUMN]', or 'geometry: [COLUMN]' for WKT",
         )
 
     def _lines(self, text: io.TextIOWrapper) -> Iterator[str]:
@@ -86,6 +95,12 @@ class TableReader:
                 raise BadFile(
                     f"a line of more than {LIMITS.line // 1024**2} MiB", place=f"{self.file}:{self._rows.line_num + 1}"
                 )
+            if "\x00" in line:
+                raise BadFile(
+                    "a NUL character, which no text has",
+                    place=f"{self.file}:{self._rows.line_num + 1}",
+                    remedy="Is it UTF-16? Then say --encoding UTF-16",
+                )
             yield line
 
     def _next(self) -> list[str] | None:
@@ -93,15 +108,13 @@ class TableReader:
             return next(self._rows, None)
         except csv.Error:
             raise BadFile("not readable as CSV", place=f"{self.file}:{self._rows.line_num}") from None
-        except UnicodeDecodeError:
-            raise BadFile(
-                "not UTF-8",
-                place=f"{self.file}:{self._rows.line_num + 1}",
-                remedy="Convert it first, for instance 'iconv -f GB18030 -t UTF-8' or 'iconv -f CP1251 -t UTF-8'",
-            ) from None
+        except UnicodeError as error:  # a UTF-16 without its mark raises no more than that
+            raw = error.object if isinstance(error, UnicodeDecodeError) else b"\xff\xfe"
+            told = self._encoding.upper().removesuffix("-SIG")
+            raise BadFile(f"not {told}", place=f"{self.file}:{self._rows.line_num + 1}", remedy=hint(raw)) from None
 
     def new_chunk(self) -> Chunk:
-        return Chunk(self.file, PlainShapes())
+        return Chunk(self.file, TextShapes() if self._geometry else PlainShapes())
 
     def read(self) -> Iterator[BadObject | None]:
         """See ``Reader.read``."""
@@ -123,17 +136,28 @@ class TableReader:
         id = context.id_of(None, attributes, self._place)
         if id is None and (context.id_column or not context.readings):
             return context.no_id(self.file, self._columns, line, first=context.objects == 1)
-        x, y = number(attributes.get(self._x)), number(attributes.get(self._y))
         try:
             row = chunk.row(id, attributes, line, context.attributes)
         except OutOfRange as error:
             return BadObject(self.file, id or "", str(error), line)
         chunk.originals.append((orjson.dumps(attributes), [row]))
+        self._put(chunk, row, attributes)
+        return None
+
+    def _put(self, chunk: Chunk, row: int, attributes: Mapping[str, str]) -> None:
+        """The row's place into the chunk."""
+        if isinstance(chunk.shapes, TextShapes):
+            text = attributes.get(self._geometry, "").strip()
+            if text:
+                chunk.shapes.add_text(row, text)
+            return
+        commas = self._context.mapping.commas
+        x = number(attributes.get(self._x), comma="x" in commas)
+        y = number(attributes.get(self._y), comma="y" in commas)
         if x is None and y is None:
-            return None
+            return
         try:
             assert isinstance(chunk.shapes, PlainShapes)
             chunk.shapes.add_point(row, float(x), float(y))  # type: ignore[arg-type]
         except (TypeError, ValueError):
             chunk.fail(row, "coordinates that are not two numbers")
-        return None

@@ -21,7 +21,7 @@ from cimfed_node.ingest import ImportReport, ImportRequest, import_files
 from tests.oracle.places import to_crs84
 
 Row = dict[str, Any]
-Data = bytes | str | dict[str, Any]
+Data = bytes | str | dict[str, Any] | Path  # content, or a file that is there
 
 RD = "https://www.opengis.net/def/crs/EPSG/0/7415"
 """Of the Netherlands: metres, and heights above NAP."""
@@ -40,6 +40,7 @@ class Refusal:
 
 
 def as_bytes(data: Data) -> bytes:
+    assert not isinstance(data, Path)
     if isinstance(data, dict):
         data = json.dumps(data, ensure_ascii=False)
     return data.encode() if isinstance(data, str) else data
@@ -49,9 +50,10 @@ def request_for(
     folder: Path, files: Sequence[Data], collection: str, city: str, options: dict[str, Any]
 ) -> ImportRequest:
     folder.mkdir(parents=True, exist_ok=True)
-    paths = [folder / f"data{number or ''}" for number in range(len(files))]
+    paths = [data if isinstance(data, Path) else folder / f"data{number or ''}" for number, data in enumerate(files)]
     for path, data in zip(paths, files, strict=True):
-        path.write_bytes(as_bytes(data))
+        if not isinstance(data, Path):
+            path.write_bytes(as_bytes(data))
     if isinstance(options.get("mapping"), str):
         (folder / "mapping.yaml").write_text(options["mapping"], encoding="utf-8")
         options = options | {"mapping": folder / "mapping.yaml"}

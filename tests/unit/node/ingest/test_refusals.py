@@ -64,20 +64,11 @@ CITYGML = (
 )
 SHAPEFILE = b"\x00\x00\x27\x0a" + bytes(20) + b"\x00\x00\x00\x32" + b"\xe8\x03\x00\x00" + bytes(68)
 FORMATS: dict[str, tuple[Data, str, str]] = {
-    "Shapefile": (SHAPEFILE, "Shapefile", "ogr2ogr"),
-    "GeoPackage": (geopackage(), "GeoPackage", "ogr2ogr"),
-    "FlatGeobuf": (b"fgb\x03fgb\x01" + bytes(40), "FlatGeobuf", "ogr2ogr"),
-    "Parquet": (parquet(), "Parquet", "ogr2ogr"),
     "STEP": (b"ISO-10303-21;\nHEADER;\nFILE_SCHEMA(('AUTOMOTIVE_DESIGN'));\n", "AUTOMOTIVE_DESIGN", "IFC4"),
-    "zip": (zipped("a.shp", "a.dbf"), "zip", "Unpack"),
-    "XLSX": (zipped("[Content_Types].xml", "xl/workbook.xml"), "xlsx", "Unpack"),
-    "KMZ": (zipped("doc.kml"), "KMZ", "Unpack"),
     "CityGML 2 in an answer of a WFS": (CITYGML, "no CityModel around it", "citygml-tools"),
     "CityGML 4": (xml("CityModel", "http://www.opengis.net/citygml/4.0"), "CityGML 4.0", "1.0 to 3.0"),
     "CityGML 0.4": (xml("CityModel", "http://www.citygml.org/citygml/1/0/0"), "before its standard", "1.0 to 3.0"),
     "another CityModel": (xml("CityModel", "http://example.org/"), "not OGC's", "CityModel of OGC's"),
-    "GML": (xml("FeatureCollection", "http://www.opengis.net/gml/3.2"), "GML", "ogr2ogr"),
-    "KML": (xml("kml", "http://www.opengis.net/kml/2.2"), "KML", "ogr2ogr"),
     "OSM": (b'<osm version="0.6"></osm>', "OpenStreetMap", "osmium"),
     "other XML": (b"<html></html>", "XML", "ogr2ogr"),
     "HTML": (b"<!DOCTYPE HTML>\n<html><body>404</body></html>", "HTML", "Look at it"),
@@ -86,8 +77,8 @@ FORMATS: dict[str, tuple[Data, str, str]] = {
     "GeoTIFF": (b"II*\x00\x08\x00\x00\x00", "TIFF", "not read"),
     "LAS": (b"LASF" + bytes(100), "LAS", "reconstruct"),
     "glTF": (b"glTF\x02\x00\x00\x00", "glTF", "CityJSON"),
-    "bzip2": (b"BZh91AY&SY", "bzip2", "gzip is the only"),
-    "zstd": (b"\x28\xb5\x2f\xfd\x00", "zstd", "gzip is the only"),
+    "bzip2": (b"BZh91AY&SY", "bzip2", "Unpack"),
+    "zstd": (b"\x28\xb5\x2f\xfd\x00", "zstd", "Unpack"),
     "unknown binary": (b"\x01\x02\x00\x03", "binary", "ogr2ogr"),
     "TopoJSON": ({"type": "Topology", "objects": {}, "arcs": []}, "TopoJSON", "topo2geo"),
     "a bare geometry": ({"type": "Point", "coordinates": [1, 2]}, "'Point'", "ogr2ogr"),
@@ -104,6 +95,25 @@ FORMATS: dict[str, tuple[Data, str, str]] = {
     "CityJSONSeq without a header": (lines({"type": "CityJSONFeature"}, {}), "first line", "transform"),
     "several collections": (lines(features(feature()), features(feature())), "several", "one Feature per line"),
 }
+
+
+PACKED: dict[str, bytes] = {
+    "Shapefile": SHAPEFILE,
+    "GeoPackage": geopackage(),
+    "FlatGeobuf": b"fgb\x03fgb\x01" + bytes(40),
+    "Parquet": parquet(),
+    "zip": zipped("a.shp", "a.dbf"),
+    "GML": xml("FeatureCollection", "http://www.opengis.net/gml/3.2"),
+    "KML": xml("kml", "http://www.opengis.net/kml/2.2"),
+}
+
+
+@pytest.mark.parametrize("name", PACKED)
+def test_what_is_read_from_its_path_is_not_read_in_gzip(name: str, tmp_path: Path) -> None:
+    error = refused(tmp_path, gzip.compress(PACKED[name]), crs="OGC:CRS84")
+    assert name in error.message
+    assert "in gzip" in error.message
+    assert "Unpack" in (error.remedy or "")
 
 
 @pytest.mark.parametrize("name", FORMATS)
