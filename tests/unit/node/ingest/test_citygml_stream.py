@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 from collections.abc import Iterator
 
+from cimfed.model.names import CityName
 from cimfed.model.vocabulary import VOCABULARY
 from cimfed_node.ingest.attributes import AttributeReader
 from cimfed_node.ingest.limits import LIMITS
@@ -12,6 +13,7 @@ from cimfed_node.ingest.mapping import shipped
 from cimfed_node.ingest.readers.base import Context
 from cimfed_node.ingest.readers.citygml import CityGMLReader
 from cimfed_node.ingest.readers.xml import Children
+from cimfed_node.ingest.request import ImportRequest
 from tests.unit.node.ingest.citygml import building, model
 from tests.unit.node.ingest.test_citygml_geometry import SOLID
 
@@ -68,7 +70,8 @@ def test_the_first_member_is_given_when_a_little_was_read() -> None:
 def test_what_the_reader_keeps_of_members_around_is_bounded() -> None:
     collection = VOCABULARY.collections["building"]
     mapping = shipped("building", collection)
-    context = Context(mapping, AttributeReader(mapping), None, ())
+    request = ImportRequest((Path("data"),), CityName("xx.city"), "building")
+    context = Context(request, mapping, AttributeReader(mapping))
     reader = CityGMLReader("data", Children(io.BufferedReader(Endless(4_000)), "data"), context)
     kept = 0
     for _ in reader.read():

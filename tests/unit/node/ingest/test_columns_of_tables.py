@@ -241,7 +241,7 @@ def test_the_original_keeps_attributes_and_geometry_with_its_heights(tmp_path: P
     path = write(tmp_path / "x.gpkg", made, "GPKG")
     request = ImportRequest((path,), CityName("xx.city"), "building", id_column="nr")
     snapshot, _ = import_files(request, tmp_path / "snapshots")
-    with pa.CompressedInputStream(pa.OSFile(str(snapshot.original)), "zstd") as stream:
+    with pa.CompressedInputStream(pa.OSFile(str(snapshot.originals[0])), "zstd") as stream:
         head, line = [json.loads(one) for one in stream.read().splitlines()]
     assert head["header"]["columns"] == ["nr", "name"]
     assert line["ids"] == ["1"]
