@@ -9,12 +9,14 @@ from typing import Any
 
 import pytest
 import shapely
+import yaml
 from pyproj import Transformer
 
+from cimfed_node.ingest.mapping import write_mapping
 from tests.lacking import program, real
 from tests.postgres import Database
 from tests.unit.node.ingest.making import feature, features, imported
-from tests.unit.node.inplace.making import Field, compared, difference, harmonised
+from tests.unit.node.inplace.making import Field, compared, difference, harmonised, loaded, previewed
 
 SHANGHAI = {
     "shanghai_buildings": "building",
@@ -99,3 +101,48 @@ def test_a_tie_is_rounded_as_it_is_written(tmp_path: Path, database: Database) -
     fields = [Field("measuredHeight", "double precision"), Field("name"), Field("kind"), Field("start_date", "date")]
     ours, _ = compared(tmp_path, database, fields, rows)
     assert str(ours["a"]["height"]) == "2.68"
+
+
+def test_times_and_decimals_of_their_own_types(tmp_path: Path, database: Database) -> None:
+    """A column of a type of its own gives what its text in a file gives."""
+    fields = [
+        Field("measuredHeight", "numeric(12, 4)"),
+        Field("floor_area", "real"),
+        Field("start_date", "date"),
+        Field("valid_from", "timestamptz"),
+        Field("valid_to", "timestamp"),
+        Field("built", "date"),
+        Field("seen", "timestamptz"),
+        Field("name", "char(8)"),
+        Field("count", "bigint"),
+    ]
+    rows = [
+        feature("a", measuredHeight=12.345, floor_area=0.25, start_date="1999-12-31", built="2001-02-03", count=2**53),
+        feature("b", measuredHeight=-0.125, valid_from="2020-01-02T03:04:05.123456+00:00", name="huis"),
+        feature("c", floor_area=1234.5, valid_to="2020-02-29T23:59:59", seen="2020-01-02T03:04:05Z", count=5),
+        feature("d", valid_from="2020-06-01T00:00:00+05:30", start_date="0001-01-01"),
+        feature("e", measuredHeight=2.675, floor_area=0.05),
+    ]
+    ours, _ = compared(tmp_path, database, fields, rows)
+    assert [str(ours[id]["height"]) for id in "abe"] == ["12.34", "-0.12", "2.68"]
+
+
+def test_the_mapping_that_a_preview_gives(tmp_path: Path, database: Database) -> None:
+    """Written, read again and used, it gives the same rows."""
+    rows = [feature(str(n), kind="office" if n % 2 else "pub", height=str(n), name=f"n{n}") for n in range(1, 9)]
+    with database.connect() as connection:
+        loaded(connection, "things", [Field("kind"), Field("height"), Field("name"), Field("rest")], rows)
+    seen = previewed(database, "things", id_column="fid")
+    assert seen.report.unmapped == {("function", "kind"): {"pub": 4}}
+    assert len(seen.rows) == 5
+    assert all(row["geometry_lod0"].startswith("POLYGON") for row in seen.rows)
+    path = tmp_path / "m.yaml"
+    path.write_text(write_mapping(seen.mapping), encoding="utf-8")
+    assert yaml.safe_load(path.read_text("utf-8"))["properties"]["function"]["codes"] == {
+        "office": "office",
+        "pub": None,
+    }
+    first, _ = harmonised(database, "things", id_column="fid")
+    second, made = harmonised(database, "things", mapping=path)
+    assert not {id: d for id in first if (d := difference(first[id], second[id]))}
+    assert made.report.unmapped == {}
