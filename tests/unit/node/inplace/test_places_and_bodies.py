@@ -3,21 +3,24 @@
 from __future__ import annotations
 
 import json
+import math
 from pathlib import Path
+from random import Random
 from typing import Any
 
 import psycopg
 import pytest
 import shapely
 from psycopg import sql
+from pyproj import Transformer
 
 from cimfed.errors import BadFile
 from cimfed.model.names import CityName
 from cimfed_node.inplace import InPlaceRequest, fingerprint, harmonise_in_place, reading
 from tests.lacking import real
 from tests.postgres import Database
-from tests.unit.node.ingest.making import Row, feature, imported
-from tests.unit.node.inplace.making import Field, alike, compared, difference, harmonised
+from tests.unit.node.ingest.making import Row, feature, features, imported
+from tests.unit.node.inplace.making import Field, alike, compared, difference, harmonised, loaded
 
 
 def local(x: float, y: float, side: float = 20.0) -> dict[str, Any]:
@@ -201,3 +204,27 @@ def test_a_bare_area_has_its_size(database: Database) -> None:
     assert float(
         harmonised(database, "round", city="nl.delft", id_column="id")[0]["1"]["footprint_area"]
     ) == pytest.approx(100, abs=0.2)
+
+
+@pytest.mark.parametrize(("srid", "x", "y"), [(28992, 100_000, 450_000), (4549, 500_000, 3_500_000), (4490, 110, 30)])
+def test_places_near_and_far(tmp_path: Path, database: Database, srid: int, x: float, y: float) -> None:
+    """Points from here to beyond all maps: PostGIS never raises, and the ones that stand stand where an import puts
+    them. An import takes some more: projections come round, and a northing of 34,000 km may lie in China."""
+    random = Random(srid)
+    far = [0.0, 1e-3, 1.0, 2.0, 5.0, 20.0, 1e3, 1e10, 1e200]
+    points = [tuple(v * (1 + random.choice(far) * random.uniform(-1, 1)) for v in (x, y)) for _ in range(150)]
+    rows = [
+        feature(f"p{n}", {"type": "Point", "coordinates": list(point)}) for n, point in enumerate([(x, y), *points])
+    ]
+    with database.connect() as connection:
+        loaded(connection, "things", [], rows, srid)
+    document = {**features(*rows), "crs": {"type": "name", "properties": {"name": f"EPSG:{srid}"}}}
+    theirs, _ = imported(tmp_path / "files", document, quarantine=tmp_path / "theirs.jsonl")
+    ours, _ = harmonised(database, "things", id_column="fid", quarantine=tmp_path / "ours.jsonl")
+    assert 1 <= len(ours) < len(rows)
+    assert ours.keys() <= theirs.keys()
+    assert not {id: d for id in ours if (d := difference(ours[id], theirs[id]))}
+    forward = Transformer.from_crs("OGC:CRS84", f"EPSG:{srid}", always_xy=True)
+    for id in theirs.keys() - ours.keys():
+        told = rows[int(id[1:])]["geometry"]["coordinates"]
+        assert math.dist(forward.transform(*theirs[id]["geometry_lod0"].coords[0]), told) > 1000
