@@ -16,7 +16,7 @@ from pyproj import Transformer
 
 from cimfed.errors import BadFile
 from cimfed.model.names import CityName
-from cimfed_node.inplace import InPlaceRequest, fingerprint, harmonise_in_place, reading
+from cimfed_node.inplace import InPlaceRequest, fingerprint, harmonise_in_place, pin, reading
 from tests.lacking import real
 from tests.postgres import Database
 from tests.unit.node.ingest.making import Row, feature, features, imported
@@ -228,3 +228,20 @@ def test_places_near_and_far(tmp_path: Path, database: Database, srid: int, x: f
     for id in theirs.keys() - ours.keys():
         told = rows[int(id[1:])]["geometry"]["coordinates"]
         assert math.dist(forward.transform(*theirs[id]["geometry_lod0"].coords[0]), told) > 1000
+
+
+def test_a_materialised_view_of_it(database: Database) -> None:
+    """What views are made of, under the settings that the statement relies on."""
+    with database.connect() as connection:
+        connection.execute("CREATE TABLE b (id int PRIMARY KEY, name text, geom geometry(Point, 28992))")
+        connection.execute("INSERT INTO b VALUES (1, 'één', ST_SetSRID(ST_Point(85000, 446000), 28992))")
+        connection.commit()
+        made = harmonise_in_place(connection, InPlaceRequest(CityName("nl.delft"), "building", table="b"))
+        with connection.transaction():
+            pin(connection, "public")
+            shape = f"SELECT t.id, t.name_texts, t.bbox_xmin FROM ({made.select}) AS t"
+            connection.execute(f"CREATE MATERIALIZED VIEW public.seen AS {shape}")  # type: ignore[call-overload]
+            connection.execute(f"CREATE MATERIALIZED VIEW public.whole AS {made.select}")  # type: ignore[call-overload]
+        rows = connection.execute("SELECT id, name_texts, bbox_xmin FROM seen NATURAL JOIN whole").fetchall()
+    assert made.extent is not None
+    assert rows == [("1", ["één"], made.extent[0])]
