@@ -478,6 +478,14 @@ def test_what_postgresql_cannot_hold_is_refused_and_nothing_is_left(bench: PostG
     assert asked(bench, "SELECT count(*) FROM pg_class") == before
 
 
+def test_the_sign_of_zero_comes_back(bench: PostGISBench) -> None:
+    place = shapely.LineString([(-0.0, 0.0), (0.0, -0.0)])
+    box = {"xmin": -0.0, "ymin": 0.0, "xmax": 0.0, "ymax": -0.0}
+    (row,) = rows_of(bench, bench.view(made.table([{**made.building(1, place), "bbox": box}])))
+    assert str(row["bbox"]) == str(box)
+    assert row["geometry_lod0"] == shapely.to_wkb(place)
+
+
 def test_every_character_but_nul_comes_back(bench: PostGISBench) -> None:
     every = "".join(map(chr, (*range(1, 0xD800), *range(0xE000, 0x110000))))
     rows = pa.Table.from_batches(made.table([made.building(1, function=every)]).to_batches())
