@@ -33,6 +33,7 @@ COUNT = Measure(Function.COUNT)
 RANDOM = settings(
     max_examples=60,
     deadline=None,
+    # One bench for all examples, and one method for all stores.
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.differing_executors],
 )
 
@@ -80,6 +81,12 @@ def many(number: int) -> pa.Table:
         [made.building(at, function="office", height=Decimal(at % 100)) for at in range(number)],
         ("city", "id", "function", "height"),
     )
+
+
+def wide(number: int) -> pa.Table:
+    """Rows of 4 KiB each: of enough of them, most cannot be on their way before they are asked for."""
+    text = "x" * 4096
+    return made.table([made.building(at, function=text, height=Decimal(at % 100)) for at in range(number)])
 
 
 class StoreContract:

@@ -12,7 +12,7 @@ from cimfed.errors import CimfedError
 from cimfed.query.expression import Comparator, Comparison, Literal, Property
 from cimfed.query.query import Read
 from tests.contract.benches import PostGISBench
-from tests.contract.store_contract import everything, many
+from tests.contract.store_contract import everything, wide
 from tests.postgres import running
 
 
@@ -21,11 +21,11 @@ def test_a_restart_costs_the_statements_under_way_and_nothing_else(tmp_path: Pat
         Path(folder).chmod(0o755)
         with running(Path(folder) / "cluster") as cluster:
             bench = PostGISBench(tmp_path, cluster)
-            view = bench.view(many(100_000), geometry=False)
+            view = bench.view(wide(20_000), geometry=False)
             few = Read("building", Comparison(Comparator.LT, Property("height"), Literal(Decimal(1))))
             before = everything(bench.store.read(view, few))
             under_way, idle = (bench.store.read(view, Read("building")) for _ in range(2))
-            assert everything(idle).num_rows == 100_000
+            assert everything(idle).num_rows == 20_000
             assert under_way.read_next() is not None
             cluster.restart()
             with pytest.raises(CimfedError) as gone:

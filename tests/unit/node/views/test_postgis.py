@@ -31,7 +31,7 @@ from cimfed_node.views import view_id
 from cimfed_node.views.files import shown_snapshot
 from cimfed_node.views.postgis import PostGISBuilder, PostGISViews, Source, load, unload
 from tests.contract.benches import KEY, SCHEMA, PostGISBench, serving_role
-from tests.contract.store_contract import everything
+from tests.contract.store_contract import everything, wide
 from tests.postgres import Cluster
 from tests.unit.node import rows as made
 from tests.unit.node.views.test_build import COLUMNS, SHAPES, _city, expected, shape
@@ -320,9 +320,7 @@ def test_a_role_that_is_gone_leaves_no_view_that_nobody_can_read(bench: PostGISB
 
 
 def test_a_view_is_not_dropped_while_it_is_read(bench: PostGISBench) -> None:
-    view = bench.view(
-        made.table([made.building(at) for at in range(200_000)], ("city", "id", "height")), geometry=False
-    )
+    view = bench.view(wide(20_000), geometry=False)
     small = bench.limited(replace(LIMITS, batch_bytes=64 * 1024))
     reader = small.read(view, Read("building"))
     assert reader.read_next() is not None
