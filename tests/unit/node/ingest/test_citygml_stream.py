@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 from collections.abc import Iterator
+from pathlib import Path
 
 from cimfed.model.names import CityName
 from cimfed.model.vocabulary import VOCABULARY
