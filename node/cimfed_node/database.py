@@ -12,6 +12,7 @@ import json
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -78,9 +79,8 @@ def is_login(home: Home, url: str) -> bool:
 def check_libraries() -> None:
     """BadConfig where they are missing."""
     with _libraries():
-        import adbc_driver_postgresql
-        import psycopg
-    del adbc_driver_postgresql, psycopg
+        for name in ("psycopg", "adbc_driver_postgresql"):
+            import_module(name)
 
 
 def shelf(home: Home, key: Callable[[], bytes]) -> PostGISShelf:
