@@ -14,15 +14,13 @@ from cimfed.trust.files import create_file
 from cimfed_node.cli_in_place import Wanted, import_in_place
 from cimfed_node.config import Home
 from cimfed_node.database import operator_login
-from cimfed_node.ingest import ImportReport, ImportRequest, OnDuplicate, Preview, import_files, preview, write_mapping
+from cimfed_node.ingest import ImportRequest, OnDuplicate, import_files, preview, write_mapping
 from cimfed_node.ingest.belonging import OnErased
 from cimfed_node.ingest.update import Base, read_ids, take_out
 from cimfed_node.operate import opened, publisher
-from cimfed_node.printing import bar, building_progress, show
+from cimfed_node.printing import bar, building_progress, show, show_import, show_preview
 from cimfed_node.snapshots import discard, erased_here, since_current, to_follow
 from cimfed_node.stores.base import Engine
-
-SHOWN = 8  # values or names in one cell
 
 
 def import_(
@@ -98,7 +96,7 @@ def import_(
             in_place, table, citydb, collection, geometry, mapping, crs, operation, id_column, quarantine,
             licence, attribution,
         )  # fmt: skip
-        import_in_place(home, wanted, dry_run, mapping_out, _show_report, _show_preview)
+        import_in_place(home, wanted, dry_run, mapping_out)
         return
     request = ImportRequest(
         files=tuple(files or ()),
@@ -130,7 +128,7 @@ def import_(
         operator_login(Home.load(home))
     if dry_run or mapping_out is not None:
         found = preview(request)
-        _show_preview(found)
+        show_preview(found)
         if mapping_out is not None:
             create_file(mapping_out, write_mapping(found.mapping).encode())
             console.say(f"the mapping in force is in {mapping_out}")
@@ -148,7 +146,7 @@ def import_(
                 snapshot, report = import_files(
                     request, at.snapshots, progress, base, erased_here(at, control, on_erased), at.room()
                 )
-            _show_report(report)
+            show_import(report)
         changed = None if append else since_current(at, control, snapshot)
         try:
             with building_progress() as building:
@@ -174,62 +172,3 @@ def _pair(text: str) -> tuple[str, str]:
     if not column or not equals:
         raise BadConfig(f"{text[:64]!r} is no condition", place="--where", remedy="Write column=value")
     return column, value
-
-
-def _show_preview(found: Preview) -> None:
-    console.say(f"format: {', '.join(found.formats)}")
-    _show_report(found.report)
-    for bad in found.bad:
-        console.say(f"bad: {bad}")
-    names = [name for name in dict.fromkeys(name for row in found.rows for name in row)]
-    if found.rows:
-        console.out.print(
-            console.table(
-                ("property", *(f"row {at + 1}" for at in range(len(found.rows)))),
-                [(name, *(_short(row.get(name)) for row in found.rows)) for name in names],
-            )
-        )
-
-
-def _show_report(report: ImportReport) -> None:
-    operation = report.operation
-    accuracy = "accuracy unknown" if operation.accuracy_m is None else f"accurate to {operation.accuracy_m:g} m"
-    declared = ", declared by cimfed and not one of PROJ's" if operation.declared else ""
-    console.say(f"from {operation.crs} by {operation.name} ({accuracy}{declared})")
-    if operation.vertical:
-        console.say(f"heights stay in {operation.vertical}")
-    elif report.nulls.get("zmin", report.rows) < report.rows:
-        console.say("heights stay in a system that is unknown: name it with --vertical")
-    if report.matched:
-        rows = [(name, _counts(columns), report.derived.get(name)) for name, columns in report.matched.items()]
-        rows += [(name, "", count) for name, count in report.derived.items() if name not in report.matched]
-        console.out.print(console.table(("property", "from (objects)", "derived"), rows))
-    for (name, column), values in report.unmapped.items():
-        console.say(f"not understood as {name}: {column} {_counts(values)}; kept in ext")
-    if report.unclaimed:
-        console.say(f"kept in ext: {_counts(report.unclaimed)}")
-    for what, counts in (("left out", report.skipped), ("geometries left out", report.dropped)):
-        if counts:
-            console.say(f"{what}: {_counts({name or 'by --where': count for name, count in counts.items()})}")
-    for what, count in (
-        ("footprints made valid", report.repaired),
-        ("duplicates", report.duplicates),
-        ("bad", report.bad),
-    ):
-        if count:
-            console.say(f"{what}: {count:,}")
-    for note in report.notes:
-        console.say(f"note: {note}")
-
-
-def _counts(counts: object) -> str:
-    """``name (count)``, the most frequent first."""
-    assert hasattr(counts, "items")
-    ordered = sorted(counts.items(), key=lambda item: (-item[1], item[0]))
-    shown = ", ".join(f"{name} ({count:,})" for name, count in ordered[:SHOWN])
-    return shown + (f" and {len(ordered) - SHOWN} more" if len(ordered) > SHOWN else "")
-
-
-def _short(value: object) -> str:
-    text = "" if value is None else str(value)
-    return text if len(text) <= 40 else text[:39] + "…"

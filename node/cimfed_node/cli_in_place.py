@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
@@ -14,9 +13,9 @@ from cimfed.errors import BadConfig
 from cimfed.trust.files import create_file
 from cimfed_node import database
 from cimfed_node.config import Home
-from cimfed_node.ingest import ImportReport, Preview, write_mapping
+from cimfed_node.ingest import write_mapping
 from cimfed_node.operate import opened, publisher
-from cimfed_node.printing import building_progress, show
+from cimfed_node.printing import building_progress, show, show_import, show_preview
 
 app = typer.Typer(no_args_is_help=True, help="The city's own PostgreSQL with PostGIS, where views can lie.")
 
@@ -53,14 +52,7 @@ def connect(
     console.say(f"views will lie in the schema {login.schema}; {login.serving} serves them and can read nothing else")
 
 
-def import_in_place(
-    home: Path,
-    wanted: Wanted,
-    dry_run: bool,
-    mapping_out: Path | None,
-    show_report: Callable[[ImportReport], None],
-    show_preview: Callable[[Preview], None],
-) -> None:
+def import_in_place(home: Path, wanted: Wanted, dry_run: bool, mapping_out: Path | None) -> None:
     """The relation stays where it is: the snapshot says what it is and how it is harmonised."""
     if bool(wanted.table) == bool(wanted.citydb):
         raise BadConfig("one relation is imported in place", remedy="Name --table SCHEMA.TABLE, or --citydb SCHEMA")
@@ -96,7 +88,7 @@ def import_in_place(
                 found = harmonise_in_place(connection, request)
             terms = (wanted.licence, wanted.attribution)
             snapshot = seal_in_place(found, at.city, wanted.collection, terms, at.snapshots)
-            show_report(found.report)
+            show_import(found.report)
             with building_progress() as building:
                 published = publishing.adopt(snapshot, building)
     console.say(f"snapshot {snapshot.id[:12]} of {wanted.collection} is current: {snapshot.rows:,} rows, in place")

@@ -9,6 +9,9 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, ProgressColum
 
 from cimfed import console
 from cimfed_node.activate import Building, Report
+from cimfed_node.ingest import ImportReport, Preview
+
+SHOWN = 8  # values or names in one cell
 
 
 @contextmanager
@@ -43,3 +46,62 @@ def show(report: Report) -> None:
             )
     for note in report.notes:
         console.say(f"note: {note}")
+
+
+def show_preview(found: Preview) -> None:
+    console.say(f"format: {', '.join(found.formats)}")
+    show_import(found.report)
+    for bad in found.bad:
+        console.say(f"bad: {bad}")
+    names = [name for name in dict.fromkeys(name for row in found.rows for name in row)]
+    if found.rows:
+        console.out.print(
+            console.table(
+                ("property", *(f"row {at + 1}" for at in range(len(found.rows)))),
+                [(name, *(_short(row.get(name)) for row in found.rows)) for name in names],
+            )
+        )
+
+
+def show_import(report: ImportReport) -> None:
+    operation = report.operation
+    accuracy = "accuracy unknown" if operation.accuracy_m is None else f"accurate to {operation.accuracy_m:g} m"
+    declared = ", declared by cimfed and not one of PROJ's" if operation.declared else ""
+    console.say(f"from {operation.crs} by {operation.name} ({accuracy}{declared})")
+    if operation.vertical:
+        console.say(f"heights stay in {operation.vertical}")
+    elif report.nulls.get("zmin", report.rows) < report.rows:
+        console.say("heights stay in a system that is unknown: name it with --vertical")
+    if report.matched:
+        rows = [(name, _counts(columns), report.derived.get(name)) for name, columns in report.matched.items()]
+        rows += [(name, "", count) for name, count in report.derived.items() if name not in report.matched]
+        console.out.print(console.table(("property", "from (objects)", "derived"), rows))
+    for (name, column), values in report.unmapped.items():
+        console.say(f"not understood as {name}: {column} {_counts(values)}; kept in ext")
+    if report.unclaimed:
+        console.say(f"kept in ext: {_counts(report.unclaimed)}")
+    for what, counts in (("left out", report.skipped), ("geometries left out", report.dropped)):
+        if counts:
+            console.say(f"{what}: {_counts({name or 'by --where': count for name, count in counts.items()})}")
+    for what, count in (
+        ("footprints made valid", report.repaired),
+        ("duplicates", report.duplicates),
+        ("bad", report.bad),
+    ):
+        if count:
+            console.say(f"{what}: {count:,}")
+    for note in report.notes:
+        console.say(f"note: {note}")
+
+
+def _counts(counts: object) -> str:
+    """``name (count)``, the most frequent first."""
+    assert hasattr(counts, "items")
+    ordered = sorted(counts.items(), key=lambda item: (-item[1], item[0]))
+    shown = ", ".join(f"{name} ({count:,})" for name, count in ordered[:SHOWN])
+    return shown + (f" and {len(ordered) - SHOWN} more" if len(ordered) > SHOWN else "")
+
+
+def _short(value: object) -> str:
+    text = "" if value is None else str(value)
+    return text if len(text) <= 40 else text[:39] + "…"
