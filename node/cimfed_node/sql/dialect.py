@@ -6,6 +6,7 @@ placeholders. A property may lie in several columns of the table (``postgis``): 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, Protocol
 
 from cimfed.model.vocabulary import Property
@@ -18,7 +19,7 @@ class Dialect(Protocol):
     def name(self, name: str) -> str:
         """A quoted identifier."""
 
-    def table(self, source: str, parameters: Parameters) -> str:
+    def table(self, source: str | Sequence[str], parameters: Parameters) -> str:
         """The rows of a view or snapshot; one table a statement."""
 
     def output(self, prop: Property) -> str:

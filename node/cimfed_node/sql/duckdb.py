@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from decimal import Decimal
 from typing import Any
 
@@ -31,8 +32,9 @@ class DuckDB:
     def name(self, name: str) -> str:
         return '"' + name.replace('"', '""') + '"'
 
-    def table(self, source: str, parameters: Parameters) -> str:
-        return f"read_parquet({parameters.bind(source)}) AS t"
+    def table(self, source: str | Sequence[str], parameters: Parameters) -> str:
+        """Several files of the same columns are one table."""
+        return f"read_parquet({parameters.bind(source if isinstance(source, str) else [*source])}) AS t"
 
     def output(self, prop: Property) -> str:
         return self.comparable(prop)

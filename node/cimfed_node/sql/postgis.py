@@ -13,6 +13,7 @@ which someone may have put beside them, fits better.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any
@@ -54,7 +55,8 @@ class PostGIS:
     def name(self, name: str) -> str:
         return '"' + name.replace('"', '""') + '"'
 
-    def table(self, source: str, parameters: Parameters) -> str:
+    def table(self, source: str | Sequence[str], parameters: Parameters) -> str:
+        assert isinstance(source, str)
         return f"{parameters.bind(Relation(source))} AS t"
 
     def output(self, prop: Property) -> str:

@@ -9,6 +9,7 @@ the view's key.
 from __future__ import annotations
 
 from collections.abc import Collection as Names
+from collections.abc import Sequence
 
 import rfc8785
 
@@ -27,8 +28,10 @@ def columns_of(shape: Shape, snapshot: Names[str]) -> dict[str, Mask]:
     return {name: mask for name, mask in view_columns(shape).items() if name in snapshot}
 
 
-def view(shape: Shape, snapshot: Names[str], source: str, key: bytes, dialect: Dialect) -> Statement:
-    """``snapshot``: the columns that are there; ``source``: the snapshot's table; ``key``: the view's, of its order."""
+def view(shape: Shape, snapshot: Names[str], source: str | Sequence[str], key: bytes, dialect: Dialect) -> Statement:
+    """``snapshot``: the columns that are there; ``source``: the snapshot's table or its files; ``key``: the view's, of
+    its order.
+    """
     collection = VOCABULARY.collections[shape.collection]
     columns = columns_of(shape, snapshot)
     parameters = Parameters()

@@ -18,7 +18,6 @@ from __future__ import annotations
 import os
 import secrets
 from collections.abc import Callable, Sequence, Set
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -92,10 +91,7 @@ class FileBuilder:
         schema = _schema(shape, names)
         order = digest(ORDER_DOMAIN, [self._key, id])
         sources = [str(path.resolve()) for path in snapshot.paths]
-        statement = shapes.view(shape, names, sources[0], order, DUCKDB)
-        if len(sources) > 1:  # the engine takes a list of files where it takes one
-            bound = tuple(sources if value == sources[0] else value for value in statement.parameters)
-            statement = replace(statement, parameters=bound)
+        statement = shapes.view(shape, names, sources, order, DUCKDB)
         temporary = f".{id}-{secrets.token_hex(8)}"
         draft_file, rows_file, facts_file = (self._views / f"{temporary}.{end}" for end in ("draft", "parquet", "json"))
         try:
