@@ -115,7 +115,7 @@ def test_kinds_of_relations(database: Database, create: str, table: str) -> None
 
 
 def test_a_foreign_table_and_a_view_of_one(postgres: Any, database: Database) -> None:
-    with postgres._admin(database.name) as connection:
+    with postgres.administrator(database.name) as connection:
         connection.execute("CREATE EXTENSION file_fdw")
         connection.execute("CREATE SERVER files FOREIGN DATA WRAPPER file_fdw")
         connection.execute("CREATE FOREIGN TABLE far (id int, geom geometry(Point, 4326)) SERVER files"
