@@ -59,6 +59,9 @@ DECLARED: Mapping[str, NullTransform] = {
 }
 """By datum: EPSG:4490 and all that is projected from it (4491 to 4554)."""
 
+COMES_BACK = 1.0
+"""Metres that a point may be off when it was moved there and back: inverses are exact to far less."""
+
 COUNTRIES: Mapping[str, str] = {
     "by": "Belarus",
     "cn": "China",
@@ -115,9 +118,15 @@ class Georeference:
             x, y = self._transformer.transform(x, y, direction="INVERSE")
         return np.column_stack((x, y))
 
-    def misplaced(self, lonlat: Floats) -> Bools:
-        """Points that are not finite, or outside of the CRS's area of use by more than the margin."""
-        return ~(np.isfinite(lonlat).all(axis=1) & within(lonlat, self.source.area or WORLD))
+    def misplaced(self, points: Floats, lonlat: Floats) -> Bools:
+        """Points that ``forward`` made no sense of: not finite, outside of the CRS's area of use by more than the margin,
+        or so far out that a projection went around the earth and ended somewhere inside: these do not come back."""
+        wrong: Bools = ~(np.isfinite(lonlat).all(axis=1) & within(lonlat, self.source.area or WORLD))
+        if self.source.projected:
+            good = np.flatnonzero(~wrong)
+            away = np.abs(self.backward(lonlat[good]) - points[good, :2]) * self.source.unit
+            wrong[good[~(away <= COMES_BACK).all(axis=1)]] = True
+        return wrong
 
     def metres(self, points: Floats) -> Floats:
         """x and y of (n, 2 or 3) source coordinates in metres, good enough to measure one building with."""

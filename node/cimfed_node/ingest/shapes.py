@@ -155,7 +155,7 @@ class CityShapes:
     def finish(self, rows: int, reference: Georeference) -> Shapes:
         source = self._coordinates()
         lonlat = reference.forward(source[:, :2])
-        wrong = reference.misplaced(lonlat) | ~np.isfinite(source).all(axis=1)
+        wrong = reference.misplaced(source, lonlat) | ~np.isfinite(source).all(axis=1)
         source[wrong], lonlat[wrong] = 0.0, 0.0
         placed = np.column_stack((lonlat, source[:, 2]))
         shapes = Shapes(np.full(rows, None, object), np.full(rows, None, object))

@@ -68,8 +68,9 @@ def place(shapes: Shapes, reference: Georeference, counts: Derived) -> Placed:
     geometries = shapes.lod0
     coordinates, owner = shapely.get_coordinates(geometries, return_index=True)
     finite: Bools = np.asarray(np.isfinite(coordinates).all(axis=1))
-    lonlat = reference.forward(np.where(finite[:, None], coordinates, 0.0))
-    wrong = ~finite | reference.misplaced(lonlat)
+    points = np.where(finite[:, None], coordinates, 0.0)
+    lonlat = reference.forward(points)
+    wrong = ~finite | reference.misplaced(points, lonlat)
     for row in np.unique(owner[wrong]).tolist():
         shapes.bad[row] = PLACED_WRONGLY
         geometries[row] = None

@@ -328,10 +328,13 @@ def test_the_shift_of_chinese_maps_is_undone(place: tuple[float, float], name: s
         ("GCJ-02", (31.2, 121.5)),
         ("EPSG:28992", (1e300, 1e300)),
         ("EPSG:28992", ("1e999", 487_000)),
+        ("EPSG:4549", (500_000, -34_316_000)),  # these two come out in China
+        ("EPSG:4549", (500_000, 1e206)),
     ],
 )
 def test_a_place_outside_of_the_area_of_its_system_makes_a_bad_object(crs: str, place: Any, tmp_path: Path) -> None:
     inside = {"OGC:CRS84": (121.5, 31.2), "EPSG:28992": (121_000, 487_000), "EPSG:28412": (12_500_000, 4_580_000)}
+    inside["EPSG:4549"] = (500_000, 3_450_000)
     x, y = inside.get(crs, (121.5, 31.2))
     text = f"id,x,y\ngood,{x},{y}\nbad,{place[0]},{place[1]}\n"
     error = refused(tmp_path, text, crs=crs)

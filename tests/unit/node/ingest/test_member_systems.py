@@ -113,7 +113,7 @@ def test_a_place_comes_out_where_proj_itself_puts_it(line: Line) -> None:
     reference = pinned(line)
     ((x, y),) = line.source().tolist()
     ((lon, lat),) = reference.forward(line.source()).tolist()
-    assert not reference.misplaced(np.array([[lon, lat]])).any()
+    assert not reference.misplaced(line.source(), np.array([[lon, lat]])).any()
     assert reference.backward(np.array([[lon, lat]])) == pytest.approx(line.source(), abs=1e-3)
     if reference.operation.declared or line.by == "its projection alone":
         assert GEOD.inv(lon, lat, *line.at)[2] < 0.001
