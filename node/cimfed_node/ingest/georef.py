@@ -119,8 +119,8 @@ class Georeference:
         return np.column_stack((x, y))
 
     def misplaced(self, points: Floats, lonlat: Floats) -> Bools:
-        """Points that ``forward`` made no sense of: not finite, outside of the CRS's area of use by more than the margin,
-        or so far out that a projection went around the earth and ended somewhere inside: these do not come back."""
+        """Points that ``forward`` made no sense of: not finite, or outside of the CRS's area of use by more than the
+        margin. Some are so far out that a projection went around the earth and ended inside: these do not come back."""
         wrong: Bools = ~(np.isfinite(lonlat).all(axis=1) & within(lonlat, self.source.area or WORLD))
         if self.source.projected:
             good = np.flatnonzero(~wrong)
