@@ -124,6 +124,7 @@ def _rows(policy: Policy, grant: Grant) -> list[tuple[str, object]]:
         ("columns", ", ".join(columns)),
         ("geometry", "none" if grant.max_lod is None else f"to level of detail {grant.max_lod}"),
         ("objects", "those of " + " and ".join(narrowed) if narrowed else "all"),
+        *([("untouched", "as the files had them, where asked for")] if grant.original else []),
         ("valid", " to ".join(instant_text(time) for time in grant.valid or policy.valid)),
         ("through", "any gateway, or directly" if grant.via is None else _words(grant.via)),
         ("obligations", _words(grant.obligations)),

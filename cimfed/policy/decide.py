@@ -108,6 +108,7 @@ def shape_of(policy: Policy, grant: Grant) -> Shape:
         valid=grant.valid or policy.valid,
         obligations=grant.obligations,
         via=grant.via,
+        original=grant.original,
     )
     return meet(own, bounds)
 

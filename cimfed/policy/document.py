@@ -8,6 +8,7 @@ or stands there. Rules:
 2. Names of collections, properties and masks are those of the vocabulary; conditions agree with its types.
 3. A grant says id, subject, purpose, collection and columns (which may be none: ``{}``).
 4. An empty list matches nothing and is an error, never "any".
+5. Untouched objects go along only in a grant that hides nothing of them but whole objects.
 
 ``docs/policy.md`` describes the format for stewards.
 """
@@ -16,7 +17,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from decimal import Decimal
 from types import MappingProxyType
@@ -31,11 +32,24 @@ from cimfed.policy.area import normalised, number, read_area
 from cimfed.policy.cursor import LATER, Cursor, json_place, suggestion
 from cimfed.policy.grant import FORMAT, Agreement, Grant, Policy, Subjects
 from cimfed.policy.rows import check_rows, read_text
-from cimfed.policy.shape import DIRECT, EXACT, MAX_WIDTH, NULL, Mask, band, follows_geometry, lowest_level
+from cimfed.policy.shape import (
+    DIRECT,
+    EXACT,
+    FINEST_LOD,
+    MAX_WIDTH,
+    NESTED,
+    NULL,
+    Mask,
+    band,
+    follows_geometry,
+    lacking,
+    lowest_level,
+)
 from cimfed.query.expression import Expression
 
 SALT_BYTES = 16
 MAX_AREA_FILE = 4 * 1024 * 1024
+SHOWN = 5  # names in a message
 
 _WORD = re.compile(r"[a-z][a-z0-9-]{0,63}")
 _COUNTRY = re.compile("[A-Z]{2}")
@@ -46,7 +60,7 @@ _AGREEMENT = re.compile(r"[^\x00-\x1f\x7f-\x9f]{1,200}")
 _HEX = re.compile(f"[0-9a-f]{{{2 * SALT_BYTES}}}")
 
 _LATER_TOP = ("restrictions", "forbids", "tests")
-_LATER_GRANT = ("time", "release", "quota", "original", "of_whole")
+_LATER_GRANT = ("time", "release", "quota", "of_whole")
 _LATER_MASKS = ("pseudonym", "year", "prefix")
 
 
@@ -130,7 +144,7 @@ def _grant(at: Cursor, form: Form) -> Grant:
     found = at.fields(
         "a grant",
         ("id", "subject", "purpose", "collection", "columns"),
-        ("rows", "area", "geometry", "valid", "via", "obligations", "agreement"),
+        ("rows", "area", "geometry", "valid", "via", "obligations", "agreement", "original"),
         _LATER_GRANT,
     )
     collection = _collection(found["collection"].text("a collection"), found["collection"].error)
@@ -138,12 +152,16 @@ def _grant(at: Cursor, form: Form) -> Grant:
     rows = form.rows(found["rows"]) if "rows" in found else None
     if rows is not None:
         check_rows(rows, collection, found["rows"])
+    columns = _columns(found["columns"], collection, max_lod)
+    original = "original" in found and _boolean(found["original"], "original")
+    if original:
+        _check_original(found["original"], collection, columns, max_lod)
     return Grant(
         id=found["id"].match(_WORD, "an id (lower case, digits and hyphens)"),
         subjects=_subjects(found["subject"]),
         purposes=found["purpose"].words(_WORD, "a purpose (lower case, digits and hyphens)", "purposes"),
         collection=collection.name,
-        columns=MappingProxyType(_columns(found["columns"], collection, max_lod)),
+        columns=MappingProxyType(columns),
         rows=rows,
         area=_area(found["area"], form) if "area" in found else None,
         max_lod=max_lod,
@@ -153,6 +171,7 @@ def _grant(at: Cursor, form: Form) -> Grant:
         if "obligations" in found
         else frozenset(),
         agreement=_agreement(found["agreement"]) if "agreement" in found else None,
+        original=original,
     )
 
 
@@ -272,6 +291,22 @@ def _via(at: Cursor) -> frozenset[str]:
     return frozenset(via)
 
 
+def _check_original(at: Cursor, collection: Collection, columns: Mapping[str, Mask], max_lod: int | None) -> None:
+    """An untouched object shows all that columns, masks and levels of detail could hide of it."""
+    if collection.name in NESTED:
+        raise at.error(
+            f"objects of {collection.name} have no original of their own", "They are in the originals of building"
+        )
+    if max_lod != FINEST_LOD:
+        raise at.error("original shows every level of detail", f"Say geometry: {{max_lod: {FINEST_LOD}}}")
+    hidden = lacking(collection, columns)
+    if hidden:
+        raise at.error(
+            f"original shows what the grant hides: {', '.join(hidden[:SHOWN])}{' ...' if hidden[SHOWN:] else ''}",
+            f"Give {'it' if len(hidden) == 1 else f'all {len(hidden)}'} exact, or leave original out",
+        )
+
+
 def _agreement(at: Cursor) -> Agreement:
     found = at.fields("an agreement", ("id",), ("sha256",))
     digest = found["sha256"].match(_SHA256, "a SHA-256 (64 hexadecimal digits)") if "sha256" in found else ""
@@ -279,6 +314,13 @@ def _agreement(at: Cursor) -> Agreement:
 
 
 # Scalars
+
+
+def _boolean(at: Cursor, what: str) -> bool:
+    """YAML gives text, JSON a boolean: of the signed form only true is canonical."""
+    if isinstance(at.value, bool):
+        return at.value
+    return at.choice(("true", "false"), f"{what}, true or false") == "true"
 
 
 def _city(at: Cursor) -> CityName:

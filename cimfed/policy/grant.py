@@ -53,7 +53,10 @@ class Agreement:
 
 @dataclass(frozen=True)
 class Grant:
-    """``columns`` are the columns named; ``area`` is WKB in OGC:CRS84; ``valid`` None: as long as the policy."""
+    """``columns`` are the columns named; ``area`` is WKB in OGC:CRS84; ``valid`` None: as long as the policy.
+
+    ``original``: untouched objects go along.
+    """
 
     id: str
     subjects: Subjects
@@ -67,6 +70,7 @@ class Grant:
     via: frozenset[str] | None = None
     obligations: frozenset[str] = frozenset()
     agreement: Agreement | None = None
+    original: bool = False
 
 
 @dataclass(frozen=True)

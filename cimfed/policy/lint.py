@@ -8,6 +8,7 @@ fine-geometry       error     a masked measure that the given geometry tells exa
 never-valid         error     the grant is never valid while the policy is
 area-outside        error     the area lies outside the declared extent: no object is given
 join                warning   two grants that one subject can hold together give more than each
+beside-originals    warning   a grant of untouched objects, beside one of the same subject that hides something
 broad-subject       warning   no organisation is named: whoever is admitted later is meant too
 beyond-policy       warning   the grant ends after the policy or begins before it, and is cut
 area-cut            warning   the area leaves the declared extent, and is cut
@@ -92,7 +93,8 @@ def _of_grant(policy: Policy, grant: Grant) -> Iterator[Finding]:
 
 
 def _joins(policy: Policy) -> Iterator[Finding]:
-    """Pairs of grants that one subject can hold, where one shows finer what the other masks or leaves out.
+    """Pairs of grants that one subject can hold, where one shows finer what the other masks or leaves out, or shows
+    objects untouched.
 
     A partner who gets both can lay the answers side by side; no rule at the node can prevent it.
     """
@@ -101,6 +103,15 @@ def _joins(policy: Policy) -> Iterator[Finding]:
             continue
         if one.valid and other.valid and max(one.valid[0], other.valid[0]) >= min(one.valid[1], other.valid[1]):
             continue
+        if one.original != other.original:
+            whole, narrow = (one, other) if one.original else (other, one)
+            yield Finding(
+                Severity.WARNING,
+                "beside-originals",
+                f"whoever also holds {narrow.id} has objects of it untouched by this one: all that {narrow.id} hides "
+                "of them, and by comparing both how this city's coordinates are transformed",
+                whole.id,
+            )
         first, second = view_columns(shape_of(policy, one)), view_columns(shape_of(policy, other))
         more_in_one = [name for name, mask in first.items() if not is_coarser(mask, second.get(name, NULL))]
         more_in_other = [name for name, mask in second.items() if not is_coarser(mask, first.get(name, NULL))]

@@ -10,6 +10,7 @@ max_lod               the less detailed; None (no geometry) is the least
 valid                 the time in both; empty where the start is not before the end
 via                   those in both; None (anyone) is the widest
 obligations           united
+original              where both have it
 ====================  =======================================================================
 
 Masks are ordered by what can be computed from what: exact gives every band, a band gives every band whose width is
@@ -29,11 +30,21 @@ import rfc8785
 from cimfed.errors import BadPolicy
 from cimfed.model.vocabulary import VOCABULARY
 from cimfed.policy.rows import tree
-from cimfed.policy.shape import EXACT, MAX_WIDTH, NULL, Mask, MaskKind, Shape, band, follows_geometry, mask_value
+from cimfed.policy.shape import (
+    EXACT,
+    FINEST_LOD,
+    MAX_WIDTH,
+    NULL,
+    Mask,
+    MaskKind,
+    Shape,
+    band,
+    follows_geometry,
+    mask_value,
+)
 from cimfed.trust.hashing import digest
 
 SHAPE_DOMAIN = "cimfed shape v1"
-FINEST_LOD = 3
 EVER = (0, 2**63 - 1)
 
 
@@ -49,6 +60,7 @@ def widest(collection: str) -> Shape:
         ),
         max_lod=FINEST_LOD,
         valid=EVER,
+        original=True,
     )
 
 
@@ -66,6 +78,7 @@ def meet(one: Shape, other: Shape) -> Shape:
         valid=(max(one.valid[0], other.valid[0]), min(one.valid[1], other.valid[1])),
         obligations=one.obligations | other.obligations,
         via=_narrower(one.via, other.via),
+        original=one.original and other.original,
     )
 
 
@@ -105,7 +118,7 @@ def _narrower(one: frozenset[str] | None, other: frozenset[str] | None) -> froze
 
 
 def canonical(shape: Shape) -> bytes:
-    """One text (RFC 8785 JSON) for one shape, whatever order it was made in."""
+    """One text (RFC 8785 JSON) for one shape, whatever order it was made in. ``original`` stands there if true."""
     return rfc8785.dumps(
         {
             "collection": shape.collection,
@@ -116,6 +129,7 @@ def canonical(shape: Shape) -> bytes:
             "valid": [str(time) for time in shape.valid],
             "obligations": sorted(shape.obligations),
             "via": None if shape.via is None else sorted(shape.via),
+            **({"original": True} if shape.original else {}),
         }
     )
 

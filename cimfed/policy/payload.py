@@ -133,6 +133,8 @@ def _grant(grant: Grant) -> dict[str, Any]:
         if grant.agreement.sha256:
             agreement["sha256"] = grant.agreement.sha256.hex()
         document["agreement"] = agreement
+    if grant.original:
+        document["original"] = True
     return document
 
 

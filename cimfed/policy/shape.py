@@ -1,8 +1,9 @@
 """The shape of a grant: what it gives, in a form that can be met, hashed and compiled.
 
-A shape is rows (predicates), areas (whole objects), columns each with a mask, the finest level of detail, a
-validity, obligations, and whom the answer may pass through. ``meet`` (in ``cimfed.policy.meet``) gives the tighter
-of two shapes; ``cimfed_node.views`` turns a shape and a snapshot into a view by one statement.
+A shape is rows (predicates), areas (whole objects), columns each with a mask, the finest level of detail, whether
+untouched objects go along, a validity, obligations, and whom the answer may pass through. ``meet`` (in
+``cimfed.policy.meet``) gives the tighter of two shapes; ``cimfed_node.views`` turns a shape and a snapshot into a view
+by one statement.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ from dataclasses import dataclass
 from decimal import Decimal
 from enum import StrEnum
 
-from cimfed.model.vocabulary import VOCABULARY, Property, Type
+from cimfed.model.vocabulary import VOCABULARY, Collection, Property, Type
 from cimfed.query.expression import Expression
 
 
@@ -36,6 +37,7 @@ class Mask:
 
 EXACT = Mask(MaskKind.EXACT)
 NULL = Mask(MaskKind.NULL)
+FINEST_LOD = 3
 MAX_WIDTH = Decimal(10) ** 9
 """Bands wider than this say nothing any more; the meet of bands that would need one is NULL."""
 
@@ -63,6 +65,7 @@ class Shape:
     ``columns``: mask by name, of the columns that the grant names; ``view_columns`` adds those that follow.
     ``max_lod``: finest level of detail given; None: no geometry and no box.
     ``valid``: half-open, microseconds since the epoch.
+    ``original``: the untouched object beside each row (``gives_originals``).
     """
 
     collection: str
@@ -73,6 +76,7 @@ class Shape:
     valid: tuple[int, int]
     obligations: frozenset[str] = frozenset()
     via: frozenset[str] | None = None  # gateways that may present it, and the word "direct"; None: any of them
+    original: bool = False
 
 
 DIRECT = "direct"
@@ -92,6 +96,26 @@ def view_columns(shape: Shape) -> dict[str, Mask]:
         elif name in shape.columns and (not prop.levels or _has_level(prop, shape.max_lod)):
             found[name] = shape.columns[name]
     return found
+
+
+NESTED = ("building_part", "storey", "room")
+"""Collections whose objects have no original of their own: they stand in their building's."""
+
+
+def gives_originals(shape: Shape) -> bool:
+    """Whether untouched objects go along: never where the shape, however it came about, hides anything of them."""
+    collection = VOCABULARY.collections[shape.collection]
+    whole = shape.max_lod == FINEST_LOD and not lacking(collection, shape.columns)
+    return shape.original and whole and shape.collection not in NESTED
+
+
+def lacking(collection: Collection, columns: Mapping[str, Mask]) -> list[str]:
+    """Columns of a collection that could be named and are not, or not exact: what an original would show of them."""
+    return [
+        name
+        for name, prop in collection.properties.items()
+        if name != "city" and not follows_geometry(prop) and columns.get(name) != EXACT
+    ]
 
 
 def follows_geometry(prop: Property) -> bool:

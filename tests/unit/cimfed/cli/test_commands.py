@@ -30,6 +30,7 @@ from cimfed.trust.identity_files import load_public_key, load_signing_key, make_
 from cimfed.trust.keys import KeySigner
 from cimfed.trust.publish import DAY
 from cimfed.trust.tls import IssuingKey
+from tests.unit.cimfed.policy.documents import whole
 
 POLICY = """\
 format: cimfed/policy/v1
@@ -301,7 +302,15 @@ class TestPolicy:
         shown = cimfed("policy", "show", "p1.policy.json").out
         for word in ("kz.almaty, version 1", "inst.tsinghua", "height: band(5)"):
             assert word in shown
+        assert "untouched" not in shown
         assert cimfed("policy", "show", "p1.routing.json").code == 2
+
+    def test_show_says_where_objects_go_along_untouched(self, cimfed: Cli, home: Path, card: Path) -> None:
+        signed_policy(cimfed)
+        text = Path("p.yaml").read_text("utf-8").replace("version: 1", "version: 2").split("    collection:")[0]
+        Path("p.yaml").write_text(text + "".join(f"    {line}\n" for line in whole()), "utf-8")
+        assert cimfed("policy", "sign", "p.yaml", "--key", "steward.key", "--out", "p2.policy.json").code == 0
+        assert "as the files had them, where asked for" in cimfed("policy", "show", "p2.policy.json").out
 
 
 class TestProfile:

@@ -7,6 +7,7 @@ import re
 from pathlib import Path
 from typing import Any
 
+from cimfed.model.vocabulary import VOCABULARY, Type
 from cimfed.policy.document import compose
 from cimfed.policy.grant import Policy
 
@@ -45,6 +46,17 @@ def read_file(path: str) -> bytes:
 
 def policy(text: str) -> Policy:
     return compose(text, "p.yaml", read_file, SALT)
+
+
+def whole(collection: str = "building") -> tuple[str, ...]:
+    """Lines of a grant that gives untouched objects: of all columns, by the vocabulary's own list."""
+    names = [
+        prop.name
+        for prop in VOCABULARY.collections[collection].properties.values()
+        if prop.name != "city" and prop.type not in (Type.GEOMETRY, Type.BOX)
+    ]
+    columns = ", ".join(f"{name}: exact" for name in names)
+    return f"collection: {collection}", f"columns: {{{columns}}}", "geometry: {max_lod: 3}", "original: true"
 
 
 def grant(*lines: str) -> Policy:

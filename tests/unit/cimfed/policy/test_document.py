@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 from decimal import Decimal
 
 import pytest
@@ -8,9 +9,10 @@ import shapely
 from cimfed.errors import BadPolicy
 from cimfed.policy.document import compose
 from cimfed.policy.grant import Agreement
+from cimfed.policy.payload import from_payload, to_payload
 from cimfed.policy.shape import EXACT, NULL, band
 from cimfed.query.expression import Comparator, Comparison, In, Literal, Property
-from tests.unit.cimfed.policy.documents import CENTRE, EXAMPLE, GRANT, HEAD, SALT, grant, policy
+from tests.unit.cimfed.policy.documents import CENTRE, EXAMPLE, GRANT, HEAD, SALT, grant, policy, whole
 
 OCTOBER = 1_790_812_800_000_000  # 2026-10-01T00:00Z by date(1)
 JANUARY = 1_798_761_600_000_000
@@ -45,6 +47,30 @@ def test_rows_may_use_a_property_that_the_grant_does_not_give() -> None:
     (found,) = grant("rows: \"usage_state IN ('in_use')\"").grants
     assert found.rows == In(Property("usage_state"), (Literal("in_use"),))
     assert "usage_state" not in found.columns
+
+
+def test_a_grant_gives_untouched_objects_where_it_hides_nothing_else() -> None:
+    (found,) = grant(*whole(), "rows: height > 12", "via: [direct]").grants
+    assert found.original
+    assert not grant(*whole(), "original: false").grants[0].original
+    assert not grant().grants[0].original
+    shown = dict(line.split(": ", 1) for line in whole())["columns"].strip("{}").split(", ")
+    for item in shown:
+        name = item.removesuffix(": exact")
+        for other in ([], [f"{name}: 'null'"]):
+            columns = ", ".join([*(column for column in shown if column != item), *other])
+            with pytest.raises(BadPolicy, match=f"original shows what the grant hides: {name} "):
+                grant(*whole(), f"columns: {{{columns}}}")
+
+
+def test_the_signed_form_says_original_only_where_it_is_so() -> None:
+    untouched, plain = to_payload(grant(*whole())), to_payload(grant(*whole(), "original: false"))
+    assert json.loads(untouched)["grants"][0].pop("original") is True
+    assert untouched.replace(b',"original":true', b"") == plain
+    assert from_payload(untouched) == grant(*whole())
+    for other in (b"false", b'"true"', b"1"):
+        with pytest.raises(BadPolicy):
+            from_payload(untouched.replace(b'"original":true', b'"original":' + other))
 
 
 def test_rows_are_parsed_as_cql2() -> None:

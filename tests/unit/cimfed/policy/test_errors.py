@@ -34,6 +34,10 @@ def instead(old: str, new: str) -> str:
     return TEXT.replace(old, new)
 
 
+def of_nested(name: str) -> str:
+    return more("original: true").replace("collection: building", f"collection: {name}").replace("height: exact", "")
+
+
 def area(value: object) -> str:
     return more(f"area: {{within: {json.dumps(value)}}}")
 
@@ -117,7 +121,7 @@ CASES: list[tuple[str, str, str]] = [
     ),
     *(
         (f"{word}: not supported by this release", "11:5", more(f"{word}: {{}}"))
-        for word in ("release", "time", "quota", "original", "of_whole")
+        for word in ("release", "time", "quota", "of_whole")
     ),
     ("mode: not supported by this release", "11:42", more("area: {within: areas/centre.geojson, mode: clip}")),
     ("grid_m: not supported by this release", "11:28", more("geometry: {max_lod: 0, grid_m: 5}")),
@@ -173,6 +177,20 @@ CASES: list[tuple[str, str, str]] = [
     ("'1e3' is not a band's width", "10:30", instead("exact", "{band: 1e3}")),
     ("height has 2 decimals, the width has more", "10:30", instead("exact", "{band: 0.125}")),
     ("year_built has 0 decimals, the width has more", "10:34", instead("height: exact", "year_built: {band: 2.5}")),
+    # Untouched objects
+    ("'yes' is not original, true or false", "11:15", more("original: yes")),
+    ("original, true or false belongs here", "11:15", more("original: [true]")),
+    ("original shows every level of detail", "11:15", more("original: true")),
+    ("original shows every level of detail", "12:15", more("geometry: {max_lod: 2}") + "    original: true\n"),
+    (
+        "original shows what the grant hides: id, name, zmin, zmax, valid_from ...",
+        "12:15",
+        more("geometry: {max_lod: 3}") + "    original: true\n",
+    ),
+    *(
+        (f"objects of {name} have no original of their own", "11:15", of_nested(name))
+        for name in ("building_part", "storey", "room")
+    ),
     # Rows
     ("rows: ", "11:11", more("rows: height >")),
     ("rows: ", "11:11", more("rows: storeys > 3")),

@@ -7,7 +7,7 @@ import pytest
 
 from cimfed.policy.grant import Policy
 from cimfed.policy.lint import Finding, Severity, lint
-from tests.unit.cimfed.policy.documents import EXAMPLE, HEAD, PAGE, grant, policy
+from tests.unit.cimfed.policy.documents import EXAMPLE, HEAD, PAGE, grant, policy, whole
 
 DECLARED = policy(HEAD + "declared: {building: {extent: [76.7, 43.1, 77.1, 43.4]}}\n").declared
 PAGE_RULES = dict(re.findall(r"^\| `([a-z-]+)` \| (error|warning) \|", PAGE, re.MULTILINE))
@@ -32,6 +32,8 @@ def two(first: dict[str, str], second: dict[str, str]) -> Policy:
     return replace(one, grants=(replace(one.grants[0], id="one"), replace(other.grants[0], id="two")))
 
 
+WHOLE = dict(line.split(": ", 1) for line in whole())
+WEST = area(76.8, 76.9).removeprefix("area: ")
 CASES = [
     ("fine-geometry", "error", "one", within(grant("columns: {height: {band: 5}}", "geometry: {max_lod: 1}"))),
     ("fine-geometry", "error", "one", within(grant("columns: {footprint_area: 'null'}", "geometry: {max_lod: 0}"))),
@@ -56,6 +58,8 @@ CASES = [
         "one",
         two({"columns": "{height: exact}"}, {"columns": "{height: {band: 5}, function: exact}"}),
     ),
+    ("beside-originals", "warning", "one", two(WHOLE, {"columns": "{height: {band: 5}}"})),
+    ("beside-originals", "warning", "two", two({"columns": "{height: {band: 5}}", "area": WEST}, WHOLE)),
 ]
 
 
@@ -78,13 +82,15 @@ def test_the_page_explains_every_finding() -> None:
         within(grant("columns: {height: {band: 5}}")),
         within(grant(area(76.8, 76.9))),
         two({"columns": "{height: exact, id: exact}"}, {"columns": "{height: {band: 5}}"}),
+        two(WHOLE, WHOLE),
+        two(WHOLE, {"subject": "{org: [inst.b]}", "columns": "{height: {band: 5}}"}),
         two({"subject": "{org: [inst.a]}"}, {"subject": "{org: [inst.b]}", "columns": "{function: exact}"}),
         two(
             {"valid": "[2026-01-01T00:00Z, 2026-02-01T00:00Z]"},
             {"valid": "[2026-02-01T00:00Z, 2026-03-01T00:00Z]", "columns": "{function: exact}"},
         ),
     ],
-    ids=range(8),
+    ids=range(10),
 )
 def test_nothing_to_find(small: Policy) -> None:
     assert lint(small) == []

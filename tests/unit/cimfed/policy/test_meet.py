@@ -15,8 +15,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cimfed.errors import BadPolicy
+from cimfed.model.vocabulary import VOCABULARY
 from cimfed.policy.meet import canonical, is_coarser, meet, meet_masks, shape_hash, widest
-from cimfed.policy.shape import EXACT, NULL, Mask, MaskKind, Shape, band, view_columns
+from cimfed.policy.shape import EXACT, NULL, Mask, MaskKind, Shape, band, gives_originals, view_columns
 from cimfed.query.expression import Comparator, Comparison, IsNull, Literal, Property
 
 widths = st.sampled_from(["1", "2", "3", "5", "6", "7", "10", "0.5", "2.5", "0.01", "999999937", "1000000000"]).map(
@@ -45,6 +46,7 @@ shapes = st.builds(
     valid=st.tuples(instants, instants),
     obligations=st.frozensets(st.sampled_from(["attribution", "no-onward-sharing"])),
     via=st.none() | words,
+    original=st.booleans(),
 )
 
 
@@ -82,6 +84,8 @@ def test_it_never_widens(one: Shape, other: Shape) -> None:
     assert set(range(*both.valid)) <= set(range(*one.valid))
     assert one.via is None or (both.via is not None and both.via <= one.via)
     assert view_columns(both).keys() <= view_columns(one).keys()
+    assert both.original <= one.original
+    assert gives_originals(both) <= gives_originals(one)
 
 
 @pytest.mark.parametrize(
@@ -163,6 +167,31 @@ def test_a_shape_is_this_to_the_byte() -> None:
         b'"obligations":["a","b"],"rows":["{\\"args\\":[{\\"property\\":\\"height\\"}],\\"op\\":\\"isNull\\"}"],'
         b'"valid":["1","1152921504606846976"],"via":null}'
     )
+
+
+def test_a_shape_with_originals_says_so_in_its_bytes_and_others_do_not() -> None:
+    untouched = widest("building")
+    text = canonical(untouched)
+    assert text.count(b'"original":true') == 1
+    assert canonical(replace(untouched, original=False)) == text.replace(b'"original":true,', b"")
+
+
+# Untouched objects
+
+
+def test_a_shape_gives_untouched_objects_only_where_it_hides_nothing_of_them() -> None:
+    for name in VOCABULARY.collections:
+        assert gives_originals(widest(name)) == (name not in ("building_part", "storey", "room"))
+    every = widest("building")
+    assert gives_originals(replace(every, rows=frozenset({IsNull(Property("height"))}), areas=frozenset({b"\x01"})))
+    assert not gives_originals(replace(every, original=False))
+    assert not gives_originals(replace(every, max_lod=2))
+    assert not gives_originals(replace(every, max_lod=None))
+    for column in every.columns:
+        less = {name: mask for name, mask in every.columns.items() if name != column}
+        assert not gives_originals(replace(every, columns=less))
+        assert not gives_originals(replace(every, columns={**less, column: NULL}))
+        assert not gives_originals(meet(every, replace(every, columns={**less, column: NULL})))
 
 
 def test_the_hash_does_not_depend_on_the_process() -> None:
