@@ -29,6 +29,7 @@ from cimfed.client.feed import Feed
 from cimfed.client.geo import to_geopandas
 from cimfed.client.intake import Intake, Piece, schema_of
 from cimfed.client.loop import Loop
+from cimfed.client.originals import Header
 from cimfed.client.verify import Stale
 from cimfed.errors import Conflict, NodeUnreachable
 from cimfed.trust.files import replace_file
@@ -94,6 +95,14 @@ class _Answer:
     def provenance(self) -> dict[str, Any]:
         """What a file of the answer should say of it (docs/export.md). Conflict before it was read to its end."""
         return self._ended(self._intake.provenance if self._intake else None)
+
+    @property
+    def headers(self) -> Mapping[str, tuple[Header, ...]]:
+        """Of untouched objects: what the files of each city whose rows came said of all their objects.
+
+        The numbers of ``original_header`` count from 0 here, city by city.
+        """
+        return dict(self._intake.headers.items()) if self._intake else {}
 
     @property
     def absent(self) -> Mapping[str, tuple[str, ...]]:

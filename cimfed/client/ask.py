@@ -101,11 +101,18 @@ def question(
     )
 
 
-def read_request(collection: str, where: Where, bbox: Bbox, properties: Iterable[str] | None, compression: str) -> Read:
+def read_request(
+    collection: str,
+    where: Where,
+    bbox: Bbox,
+    properties: Iterable[str] | None,
+    compression: str,
+    original: bool = False,
+) -> Read:
     if isinstance(properties, str):
         properties = [properties]
     names = None if properties is None else tuple(properties)
-    return Read(collection, filter_of(where, bbox), names, compression)
+    return Read(collection, filter_of(where, bbox), names, compression, original)
 
 
 def aggregate_request(

@@ -7,7 +7,8 @@ a whole table, columns that no city has.
 
 Batches come from other parties. Each must be just what its city's schema says and that schema what the vocabulary
 says; offsets, text and the nesting of geometries are checked before anything reads them, and ``city`` is filled with
-the name of the city whose signature is on the batch, whatever the batch says.
+the name of the city whose signature is on the batch, whatever the batch says. Untouched objects
+(``cimfed.client.originals``) stand after the vocabulary's columns.
 """
 
 from __future__ import annotations
@@ -20,9 +21,19 @@ from typing import Any
 
 import pyarrow as pa
 
+from cimfed.client.originals import check_numbers
 from cimfed.errors import BadAnswer
 from cimfed.model.names import CityName
-from cimfed.model.schema import ATTRIBUTION, LICENCE, MASK, MASKS, VERTICAL, field
+from cimfed.model.schema import (
+    ATTRIBUTION,
+    LICENCE,
+    MASK,
+    MASKS,
+    ORIGINAL_FIELDS,
+    ORIGINAL_HEADER,
+    VERTICAL,
+    field,
+)
 from cimfed.model.texts import plain
 from cimfed.model.vocabulary import VOCABULARY
 from cimfed.query.query import Read
@@ -36,10 +47,11 @@ LONGEST = 2000  # characters of what a city says of its data
 def read_schema(request: Read) -> pa.Schema:
     """The columns of a read's answer. UnknownProperty for a name that is not in the vocabulary."""
     collection = VOCABULARY.collections[request.collection]
+    untouched = ORIGINAL_FIELDS if request.original else ()
     if request.properties is None:
-        return pa.schema([field(prop) for prop in collection.properties.values()])
+        return pa.schema([*map(field, collection.properties.values()), *untouched])
     wanted = {collection.property(name).name for name in request.properties} | {CITY}
-    return pa.schema([field(prop) for name, prop in collection.properties.items() if name in wanted])
+    return pa.schema([*(field(prop) for name, prop in collection.properties.items() if name in wanted), *untouched])
 
 
 class Shaper:
@@ -47,10 +59,12 @@ class Shaper:
 
     ``given``: columns that the city really has.
     Columns that are not in ``target`` are left out: a city may know a newer vocabulary.
+    ``headers``: how many the city's untouched objects may name.
     """
 
-    def __init__(self, city: CityName, source: pa.Schema, target: pa.Schema) -> None:
+    def __init__(self, city: CityName, source: pa.Schema, target: pa.Schema, headers: int = 0) -> None:
         self.city = city
+        self._headers = headers
         self.source = source
         self._target = target
         self._at = [self._place(wanted) for wanted in target]
@@ -66,6 +80,8 @@ class Shaper:
         for wanted, column in zip(self._target, columns, strict=True):
             if pa.types.is_binary(wanted.type):
                 check_shapes(self.city, wanted.name, column)
+            elif wanted.name == ORIGINAL_HEADER:
+                check_numbers(self.city, batch, self._headers)
         return pa.RecordBatch.from_arrays(columns, schema=self._target)
 
     def _place(self, wanted: pa.Field[Any]) -> int | None:

@@ -140,6 +140,7 @@ class _Questions(Generic[A]):
         require: str | int = "any",
         timeout: float | None = None,
         compression: str = "",
+        original: bool = False,
     ) -> A:
         """Rows of a collection, from all cities or those named.
 
@@ -147,11 +148,12 @@ class _Questions(Generic[A]):
         ymin, xmax, ymax in degrees (OGC:CRS84). ``properties``: names; all that is granted where None. ``grants``: the
         grant to use of a city, where several match. ``require``: how many cities must answer (``all``, ``any``, a
         number); fewer is an error at the end. ``timeout``: seconds for the whole answer. ``compression``: "lz4" or
-        "zstd", where the link is slow.
+        "zstd", where the link is slow. ``original``: beside each row its object as the city's file had it,
+        from cities that grant that (``Answer.headers`` has what belongs to it).
         Raises BadQuery, UnknownProperty and the like at once for what needs no server, NotFound before anything is
         asked for a city that the directory does not list.
         """
-        request = ask.read_request(collection, where, bbox, properties, compression)
+        request = ask.read_request(collection, where, bbox, properties, compression, original)
         return self._ask(request, purpose, cities, grants, require, timeout)
 
     def aggregate(

@@ -16,6 +16,7 @@ import pyarrow as pa
 from cimfed.client import totals
 from cimfed.client.columns import Said, Shaper, masks_of, read_schema, with_masks, without_empty
 from cimfed.client.coverage import Coverage, of_outcomes
+from cimfed.client.originals import Header, headers_of
 from cimfed.client.provenance import provenance
 from cimfed.client.receipts import make_receipt
 from cimfed.client.verify import Released, Verifier
@@ -58,6 +59,7 @@ class Intake:
         self.coverage: Coverage | None = None
         self.receipt: bytes | None = None
         self.provenance: dict[str, Any] | None = None
+        self.headers: dict[CityName, tuple[Header, ...]] = {}  # of untouched objects, of cities that rows came of
         self._envelope = envelope
         self._verifier = Verifier(query, envelope, source, directory)
         self._due: deque[Frame] = deque()
@@ -65,6 +67,7 @@ class Intake:
         self._schemas: dict[CityName, pa.Schema] = {}
         self._shapers: dict[CityName, Shaper] = {}
         self._target = None if isinstance(query.request, Aggregate) else schema_of(query.request)
+        self._untouched = isinstance(query.request, Read) and query.request.original
         self._parts = totals.Parts(query.request) if isinstance(query.request, Aggregate) else None
 
     def put(self, frames: Iterable[Frame]) -> None:
@@ -146,7 +149,8 @@ class Intake:
         shaper = self._shapers.get(city)
         if shaper is None:
             assert self._target is not None
-            shaper = self._shapers[city] = Shaper(city, schema, self._target)
+            self.headers[city] = headers_of(city, schema) if self._untouched else ()
+            shaper = self._shapers[city] = Shaper(city, schema, self._target, len(self.headers[city]))
         self._pieces.append(Piece(city, shaper.shape(batch.payload, batch.rows)))
 
     def _schema(self, answer: CityAnswer) -> pa.Schema:

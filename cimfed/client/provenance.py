@@ -24,6 +24,8 @@ def provenance(query: Query, request_hash: bytes, coverage: Coverage) -> dict[st
     match request:
         case Read():
             asked["properties"] = None if request.properties is None else list(request.properties)
+            if request.original:
+                asked["original"] = True
         case Aggregate():
             asked["measures"] = [measure.name for measure in request.measures]
             asked["by"] = list(request.group_by)

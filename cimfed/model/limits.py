@@ -35,6 +35,7 @@ class Limits:
     batch_bytes: int = 3 * MIB // 2  # what a batch aims at; 1 to 2 MiB
     batch_rows: int = 262_144  # bad_answer: rows of nulls take no bytes
     batch_unpacked: int = 16 * MIB  # bad_answer: a batch, unpacked
+    headers: int = MIB  # bad_answer: what files say of all their objects, beside untouched ones
     message: int = 4 * MIB + 64 * KIB  # gRPC message of an answer
     request: int = 512 * KIB  # gRPC message of a question: the envelope's limit is what it is refused by
 

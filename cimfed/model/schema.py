@@ -6,11 +6,16 @@ what unit and how coarsened a column is. ``cimfed:masks`` of a schema says the s
 without having them as columns: what a filter, a group or a measure of coarsened values gives is coarsened too.
 ``cimfed:licence``, ``cimfed:attribution`` and ``cimfed:vertical`` of a schema are what the city's importer said of the
 data: terms of use, whom to name, and the datum that heights are in.
+
+Beside the vocabulary's columns an answer may have ``ORIGINAL_FIELDS``: the untouched object of each row as JSON text,
+null where it is not given, and the number of what its file says of all its objects in ``cimfed:originals`` of the
+schema, a JSON list of ``{"file": ..., "header": ...}``.
 """
 
 from __future__ import annotations
 
 import json
+from typing import Any
 
 import pyarrow as pa
 
@@ -29,6 +34,10 @@ MASKS = b"cimfed:masks"
 LICENCE = b"cimfed:licence"
 ATTRIBUTION = b"cimfed:attribution"
 VERTICAL = b"cimfed:vertical"
+ORIGINALS = b"cimfed:originals"
+ORIGINAL = "original"
+ORIGINAL_HEADER = "original_header"
+ORIGINAL_FIELDS: tuple[pa.Field[Any], ...] = (pa.field(ORIGINAL, pa.string()), pa.field(ORIGINAL_HEADER, pa.int64()))
 
 
 def arrow_type(prop: Property) -> pa.DataType:

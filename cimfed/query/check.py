@@ -21,6 +21,7 @@ from decimal import Decimal
 
 from cimfed.errors import BadQuery, TooLarge, UnknownProperty
 from cimfed.model.limits import LIMITS
+from cimfed.model.schema import ORIGINAL, ORIGINAL_HEADER
 from cimfed.model.vocabulary import COMPARABLE, NUMERIC, VOCABULARY, Collection, Property, Type, Vocabulary
 from cimfed.query.expression import (
     And,
@@ -79,6 +80,8 @@ def check_request(request: Request, vocabulary: Vocabulary = VOCABULARY, *, leav
                 _check_some(request.properties, "properties", "name the properties, or none at all for all of them")
                 for name in request.properties:
                     names.find(name, "properties")
+                if request.original and (taken := {ORIGINAL, ORIGINAL_HEADER}.intersection(request.properties)):
+                    raise BadQuery("untouched objects are no property to name", place=_place("properties", min(taken)))
             if request.compression not in COMPRESSIONS:
                 raise BadQuery("compression is none, lz4 or zstd", place="compression")
         case Aggregate():

@@ -16,12 +16,14 @@ class Read:
     """Rows of a collection. ``properties`` None: all that the grant gives, geometry included.
 
     Geometry is asked for by column name (``geometry_lod0`` ...); ``compression`` of Arrow buffers: "", "lz4", "zstd".
+    ``original``: the untouched object of each row as well, in two columns more that are no properties.
     """
 
     collection: str
     where: Expression | None = None
     properties: tuple[str, ...] | None = None
     compression: str = ""
+    original: bool = False
 
 
 class Function(StrEnum):

@@ -24,49 +24,49 @@ _sym_db = _symbol_database.Default()
 
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x15\x63imfed/v1/query.proto\x12\tcimfed.v1\"\x9f\x02\n\x05Query\x12\x12\n\nfederation\x18\x01 \x01(\t\x12\x0e\n\x06\x63ities\x18\x02 \x03(\t\x12\x0f\n\x07purpose\x18\x03 \x01(\t\x12&\n\x06grants\x18\x04 \x03(\x0b\x32\x16.cimfed.v1.GrantChoice\x12\x0b\n\x03via\x18\x05 \x03(\t\x12\x0e\n\x06issued\x18\x06 \x01(\x03\x12\x0f\n\x07\x65xpires\x18\x07 \x01(\x03\x12\r\n\x05nonce\x18\x08 \x01(\x0c\x12\x1f\n\x04read\x18\n \x01(\x0b\x32\x0f.cimfed.v1.ReadH\x00\x12)\n\taggregate\x18\x0b \x01(\x0b\x32\x14.cimfed.v1.AggregateH\x00\x12%\n\x07\x63\x61talog\x18\x0c \x01(\x0b\x32\x12.cimfed.v1.CatalogH\x00\x42\t\n\x07request\"*\n\x0bGrantChoice\x12\x0c\n\x04\x63ity\x18\x01 \x01(\t\x12\r\n\x05grant\x18\x02 \x01(\t\"\x99\x01\n\x04Read\x12\x12\n\ncollection\x18\x01 \x01(\t\x12$\n\x05where\x18\x02 \x01(\x0b\x32\x15.cimfed.v1.Expression\x12\x16\n\x0e\x61ll_properties\x18\x03 \x01(\x08\x12\x12\n\nproperties\x18\x04 \x03(\t\x12+\n\x0b\x63ompression\x18\x05 \x01(\x0e\x32\x16.cimfed.v1.Compression\"}\n\tAggregate\x12\x12\n\ncollection\x18\x01 \x01(\t\x12$\n\x05where\x18\x02 \x01(\x0b\x32\x15.cimfed.v1.Expression\x12\x10\n\x08group_by\x18\x03 \x03(\t\x12$\n\x08measures\x18\x04 \x03(\x0b\x32\x12.cimfed.v1.Measure\"B\n\x07Measure\x12%\n\x08\x66unction\x18\x01 \x01(\x0e\x32\x13.cimfed.v1.Function\x12\x10\n\x08property\x18\x02 \x01(\t\"\x1d\n\x07\x43\x61talog\x12\x12\n\ncollection\x18\x01 \x01(\t\"\x9d\x02\n\nExpression\x12+\n\ncomparison\x18\x01 \x01(\x0b\x32\x15.cimfed.v1.ComparisonH\x00\x12\x1b\n\x02in\x18\x02 \x01(\x0b\x32\r.cimfed.v1.InH\x00\x12%\n\x07\x62\x65tween\x18\x03 \x01(\x0b\x32\x12.cimfed.v1.BetweenH\x00\x12$\n\x07is_null\x18\x04 \x01(\x0b\x32\x11.cimfed.v1.IsNullH\x00\x12\x1d\n\x03\x62ox\x18\x05 \x01(\x0b\x32\x0e.cimfed.v1.BoxH\x00\x12+\n\nconnective\x18\x06 \x01(\x0e\x32\x15.cimfed.v1.ConnectiveH\x00\x12$\n\x05parts\x18\x07 \x03(\x0b\x32\x15.cimfed.v1.ExpressionB\x06\n\x04node\"t\n\nComparison\x12!\n\x02op\x18\x01 \x01(\x0e\x32\x15.cimfed.v1.Comparator\x12 \n\x04left\x18\x02 \x01(\x0b\x32\x12.cimfed.v1.Operand\x12!\n\x05right\x18\x03 \x01(\x0b\x32\x12.cimfed.v1.Operand\":\n\x02In\x12\x10\n\x08property\x18\x01 \x01(\t\x12\"\n\x06values\x18\x02 \x03(\x0b\x32\x12.cimfed.v1.Literal\"^\n\x07\x42\x65tween\x12\x10\n\x08property\x18\x01 \x01(\t\x12\x1f\n\x03low\x18\x02 \x01(\x0b\x32\x12.cimfed.v1.Literal\x12 \n\x04high\x18\x03 \x01(\x0b\x32\x12.cimfed.v1.Literal\"\x1a\n\x06IsNull\x12\x10\n\x08property\x18\x01 \x01(\t\"=\n\x03\x42ox\x12\x0c\n\x04xmin\x18\x01 \x01(\x01\x12\x0c\n\x04ymin\x18\x02 \x01(\x01\x12\x0c\n\x04xmax\x18\x03 \x01(\x01\x12\x0c\n\x04ymax\x18\x04 \x01(\x01\"O\n\x07Operand\x12\x12\n\x08property\x18\x01 \x01(\tH\x00\x12%\n\x07literal\x18\x02 \x01(\x0b\x32\x12.cimfed.v1.LiteralH\x00\x42\t\n\x07operand\"l\n\x07Literal\x12\x0e\n\x04text\x18\x01 \x01(\tH\x00\x12%\n\x07\x64\x65\x63imal\x18\x02 \x01(\x0b\x32\x12.cimfed.v1.DecimalH\x00\x12\x11\n\x07\x62oolean\x18\x03 \x01(\x08H\x00\x12\x0e\n\x04time\x18\x04 \x01(\x03H\x00\x42\x07\n\x05value\"*\n\x07\x44\x65\x63imal\x12\x10\n\x08unscaled\x18\x01 \x01(\x12\x12\r\n\x05scale\x18\x02 \x01(\r*k\n\x0b\x43ompression\x12\x1b\n\x17\x43OMPRESSION_UNSPECIFIED\x10\x00\x12\x14\n\x10\x43OMPRESSION_NONE\x10\x01\x12\x13\n\x0f\x43OMPRESSION_LZ4\x10\x02\x12\x14\n\x10\x43OMPRESSION_ZSTD\x10\x03*\x81\x01\n\x08\x46unction\x12\x18\n\x14\x46UNCTION_UNSPECIFIED\x10\x00\x12\x12\n\x0e\x46UNCTION_COUNT\x10\x01\x12\x10\n\x0c\x46UNCTION_SUM\x10\x02\x12\x11\n\rFUNCTION_MEAN\x10\x03\x12\x10\n\x0c\x46UNCTION_MIN\x10\x04\x12\x10\n\x0c\x46UNCTION_MAX\x10\x05*c\n\nConnective\x12\x1a\n\x16\x43ONNECTIVE_UNSPECIFIED\x10\x00\x12\x12\n\x0e\x43ONNECTIVE_NOT\x10\x01\x12\x12\n\x0e\x43ONNECTIVE_AND\x10\x02\x12\x11\n\rCONNECTIVE_OR\x10\x03*\x9a\x01\n\nComparator\x12\x1a\n\x16\x43OMPARATOR_UNSPECIFIED\x10\x00\x12\x11\n\rCOMPARATOR_EQ\x10\x01\x12\x11\n\rCOMPARATOR_NE\x10\x02\x12\x11\n\rCOMPARATOR_LT\x10\x03\x12\x11\n\rCOMPARATOR_LE\x10\x04\x12\x11\n\rCOMPARATOR_GT\x10\x05\x12\x11\n\rCOMPARATOR_GE\x10\x06\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x15\x63imfed/v1/query.proto\x12\tcimfed.v1\"\x9f\x02\n\x05Query\x12\x12\n\nfederation\x18\x01 \x01(\t\x12\x0e\n\x06\x63ities\x18\x02 \x03(\t\x12\x0f\n\x07purpose\x18\x03 \x01(\t\x12&\n\x06grants\x18\x04 \x03(\x0b\x32\x16.cimfed.v1.GrantChoice\x12\x0b\n\x03via\x18\x05 \x03(\t\x12\x0e\n\x06issued\x18\x06 \x01(\x03\x12\x0f\n\x07\x65xpires\x18\x07 \x01(\x03\x12\r\n\x05nonce\x18\x08 \x01(\x0c\x12\x1f\n\x04read\x18\n \x01(\x0b\x32\x0f.cimfed.v1.ReadH\x00\x12)\n\taggregate\x18\x0b \x01(\x0b\x32\x14.cimfed.v1.AggregateH\x00\x12%\n\x07\x63\x61talog\x18\x0c \x01(\x0b\x32\x12.cimfed.v1.CatalogH\x00\x42\t\n\x07request\"*\n\x0bGrantChoice\x12\x0c\n\x04\x63ity\x18\x01 \x01(\t\x12\r\n\x05grant\x18\x02 \x01(\t\"\xab\x01\n\x04Read\x12\x12\n\ncollection\x18\x01 \x01(\t\x12$\n\x05where\x18\x02 \x01(\x0b\x32\x15.cimfed.v1.Expression\x12\x16\n\x0e\x61ll_properties\x18\x03 \x01(\x08\x12\x12\n\nproperties\x18\x04 \x03(\t\x12+\n\x0b\x63ompression\x18\x05 \x01(\x0e\x32\x16.cimfed.v1.Compression\x12\x10\n\x08original\x18\x06 \x01(\x08\"}\n\tAggregate\x12\x12\n\ncollection\x18\x01 \x01(\t\x12$\n\x05where\x18\x02 \x01(\x0b\x32\x15.cimfed.v1.Expression\x12\x10\n\x08group_by\x18\x03 \x03(\t\x12$\n\x08measures\x18\x04 \x03(\x0b\x32\x12.cimfed.v1.Measure\"B\n\x07Measure\x12%\n\x08\x66unction\x18\x01 \x01(\x0e\x32\x13.cimfed.v1.Function\x12\x10\n\x08property\x18\x02 \x01(\t\"\x1d\n\x07\x43\x61talog\x12\x12\n\ncollection\x18\x01 \x01(\t\"\x9d\x02\n\nExpression\x12+\n\ncomparison\x18\x01 \x01(\x0b\x32\x15.cimfed.v1.ComparisonH\x00\x12\x1b\n\x02in\x18\x02 \x01(\x0b\x32\r.cimfed.v1.InH\x00\x12%\n\x07\x62\x65tween\x18\x03 \x01(\x0b\x32\x12.cimfed.v1.BetweenH\x00\x12$\n\x07is_null\x18\x04 \x01(\x0b\x32\x11.cimfed.v1.IsNullH\x00\x12\x1d\n\x03\x62ox\x18\x05 \x01(\x0b\x32\x0e.cimfed.v1.BoxH\x00\x12+\n\nconnective\x18\x06 \x01(\x0e\x32\x15.cimfed.v1.ConnectiveH\x00\x12$\n\x05parts\x18\x07 \x03(\x0b\x32\x15.cimfed.v1.ExpressionB\x06\n\x04node\"t\n\nComparison\x12!\n\x02op\x18\x01 \x01(\x0e\x32\x15.cimfed.v1.Comparator\x12 \n\x04left\x18\x02 \x01(\x0b\x32\x12.cimfed.v1.Operand\x12!\n\x05right\x18\x03 \x01(\x0b\x32\x12.cimfed.v1.Operand\":\n\x02In\x12\x10\n\x08property\x18\x01 \x01(\t\x12\"\n\x06values\x18\x02 \x03(\x0b\x32\x12.cimfed.v1.Literal\"^\n\x07\x42\x65tween\x12\x10\n\x08property\x18\x01 \x01(\t\x12\x1f\n\x03low\x18\x02 \x01(\x0b\x32\x12.cimfed.v1.Literal\x12 \n\x04high\x18\x03 \x01(\x0b\x32\x12.cimfed.v1.Literal\"\x1a\n\x06IsNull\x12\x10\n\x08property\x18\x01 \x01(\t\"=\n\x03\x42ox\x12\x0c\n\x04xmin\x18\x01 \x01(\x01\x12\x0c\n\x04ymin\x18\x02 \x01(\x01\x12\x0c\n\x04xmax\x18\x03 \x01(\x01\x12\x0c\n\x04ymax\x18\x04 \x01(\x01\"O\n\x07Operand\x12\x12\n\x08property\x18\x01 \x01(\tH\x00\x12%\n\x07literal\x18\x02 \x01(\x0b\x32\x12.cimfed.v1.LiteralH\x00\x42\t\n\x07operand\"l\n\x07Literal\x12\x0e\n\x04text\x18\x01 \x01(\tH\x00\x12%\n\x07\x64\x65\x63imal\x18\x02 \x01(\x0b\x32\x12.cimfed.v1.DecimalH\x00\x12\x11\n\x07\x62oolean\x18\x03 \x01(\x08H\x00\x12\x0e\n\x04time\x18\x04 \x01(\x03H\x00\x42\x07\n\x05value\"*\n\x07\x44\x65\x63imal\x12\x10\n\x08unscaled\x18\x01 \x01(\x12\x12\r\n\x05scale\x18\x02 \x01(\r*k\n\x0b\x43ompression\x12\x1b\n\x17\x43OMPRESSION_UNSPECIFIED\x10\x00\x12\x14\n\x10\x43OMPRESSION_NONE\x10\x01\x12\x13\n\x0f\x43OMPRESSION_LZ4\x10\x02\x12\x14\n\x10\x43OMPRESSION_ZSTD\x10\x03*\x81\x01\n\x08\x46unction\x12\x18\n\x14\x46UNCTION_UNSPECIFIED\x10\x00\x12\x12\n\x0e\x46UNCTION_COUNT\x10\x01\x12\x10\n\x0c\x46UNCTION_SUM\x10\x02\x12\x11\n\rFUNCTION_MEAN\x10\x03\x12\x10\n\x0c\x46UNCTION_MIN\x10\x04\x12\x10\n\x0c\x46UNCTION_MAX\x10\x05*c\n\nConnective\x12\x1a\n\x16\x43ONNECTIVE_UNSPECIFIED\x10\x00\x12\x12\n\x0e\x43ONNECTIVE_NOT\x10\x01\x12\x12\n\x0e\x43ONNECTIVE_AND\x10\x02\x12\x11\n\rCONNECTIVE_OR\x10\x03*\x9a\x01\n\nComparator\x12\x1a\n\x16\x43OMPARATOR_UNSPECIFIED\x10\x00\x12\x11\n\rCOMPARATOR_EQ\x10\x01\x12\x11\n\rCOMPARATOR_NE\x10\x02\x12\x11\n\rCOMPARATOR_LT\x10\x03\x12\x11\n\rCOMPARATOR_LE\x10\x04\x12\x11\n\rCOMPARATOR_GT\x10\x05\x12\x11\n\rCOMPARATOR_GE\x10\x06\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'cimfed.v1.query_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_COMPRESSION']._serialized_start=1640
-  _globals['_COMPRESSION']._serialized_end=1747
-  _globals['_FUNCTION']._serialized_start=1750
-  _globals['_FUNCTION']._serialized_end=1879
-  _globals['_CONNECTIVE']._serialized_start=1881
-  _globals['_CONNECTIVE']._serialized_end=1980
-  _globals['_COMPARATOR']._serialized_start=1983
-  _globals['_COMPARATOR']._serialized_end=2137
+  _globals['_COMPRESSION']._serialized_start=1658
+  _globals['_COMPRESSION']._serialized_end=1765
+  _globals['_FUNCTION']._serialized_start=1768
+  _globals['_FUNCTION']._serialized_end=1897
+  _globals['_CONNECTIVE']._serialized_start=1899
+  _globals['_CONNECTIVE']._serialized_end=1998
+  _globals['_COMPARATOR']._serialized_start=2001
+  _globals['_COMPARATOR']._serialized_end=2155
   _globals['_QUERY']._serialized_start=37
   _globals['_QUERY']._serialized_end=324
   _globals['_GRANTCHOICE']._serialized_start=326
   _globals['_GRANTCHOICE']._serialized_end=368
   _globals['_READ']._serialized_start=371
-  _globals['_READ']._serialized_end=524
-  _globals['_AGGREGATE']._serialized_start=526
-  _globals['_AGGREGATE']._serialized_end=651
-  _globals['_MEASURE']._serialized_start=653
-  _globals['_MEASURE']._serialized_end=719
-  _globals['_CATALOG']._serialized_start=721
-  _globals['_CATALOG']._serialized_end=750
-  _globals['_EXPRESSION']._serialized_start=753
-  _globals['_EXPRESSION']._serialized_end=1038
-  _globals['_COMPARISON']._serialized_start=1040
-  _globals['_COMPARISON']._serialized_end=1156
-  _globals['_IN']._serialized_start=1158
-  _globals['_IN']._serialized_end=1216
-  _globals['_BETWEEN']._serialized_start=1218
-  _globals['_BETWEEN']._serialized_end=1312
-  _globals['_ISNULL']._serialized_start=1314
-  _globals['_ISNULL']._serialized_end=1340
-  _globals['_BOX']._serialized_start=1342
-  _globals['_BOX']._serialized_end=1403
-  _globals['_OPERAND']._serialized_start=1405
-  _globals['_OPERAND']._serialized_end=1484
-  _globals['_LITERAL']._serialized_start=1486
-  _globals['_LITERAL']._serialized_end=1594
-  _globals['_DECIMAL']._serialized_start=1596
-  _globals['_DECIMAL']._serialized_end=1638
+  _globals['_READ']._serialized_end=542
+  _globals['_AGGREGATE']._serialized_start=544
+  _globals['_AGGREGATE']._serialized_end=669
+  _globals['_MEASURE']._serialized_start=671
+  _globals['_MEASURE']._serialized_end=737
+  _globals['_CATALOG']._serialized_start=739
+  _globals['_CATALOG']._serialized_end=768
+  _globals['_EXPRESSION']._serialized_start=771
+  _globals['_EXPRESSION']._serialized_end=1056
+  _globals['_COMPARISON']._serialized_start=1058
+  _globals['_COMPARISON']._serialized_end=1174
+  _globals['_IN']._serialized_start=1176
+  _globals['_IN']._serialized_end=1234
+  _globals['_BETWEEN']._serialized_start=1236
+  _globals['_BETWEEN']._serialized_end=1330
+  _globals['_ISNULL']._serialized_start=1332
+  _globals['_ISNULL']._serialized_end=1358
+  _globals['_BOX']._serialized_start=1360
+  _globals['_BOX']._serialized_end=1421
+  _globals['_OPERAND']._serialized_start=1423
+  _globals['_OPERAND']._serialized_end=1502
+  _globals['_LITERAL']._serialized_start=1504
+  _globals['_LITERAL']._serialized_end=1612
+  _globals['_DECIMAL']._serialized_start=1614
+  _globals['_DECIMAL']._serialized_end=1656
 # @@protoc_insertion_point(module_scope)

@@ -96,18 +96,20 @@ class GrantChoice(_message.Message):
     def __init__(self, city: _Optional[str] = ..., grant: _Optional[str] = ...) -> None: ...
 
 class Read(_message.Message):
-    __slots__ = ("collection", "where", "all_properties", "properties", "compression")
+    __slots__ = ("collection", "where", "all_properties", "properties", "compression", "original")
     COLLECTION_FIELD_NUMBER: _ClassVar[int]
     WHERE_FIELD_NUMBER: _ClassVar[int]
     ALL_PROPERTIES_FIELD_NUMBER: _ClassVar[int]
     PROPERTIES_FIELD_NUMBER: _ClassVar[int]
     COMPRESSION_FIELD_NUMBER: _ClassVar[int]
+    ORIGINAL_FIELD_NUMBER: _ClassVar[int]
     collection: str
     where: Expression
     all_properties: bool
     properties: _containers.RepeatedScalarFieldContainer[str]
     compression: Compression
-    def __init__(self, collection: _Optional[str] = ..., where: _Optional[_Union[Expression, _Mapping]] = ..., all_properties: _Optional[bool] = ..., properties: _Optional[_Iterable[str]] = ..., compression: _Optional[_Union[Compression, str]] = ...) -> None: ...
+    original: bool
+    def __init__(self, collection: _Optional[str] = ..., where: _Optional[_Union[Expression, _Mapping]] = ..., all_properties: _Optional[bool] = ..., properties: _Optional[_Iterable[str]] = ..., compression: _Optional[_Union[Compression, str]] = ..., original: _Optional[bool] = ...) -> None: ...
 
 class Aggregate(_message.Message):
     __slots__ = ("collection", "where", "group_by", "measures")

@@ -65,6 +65,7 @@ def _read(read: Read) -> query_pb2.Read:
         all_properties=read.properties is None,
         properties=read.properties,
         compression=_COMPRESSIONS[read.compression],
+        original=read.original,
     )
 
 
@@ -134,6 +135,7 @@ def _decode_read(message: query_pb2.Read) -> Read:
         where=decode_filter(message.where) if message.HasField("where") else None,
         properties=None if message.all_properties else named,
         compression=of_enum(_COMPRESSION_OF, message.compression, "the compression", "compression"),
+        original=message.original,
     )
 
 

@@ -29,6 +29,7 @@ from cimfed.errors import BadConfig, BadPolicy, CimfedError, Conflict, NotFound
 from cimfed.model.instants import instant_text
 from cimfed.policy.decide import shapes
 from cimfed.policy.payload import shown_shape
+from cimfed.policy.shape import gives_originals
 from cimfed.trust.files import replace_file
 from cimfed_node.acting import operator
 from cimfed_node.config import Home
@@ -59,6 +60,7 @@ from cimfed_node.tables.publication import (
 )
 from cimfed_node.views import Builder, Shelf
 from cimfed_node.views.files import shown_snapshot
+from cimfed_node.views.originals import told
 
 log = logging.getLogger(__name__)
 
@@ -125,7 +127,8 @@ class Publisher:
                 raise BadPolicy(f"the policy's validity ended at {instant_text(policy.valid[1])}", place=source)
             notes = [f"nothing is granted before {instant_text(policy.valid[0])}"] if now < policy.valid[0] else []
             current = {name: read_snapshot(self._home.snapshots / entry.id) for name, entry in snapshots.items()}
-            grants, built = self._build(signed, current, building)
+            grants, built, told_of = self._build(signed, current, building)
+            notes += told_of
             if not same:
                 replace_file(self._home.policy_file(policy.version), content, mode=0o640)
             with self._control.writing() as transaction:
@@ -158,6 +161,7 @@ class Publisher:
                 before = current_snapshots(connection)
             grants: list[ActiveGrant] = []
             built: dict[str, View] = {}
+            notes: tuple[str, ...] = ("no policy is active: nothing of it is given to anyone",)
             current: dict[str, Snapshot] = {}
             if active is not None:
                 signed = self._active(active)
@@ -166,7 +170,7 @@ class Publisher:
                     for name, entry in before.items()
                     if name != snapshot.collection
                 } | {snapshot.collection: snapshot}
-                grants, built = self._build(signed, current, building)
+                grants, built, notes = self._build(signed, current, building)
             write_record(self._home, both(read_record(self._home), {snapshot.collection: snapshot.id}))
             with self._control.writing() as transaction:
                 put_snapshot(transaction, _entry(snapshot, now if imported is None else imported))
@@ -181,7 +185,7 @@ class Publisher:
             active.version if active else 0,
             known is None or known.id != snapshot.id,
             _reports(grants, built, current),
-            () if active else ("no policy is active: nothing of it is given to anyone",),
+            notes,
         )
 
     def exchange(
@@ -206,7 +210,7 @@ class Publisher:
             notes: tuple[str, ...] = ()
             if active is not None:
                 try:
-                    grants, built = self._build(self._active(active), current, building)
+                    grants, built, notes = self._build(self._active(active), current, building)
                 except (CimfedError, OSError) as error:
                     log.warning("the views cannot be built: %s", error)
                     notes = ("the views cannot be built, nothing is given to anyone: activate a policy",)
@@ -228,11 +232,15 @@ class Publisher:
 
     def _build(
         self, signed: SignedPolicy, snapshots: Mapping[str, Snapshot], building: Building
-    ) -> tuple[list[ActiveGrant], dict[str, View]]:
-        """Every grant with its view, and the views by id; those that stand already are used as they are."""
+    ) -> tuple[list[ActiveGrant], dict[str, View], tuple[str, ...]]:
+        """Every grant with its view, the views by id, and what to tell the operator of untouched objects.
+
+        Views that stand already are used as they are.
+        """
         wanted = list(shapes(signed.policy))
         grants: list[ActiveGrant] = []
         built: dict[str, View] = {}
+        notes: list[str] = []
         builders: dict[Engine, Builder] = {}
         try:
             for done, (grant, shape) in enumerate(wanted):
@@ -246,11 +254,13 @@ class Publisher:
                     builders[snapshot.engine] = self._shelf(snapshot).builder()
                 view = builders[snapshot.engine].build(snapshot, shape)
                 built[view.id] = view
+                if gives_originals(shape):
+                    notes.append(f"{grant} gives {told(view)}")
                 grants.append(ActiveGrant(grant, shape.collection, shown, view.id))
         finally:
             for builder in builders.values():
                 builder.close()
-        return grants, built
+        return grants, built, tuple(notes)
 
     def _shelf(self, snapshot: Snapshot) -> Shelf:
         try:

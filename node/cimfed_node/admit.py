@@ -36,9 +36,10 @@ from cimfed.errors import (
 from cimfed.model.instants import instant_text
 from cimfed.model.limits import Limits
 from cimfed.model.names import CityName, Federation
+from cimfed.model.schema import ORIGINAL
 from cimfed.model.vocabulary import VOCABULARY
 from cimfed.policy import decide as policy_decision
-from cimfed.policy.shape import Shape, view_columns
+from cimfed.policy.shape import Shape, gives_originals, view_columns
 from cimfed.query.check import MAX_NAME, check
 from cimfed.query.expression import Box, Expression, properties, walk
 from cimfed.query.query import Aggregate, Catalog, Query, Read, Request
@@ -319,8 +320,13 @@ class _Repeated(Exception):
 
 
 def check_present(request: Read | Aggregate, shape: Shape) -> None:
-    """UnknownProperty for a filter, grouping or measure of a property that the shape's view has not."""
+    """UnknownProperty for a filter, grouping or measure of a property that the shape's view has not.
+
+    Untouched objects that it does not give are refused in the same words.
+    """
     columns = Columns(VOCABULARY.collections[shape.collection], view_columns(shape))
+    if isinstance(request, Read) and request.original and not gives_originals(shape):
+        raise columns.unknown(ORIGINAL, "properties")
     if request.where is not None:
         _check_filter(request.where, columns)
     if isinstance(request, Aggregate):

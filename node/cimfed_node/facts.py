@@ -67,7 +67,7 @@ def masked(schema: pa.Schema, request: Request, view: View | None) -> pa.Schema:
     found = {name: mask.decode() for name, mask in said.items() if mask is not None}
     if not found:
         return schema
-    return schema.with_metadata({MASKS: json.dumps(found, sort_keys=True)})
+    return schema.with_metadata({**(schema.metadata or {}), MASKS: json.dumps(found, sort_keys=True).encode()})
 
 
 def described(schema: pa.Schema, snapshot: SnapshotEntry | None) -> pa.Schema:

@@ -214,6 +214,11 @@ def _accepted() -> list[Case]:
             "a catalogue of one", _query(catalog=pb.Catalog(collection="building")), catalog={"collection": "building"}
         ),
         case(
+            "untouched objects as well",
+            _read(original=True),
+            read=_meant_read() | {"original": True},
+        ),
+        case(
             "a property that is in no vocabulary is the view's to answer for",
             _read(_compare("EQ", "colour", pb.Literal(text="red"))),
             read=_meant_read({"op": "=", "args": [{"property": "colour"}, "red"]}),
@@ -258,6 +263,12 @@ def _envelope_faults() -> list[Case]:
         _bad("no properties", _query(read=pb.Read(**read | {"all_properties": False}))),
         _bad("unspecified compression", _query(read=pb.Read(**read | {"compression": 0}))),
         _bad("an unknown compression", _query(read=pb.Read(**read | {"compression": 99}))),
+        _bad(
+            "untouched objects, and a property of their name",
+            _query(
+                read=pb.Read(**read | {"all_properties": False, "properties": ["id", "original"], "original": True})
+            ),
+        ),
         _bad("no such collection", _query(read=pb.Read(**read | {"collection": "castle"}))),
         _bad("an aggregate of nothing", _query(aggregate=pb.Aggregate(collection="building"))),
         _bad("an unspecified function", _query(aggregate=pb.Aggregate(collection="building", measures=[pb.Measure()]))),

@@ -131,7 +131,7 @@ def meaning(query: Query) -> dict[str, Any]:
 
 def meaning_of_request(request: Read | Aggregate | Catalog) -> dict[str, Any]:
     match request:
-        case Read(collection, where, properties, compression):
+        case Read(collection, where, properties, compression, original):
             named = None if properties is None else list(properties)
             return {
                 "read": {
@@ -139,6 +139,7 @@ def meaning_of_request(request: Read | Aggregate | Catalog) -> dict[str, Any]:
                     "where": tree(where),
                     "properties": named,
                     "compression": compression,
+                    **({"original": True} if original else {}),
                 }
             }
         case Aggregate(collection, measures, group_by, where):

@@ -115,6 +115,19 @@ def original_items(snapshot: Snapshot) -> Iterator[Original]:
                 yield from (item for line in lines if (item := _read(line)) is not None)
 
 
+def original_lines(snapshot: Snapshot) -> Iterator[tuple[bytes, Original]]:
+    """The same, one at a time, each with the line of its file's header."""
+    for path in snapshot.originals:
+        header = b""
+        with _opened(path) as stream:
+            for line in _lines(stream, path):
+                item = _read(line)
+                if item is None:
+                    header = line
+                else:
+                    yield header, item
+
+
 @contextmanager
 def _opened(path: Path) -> Iterator[Any]:
     with (
@@ -142,14 +155,15 @@ def _carry_file(path: Path, sink: Any, keeping: Keeping) -> None:
             sink.write(b"".join(out))
 
 
-def _batches(stream: Any, path: Path) -> Iterator[list[bytes]]:
-    def lines() -> Iterator[bytes]:
-        while line := stream.readline(2 * LIMITS.document):
-            if not line.endswith(b"\n"):
-                raise BadFile("a line of the original is cut short", place=f"{path.parent.name}/{path.name}")
-            yield line
+def _lines(stream: Any, path: Path) -> Iterator[bytes]:
+    while line := stream.readline(2 * LIMITS.document):
+        if not line.endswith(b"\n"):
+            raise BadFile("a line of the original is cut short", place=f"{path.parent.name}/{path.name}")
+        yield line
 
-    every = lines()
+
+def _batches(stream: Any, path: Path) -> Iterator[list[bytes]]:
+    every = _lines(stream, path)
     while True:
         batch, size = [], 0
         for line in islice(every, LIMITS.chunk_objects):

@@ -8,9 +8,10 @@ from typing import Any
 import pyarrow as pa
 
 from cimfed.errors import BadQuery
-from cimfed.model.schema import field
+from cimfed.model.schema import ORIGINAL, field
 from cimfed.model.vocabulary import Collection
 from cimfed.query.query import Read
+from cimfed_node.sql.columns import Columns
 
 
 @dataclass(frozen=True)
@@ -22,12 +23,15 @@ class Projection:
     absent: tuple[str, ...]
 
 
-def project(request: Read, view: pa.Schema, collection: Collection) -> Projection:
+def project(request: Read, view: pa.Schema, collection: Collection, *, originals: bool = False) -> Projection:
     """Columns stand in the vocabulary's order, names outside it after them in the order of asking.
 
+    ``originals``: the view has untouched objects; asked for them, one that has none refuses as it would a property.
     A name that the view lacks becomes nulls of the vocabulary's type, or of Arrow's null type where there is none:
     whether it is hidden or was never there makes no difference.
     """
+    if request.original and not originals:
+        raise Columns(collection, view.names).unknown(ORIGINAL, "properties")
     if request.properties is None:
         return Projection(tuple(view.names), view, ())
     if not request.properties:

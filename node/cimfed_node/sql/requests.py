@@ -12,12 +12,21 @@ from cimfed_node.sql.statement import Parameters, Statement
 
 
 def read(
-    selected: tuple[str, ...], where: Expression | None, source: str, columns: Columns, dialect: Dialect
+    selected: tuple[str, ...],
+    where: Expression | None,
+    source: str,
+    columns: Columns,
+    dialect: Dialect,
+    also: str = "",
 ) -> Statement:
-    """The rows for which ``where`` is TRUE, in the view's order; ``selected`` may be empty: rows to be counted."""
+    """The rows for which ``where`` is TRUE, in the view's order; ``selected`` may be empty: rows to be counted.
+
+    ``also``: one more item of the engine's own.
+    """
     parameters = Parameters()
     properties = columns.collection.properties
     items = ", ".join(dialect.output(properties[name]) for name in selected) or "TRUE AS present"
+    items += f", {also}" if also else ""
     return parameters.statement(f"SELECT {items}{_rows(where, source, columns, dialect, parameters)}")
 
 

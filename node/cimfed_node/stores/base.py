@@ -9,13 +9,16 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
+from pathlib import Path
 from typing import Protocol
 
 import pyarrow as pa
 
 from cimfed.model.names import CityName
+from cimfed.model.schema import ORIGINAL
 from cimfed.query.query import Aggregate, Read
 
+ORIGINALS_END = ".original.parquet"
 MAX_BATCH = 7 * 2**19
 """Bytes (3.5 MiB): a larger batch is split, so that frames stay under their limit; one row is never split."""
 
@@ -33,7 +36,8 @@ class View:
 
     ``source``: where the engine finds the rows: a file's path, or a relation's name.
     ``schema``: columns in the vocabulary's order, masks in their metadata.
-    ``widths``: Arrow bytes of a row by column, on average. ``sha256``: of the file, empty for a relation.
+    ``widths``: Arrow bytes of a row by column, on average; of untouched objects too, where it has them.
+    ``sha256``: of the file, empty for a relation.
     """
 
     id: str
@@ -49,6 +53,11 @@ class View:
     widths: Mapping[str, float]
     size: int
     sha256: bytes
+
+    @property
+    def originals(self) -> Path | None:
+        """The file of the rows' untouched objects (``views.originals``); None where the view gives none."""
+        return Path(self.source).with_suffix(ORIGINALS_END) if ORIGINAL in self.widths else None
 
 
 class Reader(Protocol):

@@ -18,6 +18,7 @@ from __future__ import annotations
 import os
 import secrets
 from collections.abc import Callable, Sequence, Set
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -27,10 +28,10 @@ import pyarrow.parquet as pq
 
 from cimfed.errors import BadFile, CimfedError
 from cimfed.model.limits import MIB
-from cimfed.model.schema import field
+from cimfed.model.schema import ORIGINAL, field
 from cimfed.model.vocabulary import VOCABULARY
 from cimfed.policy.meet import shape_hash
-from cimfed.policy.shape import Shape
+from cimfed.policy.shape import Shape, gives_originals
 from cimfed.trust.hashing import digest
 from cimfed_node.ingest.room import no_room
 from cimfed_node.ingest.snapshot import Snapshot
@@ -42,6 +43,7 @@ from cimfed_node.stores.duckdb import engine
 from cimfed_node.stores.width import OFFSET, fixed_width
 from cimfed_node.views import files, layout
 from cimfed_node.views.geoparquet import geo_metadata
+from cimfed_node.views.originals import write_originals
 
 ORDER_DOMAIN = "cimfed view order v1"
 
@@ -93,12 +95,13 @@ class FileBuilder:
         sources = [str(path.resolve()) for path in snapshot.paths]
         statement = shapes.view(shape, names, sources, order, DUCKDB)
         temporary = f".{id}-{secrets.token_hex(8)}"
-        draft_file, rows_file, facts_file = (self._views / f"{temporary}.{end}" for end in ("draft", "parquet", "json"))
+        ends = ("draft", "parquet", "json", "original.parquet")
+        draft_file, rows_file, facts_file, originals_file = (self._views / f"{temporary}.{end}" for end in ends)
         try:
             rows = self._write(statement, schema.names, layout.group_rows(schema), draft_file)
             widths = self._widths(schema, rows, draft_file)
             layout.arrange(draft_file, rows_file, schema, widths, order, self._scratch)
-            facts = {
+            facts: dict[str, Any] = {
                 "id": id,
                 "city": snapshot.city,
                 "collection": snapshot.collection,
@@ -111,12 +114,22 @@ class FileBuilder:
                 "size": rows_file.stat().st_size,
                 "sha256": files.sha256_of(rows_file),
             }
+            if gives_originals(shape):
+                made = write_originals(snapshot, rows_file, originals_file, self._scratch, self._one)
+                facts["originals"] = asdict(made)
+                if not made.why:
+                    widths[ORIGINAL] = made.width
+                    facts["originals"] |= {
+                        "size": originals_file.stat().st_size,
+                        "sha256": files.sha256_of(originals_file),
+                    }
+                    files.settle(originals_file, files.originals_path(path))
             files.write_facts(facts_file, facts)
             files.settle(facts_file, path.with_suffix(".json"))
             files.settle(rows_file, path)
             files.flush(self._views)
         finally:
-            for left in (draft_file, rows_file, facts_file):
+            for left in (draft_file, rows_file, facts_file, originals_file):
                 left.unlink(missing_ok=True)
         return files.open_view(path)
 
@@ -188,7 +201,7 @@ class FileShelf:
     def sweep(self, known: Set[str]) -> None:
         """See ``Shelf``."""
         for path in self._views.iterdir():
-            if path.stem not in known:
+            if path.name.partition(".")[0] not in known:
                 path.unlink(missing_ok=True)
 
 

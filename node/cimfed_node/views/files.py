@@ -1,7 +1,8 @@
 """Where a view lies and how it is found again.
 
-``<id>.parquet`` holds the rows; ``<id>.json`` beside it says what they are and what the file's bytes hash to. The
-JSON is renamed into place before the rows: a view whose rows are there is whole.
+``<id>.parquet`` holds the rows; ``<id>.json`` beside it says what they are and what the file's bytes hash to;
+``<id>.original.parquet`` holds untouched objects, where the view gives them. These two are renamed into place before
+the rows: a view whose rows are there is whole.
 """
 
 from __future__ import annotations
@@ -19,10 +20,10 @@ import rfc8785
 
 from cimfed.errors import BadFile, ViewGone
 from cimfed.model.names import CityName
-from cimfed.model.schema import field
+from cimfed.model.schema import ORIGINAL, field
 from cimfed.model.vocabulary import VOCABULARY, Collection
 from cimfed.trust.hashing import digest
-from cimfed_node.stores.base import Engine, View
+from cimfed_node.stores.base import ORIGINALS_END, Engine, View
 
 FORMAT = "cimfed/view/v1"
 COMPILER = "3"
@@ -52,14 +53,16 @@ def open_view(path: Path) -> View:
     Raises ViewGone where there is none, BadFile where the files do not fit each other or this release.
     """
     try:
-        facts = json.loads(path.with_suffix(".json").read_bytes())
+        facts = facts_of(path)
         footer = pq.read_schema(path)
         size = path.stat().st_size
+        untouched = originals_path(path).stat().st_size if ORIGINAL in facts.get("widths", ()) else None
     except FileNotFoundError:
         raise ViewGone("the view is no longer there", place=path.name) from None
     except (ValueError, OSError):
         raise BadFile("the view cannot be read", place=path.name, remedy="Activate the policy again") from None
-    if facts.get("format") != FORMAT or facts["size"] != size:
+    unfit = untouched is not None and facts["originals"]["size"] != untouched
+    if facts.get("format") != FORMAT or facts["size"] != size or unfit:
         raise BadFile("the view's files do not fit", place=path.name, remedy="Activate the policy again")
     collection = VOCABULARY.collections.get(facts["collection"])
     schema = None if collection is None else schema_of(facts["columns"], collection)
@@ -90,7 +93,20 @@ def standing(path: Path) -> View | None:
         view = open_view(path)
     except (ViewGone, BadFile):
         return None
-    return view if bytes.fromhex(sha256_of(path)) == view.sha256 else None
+    if bytes.fromhex(sha256_of(path)) != view.sha256:
+        return None
+    if view.originals is not None and sha256_of(view.originals) != facts_of(path)["originals"]["sha256"]:
+        return None
+    return view
+
+
+def facts_of(path: Path) -> Any:
+    """What the JSON beside a view's rows says."""
+    return json.loads(path.with_suffix(".json").read_bytes())
+
+
+def originals_path(path: Path) -> Path:
+    return path.with_suffix(ORIGINALS_END)
 
 
 def write_facts(path: Path, facts: Mapping[str, Any]) -> None:

@@ -25,6 +25,7 @@ from cimfed_node.snapshots import erased_here, held_snapshots, prunable, roll_ba
 from cimfed_node.tables.acts import Act, acts
 from cimfed_node.tables.admissions import take_slot
 from cimfed_node.tables.publication import active_grants, current_snapshots, views
+from tests.federation.test_originals import untouched
 from tests.federation.world import SECOND, City, World
 from tests.unit.node.ingest.making import (
     BLOCK,
@@ -384,3 +385,18 @@ def test_a_reason_is_a_line(text: str) -> None:
     with pytest.raises(BadConfig):
         acceptable_reason(text)
     assert acceptable_reason("law\n7 ") == "law 7"
+
+
+def test_what_is_erased_is_in_no_views_originals(city: City) -> None:
+    """The view is built anew of the reduced snapshot; the objects of others stay."""
+    put(city, "building", houses("house-1", "house-2", "house-3"))
+    city.activate(untouched())
+    (before,) = city.home.views.glob("*.original.parquet")
+    given = pq.read_table(before)["original"].to_pylist()
+    assert sorted(json.loads(text)["id"] for text in given) == ["house-1", "house-2", "house-3"]
+    erased(city, "building", "house-2")
+    assert mentions(city, f"{SECRET} house-2") == mentions(city, "house-2") == []
+    (after,) = city.home.views.glob("*.original.parquet")
+    assert after != before
+    given = pq.read_table(after)["original"].to_pylist()
+    assert sorted(json.loads(text)["id"] for text in given) == ["house-1", "house-3"]

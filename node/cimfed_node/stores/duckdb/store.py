@@ -19,6 +19,7 @@ from cimfed_node.sql.statement import Statement
 from cimfed_node.stores.base import Reader, View
 from cimfed_node.stores.duckdb import engine
 from cimfed_node.stores.duckdb.failures import translated
+from cimfed_node.stores.duckdb.originals import NUMBER, WithOriginals, with_originals
 from cimfed_node.stores.duckdb.statements import StatementRows
 from cimfed_node.stores.duckdb.whole import WholeRows
 from cimfed_node.stores.reader import BatchReader, Rows
@@ -48,16 +49,22 @@ class DuckDBStore:
 
     def read(self, view: View, request: Read) -> Reader:
         collection = _collection(view, request.collection)
-        projection = project(request, view.schema, collection)
-        batch_rows = self._batch_rows(view, projection.schema)
+        projection = project(request, view.schema, collection, originals=view.originals is not None)
+        originals = self._inside(view.originals) if request.original and view.originals is not None else None
+        schema = projection.schema if originals is None else self._with_originals(projection.schema, view, originals)
+        batch_rows = self._batch_rows(view, schema)
+        whole = request.where is None and bool(projection.selected)
         rows: Rows
-        if request.where is None and projection.selected:
-            rows = WholeRows(self._inside(view), projection.selected, batch_rows)
+        if whole:
+            rows = WholeRows(self._inside(Path(view.source)), projection.selected, batch_rows)
         else:
             columns = Columns(collection, frozenset(view.schema.names))
-            statement = requests.read(projection.selected, request.where, view.source, columns, DUCKDB)
+            number = "" if originals is None else NUMBER
+            statement = requests.read(projection.selected, request.where, view.source, columns, DUCKDB, number)
             rows = self._rows(statement, batch_rows)
-        return self._reader(rows, view, projection.schema, absent=projection.absent)
+        if originals is not None:
+            rows = WithOriginals(rows, originals, len(projection.selected), numbered=not whole)
+        return self._reader(rows, view, schema, absent=projection.absent)
 
     def aggregate(self, view: View, request: Aggregate) -> Reader:
         collection = _collection(view, request.collection)
@@ -82,9 +89,15 @@ class DuckDBStore:
         self._watch.close()
         self._engine.close()
 
-    def _inside(self, view: View) -> Path:
+    def _with_originals(self, schema: pa.Schema, view: View, originals: Path) -> pa.Schema:
+        try:
+            return with_originals(schema, originals)
+        except (OSError, pa.ArrowException) as error:
+            raise translated(error, view.source) from None
+
+    def _inside(self, file: Path) -> Path:
         """What the engine is confined to by its settings holds for files read without it."""
-        path = Path(view.source).resolve()
+        path = file.resolve()
         if path.parent != self._folder:
             raise CimfedError("the view is not in the views folder")
         return path
