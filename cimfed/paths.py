@@ -20,6 +20,17 @@ def new_file(path: Path) -> None:
         raise Conflict(f"{path} already exists", remedy="Remove it yourself if it is no longer needed")
 
 
+def new_folder(path: Path) -> Path:
+    """A folder that is to be made; an empty one is as good as none. Conflict where there is something, BadConfig where
+    there is nothing to make it in."""
+    path = path.absolute()
+    in_folder(path)
+    empty = path.is_dir() and not path.is_symlink() and not any(path.iterdir())
+    if not empty and (path.exists() or path.is_symlink()):
+        raise Conflict(f"{path} is there already", remedy="Name a folder that is not there yet")
+    return path
+
+
 def replaceable(path: Path) -> Path:
     """The file itself where ``path`` is a link to it. BadConfig for a folder, a device, a pipe."""
     try:

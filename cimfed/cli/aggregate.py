@@ -41,7 +41,7 @@ def aggregate(
     """Adds up what all cities say. Unless --require says otherwise, a missing city is an error (7)."""
     target = Target.of(output, format, None, True)
     check(target, None)
-    ending = asking.Ending.of(receipt, json, target)
+    ending = asking.Ending.of(receipt, json, target.path)
     with asking.federation(profile, gateway, direct, passphrase_file) as fed:
         answer = fed.aggregate(
             collection,

@@ -76,9 +76,10 @@ class Ending:
     json: bool
 
     @classmethod
-    def of(cls, receipt: Path | None, json: bool, target: Target) -> Ending:
+    def of(cls, receipt: Path | None, json: bool, target: Path | None) -> Ending:
+        """``target``: where the rows go."""
         real = paths.replaceable(receipt) if receipt else None
-        if real is not None and target.path is not None and real in (target.path, output.beside(target.path)):
+        if real is not None and target is not None and real in (target, output.beside(target)):
             raise BadConfig("rows and receipt cannot go to one file", place="--receipt")
         return cls(real, json)
 
@@ -114,7 +115,7 @@ def put_out(
 
     ``rows`` reads the answer in another way than ``Answer.spool``.
     """
-    try:
+    with accounted(answer, ending):
         found = rows() if rows else answer.spool(output.SMALL)
         if target.format is Format.TABLE:
             show(found)
@@ -122,6 +123,13 @@ def put_out(
             count = output.write(found, target, layer, lambda: answer.provenance)
             if target.path is not None and not ending.json:
                 console.err.print(f"{count:,} rows in {plain(str(target.path))}", markup=False)
+
+
+@contextmanager
+def accounted(answer: Answer, ending: Ending) -> Iterator[None]:
+    """The answer is read inside; then come its coverage and its receipt, and the end with 6 if it is partial."""
+    try:
+        yield
     except CimfedError:
         _account(answer, ending)
         raise

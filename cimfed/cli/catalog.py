@@ -37,7 +37,7 @@ def catalog(
     """Shows what each city grants to you, and what it lists without granting; files have one row for a property."""
     target = Target.of(output, format, None, True)
     check(target, None)
-    ending = asking.Ending.of(receipt, json, target)
+    ending = asking.Ending.of(receipt, json, target.path)
     with asking.federation(profile, gateway, direct, passphrase_file) as fed:
         answer = fed.catalog(
             collection, purpose=purpose, cities=city or None, require=asking.required(require), timeout=timeout

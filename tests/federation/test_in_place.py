@@ -13,7 +13,7 @@ import pyarrow as pa
 import pytest
 
 import cimfed
-from cimfed.errors import BadConfig, CimfedError, Conflict, NotFound
+from cimfed.errors import BadConfig, CimfedError, Conflict, NotFound, UnknownProperty
 from cimfed.model.vocabulary import VOCABULARY
 from cimfed.query.expression import Box
 from cimfed_node import cli
@@ -26,6 +26,7 @@ from cimfed_node.stores.postgis.compose import composed, quoted
 from cimfed_node.stores.postgis.links import session
 from cimfed_node.stores.postgis.store import SESSION
 from cimfed_node.tables.publication import views
+from tests.federation.test_originals import untouched
 from tests.federation.world import City, World
 from tests.postgres import Cluster, Database
 
@@ -146,6 +147,26 @@ async def test_a_table_in_place_answers_like_the_table_itself(city: City, said: 
                 "SELECT count(*), sum(height::numeric) FROM houses WHERE height >= 20"
             ).fetchone()
         assert [tuple(row.values()) for row in (await tall.to_table()).to_pylist()] == [expected]
+
+
+async def test_a_table_in_place_has_no_untouched_objects_and_refuses_as_without_the_right(
+    city: City, said: Said, database: Database
+) -> None:
+    fill(database, 20)
+    in_place(said, database)
+    report = city.activate(untouched())
+    assert report.notes == ("untouched gives no untouched objects: a view in a database has none",)
+    async with city.world.node(CITY), city.world.gateway(), cimfed.connect_async(str(city.world.profile())) as fed:
+        assert (await fed.read("building", purpose="research").to_table()).num_rows == 20
+        refusals = []
+        for grants in ("", untouched(original="false")):
+            if grants:
+                city.activate(grants)
+            with pytest.raises(UnknownProperty) as refused:
+                await fed.read("building", purpose="research", original=True).to_table()
+            refusals.append(str(refused.value))
+    assert "building has no property 'original'" in refusals[0]
+    assert refusals[0] == refusals[1]
 
 
 def test_the_role_that_serves_can_read_views_and_nothing_else(city: City, said: Said, database: Database) -> None:
