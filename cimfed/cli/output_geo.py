@@ -28,6 +28,13 @@ from cimfed.errors import BadConfig
 FOOTPRINT = f"{PREFIX}0"
 BOX_COLUMN = "bbox"
 CORNERS = ("xmin", "ymin", "xmax", "ymax")
+_EXTENSIONS = """CREATE TABLE IF NOT EXISTS gpkg_extensions (
+    table_name TEXT,
+    column_name TEXT,
+    extension_name TEXT NOT NULL,
+    definition TEXT NOT NULL,
+    scope TEXT NOT NULL,
+    CONSTRAINT ge_tce UNIQUE (table_name, column_name, extension_name))"""  # GDAL makes it for an index of places
 _METADATA = """CREATE TABLE gpkg_metadata (
     id INTEGER PRIMARY KEY AUTOINCREMENT NOT NULL,
     md_scope TEXT NOT NULL DEFAULT 'dataset',
@@ -92,8 +99,8 @@ def write_gpkg(
 
 def _describe(path: Path, layer: str, about: Mapping[str, Any]) -> None:
     with closing(sqlite3.connect(path)) as database, database:
-        database.execute(_METADATA)
-        database.execute(_REFERENCE)
+        for table in (_EXTENSIONS, _METADATA, _REFERENCE):
+            database.execute(table)
         for table in ("gpkg_metadata", "gpkg_metadata_reference"):
             database.execute(
                 "INSERT INTO gpkg_extensions VALUES (?, NULL, 'gpkg_metadata', ?, 'read-write')",

@@ -244,6 +244,20 @@ def test_no_text_of_a_geopackage_ends_early(tmp_path: Path) -> None:
     assert frame["source"].isna().tolist() == [False, True]
 
 
+@pytest.mark.parametrize("rows", [0, 2])
+def test_a_geopackage_without_geometry_says_as_much_of_itself(tmp_path: Path, rows: int) -> None:
+    """An aggregate, a read of plain properties, an answer in which no city had a part."""
+    table = pa.table({"id": ["a", "b"], "height": [1.5, None]}).slice(0, rows)
+    target = Target.of(str(tmp_path / "x.gpkg"), None, None, True)
+    output.write(table, target, "building", lambda: {"format": "told", "cities": []})
+    assert in_geopackage(tmp_path / "x.gpkg") == {"format": "told", "cities": []}
+    shown = subprocess.run(
+        [program("ogrinfo"), "-so", str(tmp_path / "x.gpkg"), "building"], capture_output=True, text=True, check=True
+    )
+    assert f"Feature Count: {rows}" in shown.stdout
+    assert "arning" not in shown.stderr + shown.stdout
+
+
 def test_geopackages_metadata_tables_are_those_of_the_standard(tmp_path: Path) -> None:
     save(tmp_path / "b.gpkg")
     with closing(sqlite3.connect(tmp_path / "b.gpkg")) as database:
