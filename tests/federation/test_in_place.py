@@ -10,6 +10,7 @@ from typing import Any
 
 import psycopg
 import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 import cimfed
@@ -253,6 +254,24 @@ async def test_a_database_that_is_away_takes_only_its_own_views_along(
         with psycopg.connect(database.url, autocommit=True) as connection:
             connection.execute(f"ALTER ROLE {quoted(login.serving)} LOGIN".encode())
         assert (await fed.read("building", purpose="planning").to_table()).num_rows == 41
+
+
+def test_a_table_in_place_stands_in_no_files_way(city: City, said: Said, database: Database, tmp_path: Path) -> None:
+    """It holds no rows here: nothing is compared with them, and an erasure passes them over."""
+    fill(database, 10)
+    in_place(said, database)
+    with pytest.raises(NotFound, match="no snapshot here holds"):
+        said("snapshots", "erase", "--collection", "building", "--id", "7", "--reason", "order")
+    file = tmp_path / "b.geojson"
+    ring = [[76.9, 43.2], [76.9005, 43.2], [76.9, 43.2005], [76.9, 43.2]]
+    shape = {"type": "Polygon", "coordinates": [ring]}
+    made = [{"type": "Feature", "id": id, "properties": {}, "geometry": shape} for id in ("7", "8")]
+    file.write_text(json.dumps({"type": "FeatureCollection", "features": made}))
+    printed = said("import", str(file), "--collection", "building")
+    assert "2 rows" in printed
+    assert "cannot be compared" not in printed
+    assert "erased: 1 objects" in said("snapshots", "erase", "--collection", "building", "--id", "7", "--reason", "order")
+    assert sum(pq.read_metadata(path).num_rows for path in city.home.snapshots.glob("*/*.parquet")) == 1
 
 
 def test_a_dry_run_changes_nothing(city: City, said: Said, database: Database, tmp_path: Path) -> None:

@@ -81,8 +81,8 @@ class Snapshot:
 
     @property
     def paths(self) -> tuple[Path, ...]:
-        """The rows of every segment, in the order that they were appended."""
-        return self._files(".parquet") or (self.path,)
+        """The rows of every segment, in the order that they were appended; none of a table in place."""
+        return () if "in_place" in self.inventory else self._files(".parquet") or (self.path,)
 
     @property
     def originals(self) -> tuple[Path, ...]:
