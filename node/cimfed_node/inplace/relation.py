@@ -1,7 +1,7 @@
 """What a relation is: its columns, its geometry, what identifies its rows; or why it cannot be used.
 
 Tables, partitioned tables, views and materialised views are taken; a foreign table is not, nor a view of one: another
-server's rows are no part of the state that a transaction sees here.
+server's rows are no part of the state that a transaction sees here. A materialised view of one holds rows of its own.
 """
 
 from __future__ import annotations
@@ -155,14 +155,15 @@ def find_relation(session: Session, text: str) -> Relation:
 
 
 def _no_foreign(session: Session, oid: int, place: str) -> None:
-    """Looks through views, and down to the partitions of a table."""
+    """Looks through views but materialised ones, and down to the partitions of a table."""
     found = session.one(
         q(
             "WITH RECURSIVE below(oid) AS (SELECT {}::oid UNION"
             " SELECT d.oid FROM below AS b CROSS JOIN LATERAL ("
             " SELECT p.refobjid FROM pg_rewrite AS w JOIN pg_depend AS p ON p.classid = 'pg_rewrite'::regclass"
             " AND p.objid = w.oid AND p.refclassid = 'pg_class'::regclass WHERE w.ev_class = b.oid"
-            " UNION SELECT i.inhrelid FROM pg_inherits AS i WHERE i.inhparent = b.oid) AS d(oid))"
+            " UNION SELECT i.inhrelid FROM pg_inherits AS i WHERE i.inhparent = b.oid) AS d(oid)"
+            " WHERE NOT EXISTS (SELECT FROM pg_class AS m WHERE m.oid = b.oid AND m.relkind = 'm'))"
             " SELECT count(*) FROM below AS b JOIN pg_class AS c ON c.oid = b.oid WHERE c.relkind = 'f'",
             lit(oid),
         ),

@@ -122,9 +122,14 @@ def test_a_foreign_table_and_a_view_of_one(postgres: Any, database: Database) ->
                            " OPTIONS (filename '/dev/null')")  # fmt: skip
         connection.execute("CREATE VIEW near AS SELECT * FROM far")
         connection.execute("CREATE VIEW nearer AS SELECT * FROM near")
-        connection.execute(sql.SQL("GRANT SELECT ON far, near, nearer TO {}").format(sql.Identifier(database.name)))
+        connection.execute("CREATE MATERIALIZED VIEW copied AS SELECT * FROM near")
+        connection.execute("CREATE VIEW of_the_copy AS SELECT * FROM copied")
+        names = sql.SQL(", ").join(map(sql.Identifier, ("far", "near", "nearer", "copied", "of_the_copy")))
+        connection.execute(sql.SQL("GRANT SELECT ON {} TO {}").format(names, sql.Identifier(database.name)))
     for table in ("far", "near", "nearer"):
         assert "it is a foreign table, or made of one" in refused(database, table).message
+    for table in ("copied", "of_the_copy"):  # the remedy that the refusal names
+        assert "it has no rows" in refused(database, table).message
 
 
 def test_the_transaction_is_left_as_it_was(database: Database) -> None:
