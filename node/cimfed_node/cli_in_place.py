@@ -48,8 +48,15 @@ def connect(
     ] = "",
 ) -> None:
     """Connects the node to a database: makes the schemas and the role that serves, and tries them."""
-    login = database.connect(Home.load(home), url, schema=schema, serving=serving)
+    at = Home.load(home)
+    moved = at.database_of_operator.exists() and not database.is_same_database(at, url)
+    before = at.database_of_service.read_bytes() if at.database_of_service.exists() else None
+    login = database.connect(at, url, schema=schema, serving=serving)
     console.say(f"views will lie in the schema {login.schema}; {login.serving} serves them and can read nothing else")
+    if moved:
+        console.say("note: import again what lies in the database before")
+    if before not in (None, at.database_of_service.read_bytes()):
+        console.say("note: a node that serves has the login before: start it again")
 
 
 def import_in_place(home: Path, wanted: Wanted, dry_run: bool, mapping_out: Path | None) -> None:
@@ -81,6 +88,13 @@ def import_in_place(home: Path, wanted: Wanted, dry_run: bool, mapping_out: Path
                 console.say(f"the mapping in force is in {mapping_out}")
             return
         if wanted.url and not database.is_login(at, wanted.url):
+            if at.database_of_operator.exists() and not database.is_same_database(at, wanted.url):
+                raise BadConfig(
+                    "the node is connected to another database, where its views lie",
+                    place="--in-place",
+                    remedy="Leave --in-place out to import from that one; or move the node to this one with "
+                    "cimfed-node postgis connect, and import again what lies in the other",
+                )
             login = database.connect(at, wanted.url)
             console.say(f"views will lie in the schema {login.schema}; {login.serving} serves them")
         with (publishing := publisher(at, control)).alone():

@@ -39,14 +39,18 @@ class Login:
 def connect(home: Home, url: str, *, schema: str = "", serving: str = "") -> Login:
     """Sets up schemas and rights in the database at ``url``, the operator's, and tries the role that serves.
 
-    ``serving``: its connection string; empty: the role is made. Raises BadConfig, and changes no file, where anything
-    is not as it must be; CimfedError where the server cannot be reached.
+    ``serving``: its connection string; empty: the role is made. What is empty stays as it is where the node is
+    connected to this very database: a node that serves has logged in by it. Raises BadConfig, and changes no file,
+    where anything is not as it must be; CimfedError where the server cannot be reached.
     """
     with _libraries():
         from cimfed_node.stores.postgis import PostGISStore
-        from cimfed_node.views.postgis.roles import make_role, role_of, set_up
-    schema = schema or f"cimfed_{home.city.replace('.', '_').replace('-', '_')}"
+        from cimfed_node.views.postgis.roles import lets_in, make_role, role_of, set_up
     role_of(url)
+    known = _read(home.database_of_service) if is_same_database(home, url) else None
+    schema = schema or (known.schema if known else f"cimfed_{home.city.replace('.', '_').replace('-', '_')}")
+    if not serving and known and known.schema == schema and lets_in(known.conninfo):
+        serving = known.conninfo
     reached = serving or make_role(url, f"{schema}_serving")
     role = role_of(reached)
     set_up(url, schema, role)
@@ -74,6 +78,15 @@ def operator_login(home: Home) -> Login:
 def is_login(home: Home, url: str) -> bool:
     """Whether the node is connected with this very string."""
     return home.database_of_operator.exists() and operator_login(home).conninfo == url
+
+
+def is_same_database(home: Home, url: str) -> bool:
+    """Whether the node is connected to the database that a connection string names, by whatever role."""
+    if not home.database_of_operator.exists():
+        return False
+    with _libraries():
+        from cimfed_node.views.postgis.roles import database_of
+    return database_of(operator_login(home).conninfo) == database_of(url)
 
 
 def check_libraries() -> None:

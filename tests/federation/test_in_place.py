@@ -274,6 +274,40 @@ def test_a_table_in_place_stands_in_no_files_way(city: City, said: Said, databas
     assert sum(pq.read_metadata(path).num_rows for path in city.home.snapshots.glob("*/*.parquet")) == 1
 
 
+def test_connecting_again_leaves_a_node_that_serves_its_login(
+    city: City, said: Said, database: Database, postgres: Cluster
+) -> None:
+    fill(database, 10)
+    said("postgis", "connect", database.url, "--schema", "of_the_city")
+    before = city.home.database_of_service.read_bytes()
+    assert "note:" not in said("postgis", "connect", f"{database.url}?application_name=x")
+    said("import", "--collection", "building", "--in-place", database.url, "--table", "houses", "--id", "gid")
+    assert city.home.database_of_service.read_bytes() == before
+    with database.connect() as connection:
+        connection.execute("ALTER ROLE of_the_city_serving PASSWORD 'lost'")
+    assert "start it again" in said("postgis", "connect", database.url)
+    with serving(city) as connection:
+        assert connection.info.user == "of_the_city_serving"
+
+
+def test_a_table_of_another_database_does_not_take_the_views_away(
+    city: City, said: Said, database: Database, postgres: Cluster
+) -> None:
+    fill(database, 50)
+    in_place(said, database)
+    city.activate(TALL)
+    other = postgres.database()
+    fill(other, 10)
+    kept = {path: path.read_bytes() for path in (city.home.database_of_operator, city.home.database_of_service)}
+    with pytest.raises(BadConfig, match="another database"):
+        said("import", "--collection", "facility", "--in-place", other.url, "--table", "houses", "--id", "gid")
+    assert {path: path.read_bytes() for path in kept} == kept
+    assert relations(other) == set()
+    assert "import again" in said("postgis", "connect", other.url)
+    assert "10 rows, in place" in in_place(said, other)
+    assert relations(other) == {view.source for view in standing(city)}
+
+
 def test_a_dry_run_changes_nothing(city: City, said: Said, database: Database, tmp_path: Path) -> None:
     fill(database, 50)
     before = sorted(path for path in city.home.path.rglob("*"))

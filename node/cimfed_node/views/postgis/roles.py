@@ -19,6 +19,7 @@ from cimfed_node.views.postgis.sessions import transaction
 
 _MAY_LIMIT = "SELECT has_parameter_privilege('temp_file_limit', 'SET')"
 _MAY_CONNECT = "SELECT has_database_privilege(%s, current_database(), 'CONNECT')"
+_CONNECT_SECONDS = 10
 _PARAMETERS = 150_000  # the release that knows privileges of parameters
 
 
@@ -47,6 +48,25 @@ def make_role(url: str, name: str) -> str:
                 "connection string with --serving",
             ) from None
     return make_conninfo(url, user=name, password=password)
+
+
+def lets_in(conninfo: str) -> bool:
+    """Whether the server takes this login."""
+    try:
+        psycopg.connect(conninfo, connect_timeout=_CONNECT_SECONDS).close()
+    except psycopg.Error:
+        return False
+    return True
+
+
+def database_of(conninfo: str) -> tuple[str, ...]:
+    """Host, port and name of a database, as a connection string says them; names of one host are not compared."""
+    try:
+        said = conninfo_to_dict(conninfo)
+    except psycopg.Error:
+        return ()
+    host = said.get("host") or said.get("hostaddr") or ""
+    return (str(host), str(said.get("port") or "5432"), str(said.get("dbname") or said.get("user") or ""))
 
 
 def role_of(conninfo: str) -> str:
