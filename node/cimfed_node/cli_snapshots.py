@@ -77,6 +77,7 @@ def list_(home: HOME, as_json: JSON = False) -> None:
 def show_(
     snapshot: Annotated[str, typer.Argument(metavar="ID", help="The id, or what it begins with.")],
     home: HOME,
+    with_mapping: Annotated[bool, typer.Option("--mapping", help="Also the mapping that it was made by.")] = False,
     as_json: JSON = False,
 ) -> None:
     """Shows a snapshot's inventory, and whether its files are what they were: reads them whole."""
@@ -101,12 +102,15 @@ def show_(
         ("licence", found.snapshot.licence),
         ("attribution", found.snapshot.attribution),
         ("vocabulary", found.snapshot.vocabulary),
+        ("engine", str(found.snapshot.engine)),
+        ("rows lie", "in the table: imported in place" if "in_place" in inventory else "in the files below"),
         *(("source", f"{item['name']} ({item['format']})") for item in inventory.get("sources", ())),
     ]
-    console.out.print(console.table(("", ""), rows))
+    console.out.print(console.table(("of the snapshot", ""), rows))
     files = [(name, f"{size:,}", sha256, str(state)) for name, size, sha256, state in found.files]
-    console.out.print(console.table(("file", "bytes", "sha256", "now"), files))
-    if mapping := inventory.get("mapping"):
+    if files:
+        console.out.print(console.table(("file", "bytes", "sha256", "now"), files))
+    if (mapping := inventory.get("mapping")) and with_mapping:
         console.say("mapping:")
         for line in yaml.safe_dump(mapping, allow_unicode=True, sort_keys=False).splitlines():
             console.say(f"  {line}")

@@ -71,7 +71,7 @@ def test_from_import_to_prune(city: City, said: Said) -> None:
         for name in ("admin_unit.parquet", "original.jsonl.zst")
     }
     assert shown["inventory"] == json.loads((folder / "inventory.json").read_text())
-    text = said("snapshots", "show", old["id"])
+    text = said("snapshots", "show", old["id"], "--mapping")
     for word in ("CC0-1.0", "the city", "69.200000, 41.300000, 69.300000, 41.400000", "verified", "mapping:"):
         assert word in text
     assert "there is no snapshot" in said("snapshots", "show", "zz", expect=3)
@@ -96,7 +96,7 @@ def test_damaged_files_are_shown_and_not_gone_back_to(city: City, said: Said) ->
     wards(city, said, "a", "b")
     new, old = json.loads(said("snapshots", "list", "--json"))["snapshots"]
     (city.home.snapshots / old["id"] / "original.jsonl.zst").write_bytes(b"")
-    assert "changed" in said("snapshots", "show", old["id"])
+    assert "changed" in said("snapshots", "show", old["id"], "--mapping")
     assert not json.loads(said("snapshots", "show", old["id"], "--json"))["verified"]
     refusal = said("snapshots", "rollback", "admin_unit", expect=2)
     assert f"a file of the snapshot is changed (at {old['id']}/original.jsonl.zst)" in refusal
