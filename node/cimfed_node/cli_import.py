@@ -69,35 +69,48 @@ def import_(
         OnErased, typer.Option(help="What becomes of objects that were erased here, and of what belongs to them.")
     ] = OnErased.REFUSE,
     engine: Annotated[
-        Engine | None, typer.Option(help="What answers: files by duckdb, or postgis, to which the node is connected.")
+        Engine | None,
+        typer.Option(help="What answers: duckdb, from files; or postgis, to which the node is connected."),
     ] = None,
     in_place: Annotated[
         str,
-        typer.Option(metavar="URL", help="A PostGIS database: its table stays where it is. Connects to it at first."),
+        typer.Option(metavar="URL", help="A PostGIS database, whose table stays where it is; not needed again later."),
     ] = "",
-    table: Annotated[str, typer.Option(help="With a database: the table or view, as schema.name.")] = "",
-    citydb: Annotated[str, typer.Option(help="With a database: a schema of 3DCityDB version 5.")] = "",
-    geometry: Annotated[str | None, typer.Option(help="The geometry column, where a table has several.")] = None,
+    table: Annotated[str, typer.Option(help="In place: the table or view, as schema.name.")] = "",
+    citydb: Annotated[str, typer.Option(help="In place: a schema of 3DCityDB version 5.")] = "",
+    geometry: Annotated[
+        str | None, typer.Option(help="In place: the geometry column, where there are several.")
+    ] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only shows what would be imported, and how.")] = False,
     mapping_out: Annotated[
         Path | None,
         typer.Option("--write-mapping", help="Writes the mapping in force to a file to edit; imports nothing."),
     ] = None,
 ) -> None:
-    """Imports files as the new snapshot of a collection, and rebuilds the active policy's views on it."""
+    """Imports files, or a table in place, as a collection's new snapshot, and rebuilds the active policy's views."""
     if quarantine is not None:
         paths.in_folder(quarantine)
     if mapping_out is not None:
         paths.new_file(mapping_out)
     if in_place or table or citydb:
-        if files or update or remove is not None or where:
+        if files or update or append or remove is not None or where:
             raise BadConfig("a table in place is imported whole, and without files", place="--in-place")
+        of_files = {
+            "--vertical": vertical, "--place": place, "--time-zone": time_zone, "--layer": layer,
+            "--encoding": encoding,
+            "--on-duplicate": on_duplicate is not OnDuplicate.REFUSE, "--on-erased": on_erased is OnErased.LEAVE_OUT,
+            "--engine": engine is Engine.DUCKDB,
+        }  # fmt: skip
+        if given := [option for option, value in of_files.items() if value]:
+            raise BadConfig("this is for files, and a table in place was named", place=given[0])
         wanted = Wanted(
             in_place, table, citydb, collection, geometry, mapping, crs, operation, id_column, quarantine,
-            licence, attribution,
+            licence, attribution, on_erased,
         )  # fmt: skip
         import_in_place(home, wanted, dry_run, mapping_out)
         return
+    if geometry is not None:
+        raise BadConfig("this is for tables in place", place="--geometry", remedy="Name one with --table")
     request = ImportRequest(
         files=tuple(files or ()),
         city=Home.load(home).city,

@@ -14,8 +14,10 @@ from cimfed.trust.files import create_file
 from cimfed_node import database
 from cimfed_node.config import Home
 from cimfed_node.ingest import write_mapping
+from cimfed_node.ingest.belonging import OnErased
 from cimfed_node.operate import opened, publisher
 from cimfed_node.printing import building_progress, show, show_import, show_preview
+from cimfed_node.snapshots import erased_here
 
 app = typer.Typer(no_args_is_help=True, help="The city's own PostgreSQL with PostGIS, where views can lie.")
 
@@ -36,6 +38,7 @@ class Wanted:
     quarantine: Path | None
     licence: str
     attribution: str
+    on_erased: OnErased
 
 
 @app.command()
@@ -99,7 +102,7 @@ def import_in_place(home: Path, wanted: Wanted, dry_run: bool, mapping_out: Path
             console.say(f"views will lie in the schema {login.schema}; {login.serving} serves them")
         with (publishing := publisher(at, control)).alone():
             with connecting(database.operator_login(at).conninfo) as connection:
-                found = harmonise_in_place(connection, request)
+                found = harmonise_in_place(connection, request, erased_here(at, control, wanted.on_erased))
             terms = (wanted.licence, wanted.attribution)
             snapshot = seal_in_place(found, at.city, wanted.collection, terms, at.snapshots)
             show_import(found.report)

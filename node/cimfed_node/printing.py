@@ -53,14 +53,15 @@ def show_preview(found: Preview) -> None:
     show_import(found.report)
     for bad in found.bad:
         console.say(f"bad: {bad}")
-    names = [name for name in dict.fromkeys(name for row in found.rows for name in row)]
+    names = list(dict.fromkeys(name for row in found.rows for name in row))
     if found.rows:
+        filled = [name for name in names if any(row.get(name) is not None for row in found.rows)]
+        heads = ("property", *(f"row {at + 1}" for at in range(len(found.rows))))
         console.out.print(
-            console.table(
-                ("property", *(f"row {at + 1}" for at in range(len(found.rows)))),
-                [(name, *(_short(row.get(name)) for row in found.rows)) for name in names],
-            )
+            console.table(heads, [(name, *(_short(row.get(name)) for row in found.rows)) for name in filled])
         )
+        if lacking := [name for name in names if name not in filled]:
+            console.say(f"empty in these rows: {', '.join(lacking)}")
 
 
 def show_import(report: ImportReport) -> None:
@@ -103,5 +104,8 @@ def _counts(counts: object) -> str:
 
 
 def _short(value: object) -> str:
+    if isinstance(value, dict):  # a box, or names by language
+        sides = all(isinstance(part, float) for part in value.values())
+        value = ", ".join(f"{part:.4f}" if sides else f"{key}: {part}" for key, part in value.items())
     text = "" if value is None else str(value)
     return text if len(text) <= 40 else text[:39] + "…"

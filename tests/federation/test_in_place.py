@@ -14,7 +14,7 @@ import pyarrow.parquet as pq
 import pytest
 
 import cimfed
-from cimfed.errors import BadConfig, CimfedError, Conflict, NotFound, UnknownProperty
+from cimfed.errors import BadConfig, BadFile, CimfedError, Conflict, NotFound, UnknownProperty
 from cimfed.model.vocabulary import VOCABULARY
 from cimfed.query.expression import Box
 from cimfed_node import cli
@@ -213,8 +213,14 @@ async def test_a_table_that_changed_is_not_built_from_and_the_views_before_it_go
     city.activate(TALL)
     with database.connect() as connection:
         connection.execute("UPDATE houses SET height = 99 WHERE gid = 7")
-    with pytest.raises(Conflict, match="has changed since it was imported"):
+    with pytest.raises(Conflict, match="the table has changed since it was imported: with as many rows"):
         city.activate(WHOLE)
+    with database.connect() as connection:
+        connection.execute("ALTER TABLE houses RENAME TO dwellings")
+    with pytest.raises(BadFile, match="is not there any more"):
+        city.activate(WHOLE)
+    with database.connect() as connection:
+        connection.execute("ALTER TABLE dwellings RENAME TO houses")
     async with city.world.node(CITY), city.world.gateway(), cimfed.connect_async(str(city.world.profile())) as fed:
         assert (await fed.read("building", purpose="planning").to_table()).num_rows == 41
         in_place(said, database)
@@ -270,8 +276,32 @@ def test_a_table_in_place_stands_in_no_files_way(city: City, said: Said, databas
     printed = said("import", str(file), "--collection", "building")
     assert "2 rows" in printed
     assert "cannot be compared" not in printed
-    assert "erased: 1 objects" in said("snapshots", "erase", "--collection", "building", "--id", "7", "--reason", "order")
+    assert "erased: 1 objects" in said(
+        "snapshots", "erase", "--collection", "building", "--id", "7", "--reason", "order"
+    )
     assert sum(pq.read_metadata(path).num_rows for path in city.home.snapshots.glob("*/*.parquet")) == 1
+    with pytest.raises(BadFile, match="1 objects were erased from this node"):
+        in_place(said, database)
+    assert "10 rows, in place" in in_place(said, database, "--on-erased", "allow")
+    with database.connect() as connection:
+        connection.execute("DELETE FROM houses WHERE gid = 7")
+    assert "9 rows, in place" in in_place(said, database)
+
+
+@pytest.mark.parametrize(
+    "more",
+    [
+        ("--append",), ("--update",), ("--vertical", "EPSG:5737"), ("--layer", "a"), ("--encoding", "GB18030"),
+        ("--on-duplicate", "merge"), ("--on-erased", "leave-out"), ("--engine", "duckdb"),
+        ("--time-zone", "Asia/Almaty"), ("--place", "76.9,43.2"), ("--where", "height=1"),
+    ],
+)  # fmt: skip
+def test_an_option_for_files_is_not_passed_over_for_a_table(
+    city: City, said: Said, database: Database, more: tuple[str, ...]
+) -> None:
+    fill(database, 3)
+    with pytest.raises(BadConfig, match=r"for files|without files"):
+        in_place(said, database, *more)
 
 
 def test_connecting_again_leaves_a_node_that_serves_its_login(

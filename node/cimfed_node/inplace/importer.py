@@ -2,7 +2,8 @@
 
 Everything is found in one transaction that writes nothing, so the counts, the fingerprint and the statement are of one
 state. Like an import from files, any bad row refuses the relation, unless a quarantine file is named: then the bad rows
-are written there and the statement leaves them out. Ids that stand for several rows are always refused.
+are written there and the statement leaves them out. Ids that stand for several rows are always refused, and so are
+objects that were erased here, unless they may come back.
 """
 
 from __future__ import annotations
@@ -10,10 +11,12 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
+from itertools import islice
 from typing import Any
 
 from cimfed.errors import BadFile
-from cimfed.model.vocabulary import Type
+from cimfed.model.vocabulary import Collection, Type
+from cimfed_node.ingest.belonging import Erased, OnErased, columns
 from cimfed_node.ingest.georef import facts
 from cimfed_node.ingest.mapping import Mapping as MappingDocument
 from cimfed_node.ingest.mapping import Rule, fold, read_mapping, shipped
@@ -33,6 +36,7 @@ from cimfed_node.inplace.session import Connection, Session, reading
 from cimfed_node.inplace.shapes import Shaping
 
 SAMPLES = 5
+_BATCH = 10_000  # rows that are looked at together
 _WKT = 80  # characters of a geometry that are shown
 
 
@@ -53,7 +57,7 @@ class _Found:
     report: ImportReport
 
 
-def harmonise_in_place(connection: Connection, request: InPlaceRequest) -> InPlace:
+def harmonise_in_place(connection: Connection, request: InPlaceRequest, erased: Erased | None = None) -> InPlace:
     """The statement for a relation, with all that a snapshot records of it. Raises BadFile, BadMapping, BadConfig."""
     with reading(connection) as session:
         found = _find(session, request)
@@ -61,6 +65,8 @@ def harmonise_in_place(connection: Connection, request: InPlaceRequest) -> InPla
             raise _refusal(found)
         if not found.counts.rows:
             raise BadFile("it has no rows", place=found.relation.name, remedy="There is nothing to harmonise yet")
+        if erased is not None and erased.digests:
+            _look_for_erased(session, found, request, erased)
         if request.quarantine is not None:
             _put_aside(session, found, request)
         return InPlace(
@@ -81,6 +87,23 @@ def harmonise_in_place(connection: Connection, request: InPlaceRequest) -> InPla
                 **facts(found.place.reference),
             },
             report=found.report,
+        )
+
+
+def _look_for_erased(session: Session, found: _Found, request: InPlaceRequest, erased: Erased) -> None:
+    """Raises BadFile where rows are objects that were erased here, or belong to one, unless they may come back."""
+    names = columns(request.collection)
+    rows = session.stream(
+        q("SELECT {} FROM ({}) AS s", joined([name(each) for each in names]), found.made.select), found.relation.name
+    )
+    while batch := list(islice(rows, _BATCH)):
+        values = [dict(zip(names, row, strict=True)) for row in batch]
+        erased.rows(request.collection, [value["id"] for value in values], values)
+    if erased.met and erased.rule is not OnErased.ALLOW:
+        raise BadFile(
+            f"{erased.met:,} objects were erased from this node, or belong to one that was; nothing was imported",
+            place=found.relation.name,
+            remedy="Delete them from the table too, or bring them back with --on-erased allow",
         )
 
 
@@ -235,7 +258,22 @@ def _samples(session: Session, found: _Found, request: InPlaceRequest) -> Iterat
     query = q("SELECT {} FROM ({}) AS s LIMIT {}", joined(shown), found.made.select, q(str(SAMPLES)))
     names, rows = session.names(query, found.relation.name)
     for row in rows:
-        yield dict(zip(names, row, strict=True))
+        yield _properties(request.vocabulary, dict(zip(names, row, strict=True)))
+
+
+def _properties(collection: Collection, row: dict[str, Any]) -> dict[str, Any]:
+    """What stands in several columns as the one property that it is."""
+    made: dict[str, Any] = {}
+    for prop in collection.properties.values():
+        if prop.type is Type.NAMES:
+            languages, texts = row[f"{prop.name}_languages"], row[f"{prop.name}_texts"]
+            made[prop.name] = None if languages is None else dict(zip(languages, texts, strict=True))
+        elif prop.type is Type.BOX:
+            box = {side: row[f"{prop.name}_{side}"] for side in ("xmin", "ymin", "xmax", "ymax")}
+            made[prop.name] = None if None in box.values() else box
+        else:
+            made[prop.name] = row[prop.name]
+    return made
 
 
 def _used(found: _Found) -> MappingDocument:

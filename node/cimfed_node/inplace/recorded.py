@@ -34,9 +34,10 @@ class Recorded:
         """Conflict where the relation is no longer what the snapshot was made of."""
         found = fingerprint(session, sql.Composed([sql.SQL(self.source)]), self.hashed, self.relation)
         if found != self.fingerprint:
+            then = self.fingerprint.rows
+            how = "with as many rows" if found.rows == then else f"{found.rows:,} rows now, {then:,} then"
             raise Conflict(
-                f"the relation has changed since it was imported: {found.rows:,} rows now, "
-                f"{self.fingerprint.rows:,} then",
+                f"the table has changed since it was imported: {how}",
                 place=self.relation,
                 remedy="Import it in place again",
             )

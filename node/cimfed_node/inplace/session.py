@@ -35,6 +35,7 @@ SETTINGS = {
 _CONNECT_SECONDS = 10
 _POSTGIS = (3, 2)
 _GEOS = (3, 10)  # the first with a choice of how to make valid
+_GONE = ("42P01", "42703")  # a table, a column that there is not
 _POLICY = "42501"  # insufficient_privilege: also what a row-security policy gives under row_security = off
 
 
@@ -93,6 +94,10 @@ def guarded(place: str) -> Iterator[None]:
                 place=place,
                 remedy="Grant the role SELECT on it and on what it is made of; where a policy is in force, BYPASSRLS, "
                 "or give it a view of the rows that are meant",
+            ) from None
+        if code in _GONE:
+            raise BadFile(
+                "the table, or a column of it, is not there any more", place=place, remedy="Import it in place again"
             ) from None
         raise BadFile(
             f"PostgreSQL could not run the statement (SQLSTATE {code})",
