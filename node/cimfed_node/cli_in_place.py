@@ -57,9 +57,9 @@ def connect(
     login = database.connect(at, url, schema=schema, serving=serving)
     console.say(f"views will lie in the schema {login.schema}; {login.serving} serves them and can read nothing else")
     if moved:
-        console.say("note: import again what lies in the database before")
+        console.say("note: import again what lies in the other database")
     if before not in (None, at.database_of_service.read_bytes()):
-        console.say("note: a node that serves has the login before: start it again")
+        console.say("note: a node that serves knows the old login: start it again")
 
 
 def import_in_place(home: Path, wanted: Wanted, dry_run: bool, mapping_out: Path | None) -> None:

@@ -31,6 +31,7 @@ from cimfed_node.snapshots import (
     prunable,
     prune,
     roll_back,
+    tables_in_place,
 )
 from cimfed_node.tables.acts import Act, acts
 
@@ -131,7 +132,7 @@ def rollback(
         chosen = earlier(held_snapshots(at, control, clock.now()), collection, snapshot)
         _ask(yes, f"Make snapshot {_named(chosen)} current?")
         with building_progress() as building:
-            report = roll_back(publishing, chosen, building)
+            report = roll_back(control, publishing, chosen, building)
     console.say(f"snapshot {chosen.id[:12]} of {collection} is current: {chosen.rows:,} rows")
     show(report)
 
@@ -180,7 +181,10 @@ def erase_(
         act = Act(clock.now(), "erase", operator(), collection, objects=len(wanted.ids), reason=reason)
         with building_progress() as building:
             report = erase(at, publishing, wanted, act, building)
+        places = tables_in_place(at, control)
     console.say(f"erased: {len(wanted.ids):,} objects, from {len(wanted.snapshots)} snapshots")
+    for place in places:
+        console.say(f"note: {place} was not searched: delete such rows from it, and import it in place again")
     console.say(
         "the files that were imported, quarantine files, backups and given answers are not this node's to change"
     )

@@ -197,10 +197,21 @@ def earlier(held: Iterable[Held], collection: str, wanted: str | None) -> Held:
     return before[0]
 
 
-def roll_back(publisher: Publisher, chosen: Held, building: Building = lambda *_: None) -> Report:
-    """Makes it current, under the time of its own import. BadFile, and nothing done, where its files do not verify."""
+def roll_back(control: Control, publisher: Publisher, chosen: Held, building: Building = lambda *_: None) -> Report:
+    """Makes it current, under the time of its own import. BadFile, and nothing done, where its files do not verify.
+
+    Conflict for a table in place where objects were erased here: it is searched for them at its import alone.
+    """
     with publisher.alone():
-        report = publisher.adopt(read_snapshot(chosen.folder, verify=True), building, chosen.imported, "rollback")
+        snapshot = read_snapshot(chosen.folder, verify=True)
+        with control.reading() as connection:
+            if "in_place" in snapshot.inventory and erased_digests(connection):
+                raise Conflict(
+                    "objects were erased from this node, and this table in place may hold them",
+                    place=snapshot.inventory["in_place"]["relation"],
+                    remedy="Import it in place again, which looks for them",
+                )
+        report = publisher.adopt(snapshot, building, chosen.imported, "rollback")
         log.info("snapshot %s of %s is current again", chosen.id, chosen.collection)
     return report
 
@@ -260,6 +271,14 @@ def erased_here(home: Home, control: Control, rule: OnErased) -> Erased:
     with control.reading() as connection:
         digests = erased_digests(connection)
     return Erased(home.secret.read_bytes() if digests else b"", digests, rule)
+
+
+def tables_in_place(home: Home, control: Control) -> list[str]:
+    """Tables that current snapshots are of."""
+    with control.reading() as connection:
+        current = current_snapshots(connection).values()
+    found = (read_snapshot(home.snapshots / entry.id).inventory.get("in_place") for entry in current)
+    return [str(facts["relation"]) for facts in found if facts is not None]
 
 
 def discard(home: Home, control: Control, snapshot: Snapshot) -> None:

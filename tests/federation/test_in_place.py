@@ -286,6 +286,11 @@ def test_a_table_in_place_stands_in_no_files_way(city: City, said: Said, databas
     with database.connect() as connection:
         connection.execute("DELETE FROM houses WHERE gid = 7")
     assert "9 rows, in place" in in_place(said, database)
+    printed = said("snapshots", "erase", "--collection", "building", "--id", "8", "--reason", "order")
+    assert "public.houses was not searched" in printed
+    in_place(said, database, "--on-erased", "allow", "--attribution", "the city")
+    with pytest.raises(Conflict, match="may hold them"):
+        said("snapshots", "rollback", "building")
 
 
 @pytest.mark.parametrize(

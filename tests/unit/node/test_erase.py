@@ -126,7 +126,7 @@ def test_it_is_in_no_snapshot_view_or_file(city: City) -> None:
         others = [item for item in held_snapshots(city.home, control, 0) if not item.current]
         assert [item.rows for item in others] == [2, 1]  # by the times of their imports, as before
         for item in others:
-            roll_back(city.publisher(control), item)
+            roll_back(control, city.publisher(control), item)
             assert mentions(city, "house-2") == []
 
 

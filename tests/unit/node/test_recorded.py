@@ -51,7 +51,9 @@ def test_a_prune_leaves_what_was_recorded(city: City, caplog: pytest.LogCaptureF
     assert f"snapshot {first.id[:12]} of building is current, which no operator" in caplog.text
     assert second.id not in ids_on_disk(city.home.snapshots)
     with city.control() as control:
-        roll_back(city.publisher(control), earlier(held_snapshots(city.home, control, 0), "building", third.id))
+        roll_back(
+            control, city.publisher(control), earlier(held_snapshots(city.home, control, 0), "building", third.id)
+        )
     pruned(city)
     assert ids_on_disk(city.home.snapshots) == {third.id}
 

@@ -66,8 +66,8 @@ def held(city: City) -> list[Held]:
 
 def back(city: City, wanted: str | None = None) -> Held:
     chosen = earlier(held(city), "building", wanted)
-    with operating(city) as (_, publishing):
-        roll_back(publishing, chosen)
+    with operating(city) as (control, publishing):
+        roll_back(control, publishing, chosen)
     return chosen
 
 
