@@ -103,7 +103,7 @@ def collections(home: HOME) -> None:
         (
             entry.collection,
             entry.id[:12],
-            entry.rows,
+            f"{entry.rows:,}",
             ", ".join(f"{corner:.4f}" for corner in entry.extent) if entry.extent else "",
             entry.operation,
             "unknown" if entry.accuracy is None else f"{entry.accuracy:g} m",

@@ -60,7 +60,7 @@ def list_(home: HOME, as_json: JSON = False) -> None:
         (
             item.collection or "unknown",
             item.id[:12],
-            item.rows,
+            "" if item.rows is None else f"{item.rows:,}",
             f"{item.size:,}",
             instant_text(item.imported)[:19] if item.imported is not None else "never in force",
             "damaged" if not item.readable else "current" if item.current else "",

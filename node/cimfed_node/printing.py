@@ -34,7 +34,12 @@ def show(report: Report) -> None:
     """The grants that are in force, and how many of their collection's rows each gives."""
     if report.grants:
         rows = [
-            (item.grant, item.collection, "no snapshot yet" if item.rows is None else item.rows, item.of)
+            (
+                item.grant,
+                item.collection,
+                "no snapshot yet" if item.rows is None else f"{item.rows:,}",
+                None if item.of is None else f"{item.of:,}",
+            )
             for item in report.grants
         ]
         console.out.print(console.table(("grant", "collection", "rows", "of"), rows))
@@ -74,8 +79,9 @@ def show_import(report: ImportReport) -> None:
     elif report.nulls.get("zmin", report.rows) < report.rows:
         console.say("heights stay in a system that is unknown: name it with --vertical")
     if report.matched:
-        rows = [(name, _counts(columns), report.derived.get(name)) for name, columns in report.matched.items()]
-        rows += [(name, "", count) for name, count in report.derived.items() if name not in report.matched]
+        derived = {name: f"{count:,}" for name, count in report.derived.items()}
+        rows = [(name, _counts(columns), derived.get(name)) for name, columns in report.matched.items()]
+        rows += [(name, "", count) for name, count in derived.items() if name not in report.matched]
         console.out.print(console.table(("property", "from (objects)", "derived"), rows))
     for (name, column), values in report.unmapped.items():
         console.say(f"not understood as {name}: {column} {_counts(values)}; kept in ext")
