@@ -17,7 +17,7 @@ from cimfed_node.ingest import write_mapping
 from cimfed_node.ingest.belonging import OnErased
 from cimfed_node.operate import opened, publisher
 from cimfed_node.printing import building_progress, show, show_import, show_preview
-from cimfed_node.snapshots import erased_here
+from cimfed_node.snapshots import discard, erased_here
 
 app = typer.Typer(no_args_is_help=True, help="The city's own PostgreSQL with PostGIS, where views can lie.")
 
@@ -106,7 +106,11 @@ def import_in_place(home: Path, wanted: Wanted, dry_run: bool, mapping_out: Path
             terms = (wanted.licence, wanted.attribution)
             snapshot = seal_in_place(found, at.city, wanted.collection, terms, at.snapshots)
             show_import(found.report)
-            with building_progress() as building:
-                published = publishing.adopt(snapshot, building)
+            try:
+                with building_progress() as building:
+                    published = publishing.adopt(snapshot, building)
+            except BaseException:
+                discard(at, control, snapshot)
+                raise
     console.say(f"snapshot {snapshot.id[:12]} of {wanted.collection} is current: {snapshot.rows:,} rows, in place")
     show(published)

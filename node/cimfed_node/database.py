@@ -9,6 +9,7 @@ The libraries are an extra of the distribution: they are loaded only where they 
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -47,6 +48,12 @@ def connect(home: Home, url: str, *, schema: str = "", serving: str = "") -> Log
         from cimfed_node.stores.postgis import PostGISStore
         from cimfed_node.views.postgis.roles import lets_in, make_role, role_of, set_up
     role_of(url)
+    if "PGPASSWORD" in os.environ:
+        raise BadConfig(
+            "PGPASSWORD is set, which later commands and the service would not have",
+            place="PGPASSWORD",
+            remedy="Unset it; put the password into the connection string or into the operator's ~/.pgpass",
+        )
     known = _read(home.database_of_service) if is_same_database(home, url) else None
     schema = schema or (known.schema if known else f"cimfed_{home.city.replace('.', '_').replace('-', '_')}")
     if not serving and known and known.schema == schema and lets_in(known.conninfo):
@@ -109,7 +116,14 @@ def open_store(home: Home) -> Store:
     login = _read(home.database_of_service)
     with _libraries():
         from cimfed_node.stores.postgis import PostGISStore
-    store = PostGISStore(login.conninfo, login.schema, limits=home.limits)
+    engine = home.settings.engine
+    store = PostGISStore(
+        login.conninfo,
+        login.schema,
+        connections=int(home.limits.concurrent_per_node),  # one that waited for another would wait for its reader
+        memory=engine.memory // engine.workers,
+        limits=home.limits,
+    )
     try:
         store.self_test()
     except CimfedError:

@@ -429,3 +429,28 @@ def test_a_read_of_a_small_box_uses_the_views_index(city: City, said: Said, data
     assert "Bitmap Index Scan" in plan
     assert "Seq Scan" not in plan
     assert "(actual rows=0" not in plan
+
+
+def test_an_import_whose_views_cannot_be_built_leaves_no_snapshot(
+    city: City, said: Said, database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fill(database, 20)
+    in_place(said, database)
+    city.activate(TALL)
+    before = sorted(path.name for path in city.home.snapshots.iterdir())
+    with database.connect() as connection:
+        connection.execute("UPDATE houses SET height = 99 WHERE gid = 7")
+        login = connected.operator_login(city.home)
+        connection.execute(f"REVOKE CREATE ON SCHEMA {quoted(login.schema)} FROM {quoted(database.name)}".encode())
+    with pytest.raises(CimfedError):
+        in_place(said, database)
+    assert sorted(path.name for path in city.home.snapshots.iterdir()) == before
+
+
+def test_a_password_of_the_environment_is_not_relied_upon(
+    city: City, said: Said, database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PGPASSWORD", "secret-word")
+    with pytest.raises(BadConfig, match="PGPASSWORD is set"):
+        in_place(said, database)
+    assert not city.home.database_of_operator.exists()
