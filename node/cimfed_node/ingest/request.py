@@ -64,10 +64,14 @@ class ImportRequest:
 
     @property
     def vocabulary(self) -> Collection:
-        try:
-            return VOCABULARY.collections[self.collection]
-        except KeyError:
-            raise BadConfig(
-                f"there is no collection {self.collection[:64]!r}",
-                remedy=f"Use one of {', '.join(VOCABULARY.collections)}",
-            ) from None
+        return collection_named(self.collection)
+
+
+def collection_named(name: str) -> Collection:
+    """BadConfig where the vocabulary has none of that name."""
+    try:
+        return VOCABULARY.collections[name]
+    except KeyError:
+        raise BadConfig(
+            f"there is no collection {name[:64]!r}", remedy=f"Use one of {', '.join(VOCABULARY.collections)}"
+        ) from None

@@ -7,11 +7,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from cimfed.errors import BadConfig
 from cimfed.model.names import CityName
 from cimfed.model.routing import Extent
-from cimfed.model.vocabulary import VOCABULARY, Collection
+from cimfed.model.vocabulary import Collection
 from cimfed_node.ingest.report import ImportReport
+from cimfed_node.ingest.request import collection_named
 from cimfed_node.inplace.fingerprint import Fingerprint
 
 
@@ -39,13 +39,7 @@ class InPlaceRequest:
 
     @property
     def vocabulary(self) -> Collection:
-        try:
-            return VOCABULARY.collections[self.collection]
-        except KeyError:
-            raise BadConfig(
-                f"there is no collection {self.collection[:64]!r}",
-                remedy=f"Use one of {', '.join(VOCABULARY.collections)}",
-            ) from None
+        return collection_named(self.collection)
 
 
 @dataclass(frozen=True)
