@@ -77,6 +77,8 @@ class CityReader:
             or not _triple(transform.get("translate"))
         ):
             raise BadFile("'transform' does not give scale and translate as three numbers each", place=file)
+        if 0 in transform["scale"]:
+            raise BadFile("'transform' has a scale of 0: all vertices would be in one place", place=file)
         self._scale, self._translate = tuple(transform["scale"]), tuple(transform["translate"])
         metadata = document.get("metadata")
         self._named = metadata.get("referenceSystem") if type(metadata) is dict else None

@@ -184,6 +184,11 @@ def test_a_document_of_a_wrong_form_is_refused(change: dict[str, Any], told: str
     assert told in refused(tmp_path, cityjson({"a": GOOD}, BLOCK) | change).message
 
 
+def test_a_scale_of_nothing_is_refused(tmp_path: Path) -> None:
+    error = refused(tmp_path, cityjson({"a": GOOD}, BLOCK, scale=0))
+    assert "'transform' has a scale of 0" in error.message
+
+
 def test_a_sequence_whose_header_has_objects_is_refused(tmp_path: Path) -> None:
     text = lines(cityjson({"a": GOOD}, BLOCK), city_feature("b", {"b": GOOD}, BLOCK))
     assert "must not hold objects of its own" in refused(tmp_path, text).message
