@@ -23,7 +23,7 @@ from cimfed_node.ingest.readers.citygml_names import version_of
 from cimfed_node.ingest.readers.cityjson import CityReader
 from cimfed_node.ingest.readers.geojson import GeoJSONReader
 from cimfed_node.ingest.readers.ifc import IfcReader, refuse_other_schemas
-from cimfed_node.ingest.readers.lines import first_line, more_lines, rest_of, written
+from cimfed_node.ingest.readers.lines import first_line, more_lines, not_json, rest_of, written
 from cimfed_node.ingest.readers.ogr import OgrReader
 from cimfed_node.ingest.readers.parquet import MAGIC, ParquetReader
 from cimfed_node.ingest.readers.sensorthings import MARKS, SensorThingsReader, entities
@@ -155,9 +155,9 @@ def _json(stream: io.BufferedReader, name: str, context: Context) -> Reader:
         document = orjson.loads(begun.strip(b"\x1e \t\r\n"))
     except orjson.JSONDecodeError:
         try:
-            document = orjson.loads(rest_of(stream, begun, name))
+            document = orjson.loads(whole := rest_of(stream, begun, name))
         except orjson.JSONDecodeError as error:
-            raise BadFile("not JSON", place=f"{name}:{error.lineno}:{error.colno}") from None
+            raise not_json(error, whole, name) from None
         return _document(document, None, begun, name, context)
     further = more_lines(stream, name)
     second = next(further, None)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import gzip
 import io
 import zlib
@@ -12,9 +13,15 @@ from typing import Any, BinaryIO
 import orjson
 
 from cimfed.errors import BadFile
-from cimfed_node.ingest.limits import LIMITS
+from cimfed_node.ingest.limits import LIMITS, MIB
 
 GZIP = b"\x1f\x8b"
+_FAULTS = {
+    "end of data": ": it ends in its middle",
+    "depth limit": ": nested too deeply",
+    "infinity": ": a number beyond all",
+}
+"""Of orjson's words for what is wrong, those that say more than where it is."""
 
 
 class Bounded(io.RawIOBase):
@@ -84,6 +91,32 @@ def rest_of(stream: io.BufferedReader, begun: bytes, name: str) -> bytes:
     if len(data) > LIMITS.document:
         raise too_large(name)
     return data
+
+
+def not_json(error: orjson.JSONDecodeError, raw: bytes, name: str) -> BadFile:
+    """Why a document is not JSON, and where."""
+    if "UTF-8" in error.msg:  # orjson does not say where
+        at = _first_wrong(raw)
+        line = raw.count(b"\n", 0, at) + 1
+        return BadFile(
+            f"byte {at + 1:,} is not UTF-8, which JSON is in",
+            place=f"{name}:{line}",
+            remedy="Convert it, for instance with 'iconv -f WINDOWS-1251 -t UTF-8'",
+        )
+    why = next((why for words, why in _FAULTS.items() if words in error.msg), "")
+    return BadFile(f"not JSON{why}", place=f"{name}:{error.lineno}:{error.colno}")
+
+
+def _first_wrong(raw: bytes) -> int:
+    """Where a text stops to be UTF-8; piece by piece, for decoded it may take four times the room."""
+    decoder = codecs.getincrementaldecoder("utf-8")()
+    for start in range(0, len(raw), MIB):
+        piece = raw[start : start + MIB]
+        try:
+            decoder.decode(piece, final=start + MIB >= len(raw))
+        except UnicodeDecodeError as wrong:
+            return start + len(piece) - len(wrong.object) + wrong.start
+    return len(raw)
 
 
 def written(node: Any, name: str) -> bytes:

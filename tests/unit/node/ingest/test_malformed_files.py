@@ -68,7 +68,25 @@ def test_a_gzip_with_a_wrong_byte_is_refused(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("name", ["GeoJSON", "CityJSON"])
 def test_invalid_utf8_in_a_document_is_refused(name: str, tmp_path: Path) -> None:
-    assert "not JSON" in refused(tmp_path, DOCUMENTS[name].replace(b'"a"', b'"\xff"')).message
+    data = b"\n\n".join(DOCUMENTS[name].replace(b'"a"', b'"\xff"').partition(b" "))
+    error = refused(tmp_path, data)
+    assert error.message == f"byte {data.index(0xFF) + 1} is not UTF-8, which JSON is in"
+    assert error.place == "data:5"
+
+
+@pytest.mark.parametrize(
+    ("data", "told"),
+    [
+        ('{"type": "CityJSON"', "not JSON: it ends in its middle"),
+        ('{"a":' * 2000, "not JSON: nested too deeply"),
+        ('{"type": "FeatureCollection", "features": 1e999}', "not JSON: a number beyond all"),
+        ('{"type": "Д", x}', "not JSON"),
+    ],
+)
+def test_a_document_that_is_not_json_says_why(data: str, told: str, tmp_path: Path) -> None:
+    error = refused(tmp_path, data)
+    assert error.message == told
+    assert (error.place or "").startswith("data:1:")
 
 
 def test_invalid_utf8_in_a_line_is_a_bad_object(tmp_path: Path) -> None:
