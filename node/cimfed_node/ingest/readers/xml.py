@@ -107,7 +107,7 @@ def read_prolog(head: bytes, name: str) -> Prolog:
         if found:
             return Prolog(encoding, skip, at, found[0].tag)
         if wrong is not None:
-            raise _not_xml(wrong, name) from None
+            raise _not_xml(wrong, parser.feed_error_log, name) from None
     raise BadFile("XML without a root element at its beginning", place=name)
 
 
@@ -161,15 +161,18 @@ def written(element: Element) -> bytes:
         return etree.tostring(element, encoding="utf-8", with_tail=False)
 
 
-def _not_xml(error: etree.XMLSyntaxError, name: str) -> BadFile:
+def _not_xml(error: etree.XMLSyntaxError, log: Any, name: str) -> BadFile:
+    """``log``: what the parser noted, which alone says where some faults are."""
     message = str(error.msg or "")
     line = error.position[0] if error.position else 0
+    if not line and len(log):
+        message, line = log[0].message, log[0].line
     place = f"{name}:{line}" if line else name
     if "depth" in message:
         return BadFile("XML nested more than 256 levels deep", place=place)
     if re.search("too long|too big|limit|XML_PARSE_HUGE", message):
         return BadFile("XML with a text, tag or attribute of more than 10 MB", place=place)
-    told = re.sub(r", line [0-9]+, column [0-9]+$", "", message.strip()).split("\n")[0][:120]
+    told = re.sub(r"^xml\w+: |, line [0-9]+, column [0-9]+$", "", message.strip()).split("\n")[0][:120]
     return BadFile(f"not well-formed XML: {told or 'it ends early'}", place=place)
 
 
@@ -224,7 +227,7 @@ class Children:
                     self._check(read, marks)
             self._parser.close()
         except etree.XMLSyntaxError as error:
-            raise _not_xml(error, self._name) from None
+            raise _not_xml(error, self._parser.feed_error_log, self._name) from None
         yield from self._done(0)
 
     def _done(self, left: int) -> Iterator[Element]:

@@ -147,6 +147,12 @@ def test_errors_say_the_line(tmp_path: Path) -> None:
     assert error.place == f"data:{line}"
 
 
+def test_an_entity_that_nobody_declared_is_named_with_its_line(tmp_path: Path) -> None:
+    error = refused(tmp_path, inside("\n&secret;"))
+    assert error.message == "not well-formed XML: Entity 'secret' not defined"
+    assert error.place == "data:5"
+
+
 def test_an_inclusion_is_an_element_like_any_other(tmp_path: Path) -> None:
     secret = tmp_path / "secret"
     secret.write_text("secret")
