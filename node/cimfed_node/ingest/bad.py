@@ -26,11 +26,13 @@ class Bad:
             self.first.append(bad)
         self.file.write(bad.json())
 
-    def refusal(self) -> BadFile:
+    def refusal(self, *, others: bool) -> BadFile:
+        """``others``: whether any object is good."""
         more = self.count - len(self.first)
+        way = "let the others through with --quarantine FILE" if others else "see whether --crs says what they are in"
         return BadFile(
             f"{self.count:,} bad objects; nothing was imported",
             place=self.first[0].file,
-            remedy="Mend them, or let the others through with --quarantine FILE",
+            remedy=f"Mend them, or {way}",
             details=[*map(str, self.first), *([f"and {more:,} more"] if more else [])],
         )

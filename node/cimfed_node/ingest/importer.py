@@ -98,7 +98,7 @@ class Run:
         self.erased.check()
         refused = self.request.quarantine is None and not self.tolerant
         if self.bad.count and (refused or not self.spill.rows):
-            raise self.bad.refusal()
+            raise self.bad.refusal(others=self.spill.rows > 0)
         if not self.spill.rows:
             raise self._nothing()
         self._check_operation()

@@ -152,6 +152,8 @@ def test_a_quarantine_never_overwrites_a_file_that_is_imported(tmp_path: Path) -
 def test_a_file_of_bad_objects_alone_is_refused_with_their_reasons(tmp_path: Path) -> None:
     error = refused(tmp_path, features(feature("b", OPEN)), quarantine=tmp_path / "bad.jsonl")
     assert "b: a ring that is not closed" in error.message
+    assert "--quarantine" not in (error.remedy or ""), "it was said, and there are no others to let through"
+    assert "--crs" in (error.remedy or "")
 
 
 def test_a_refusal_lists_the_first_20_of_many_bad_objects(tmp_path: Path) -> None:
