@@ -28,6 +28,7 @@ from cimfed_node.ingest.values import OutOfRange, number
 from cimfed_node.ingest.wkbshapes import TextShapes
 
 DELIMITERS = ",;\t|"
+csv.field_size_limit(LIMITS.line)  # of this process: its own limit is less than the outline of a park has
 
 
 def delimiter_of(header: str) -> str | None:
@@ -111,7 +112,15 @@ class TableReader:
         except UnicodeError as error:  # a UTF-16 without its mark raises no more than that
             raw = error.object if isinstance(error, UnicodeDecodeError) else b"\xff\xfe"
             told = self._encoding.upper().removesuffix("-SIG")
-            raise BadFile(f"not {told}", place=f"{self.file}:{self._rows.line_num + 1}", remedy=hint(raw)) from None
+            line = self._rows.line_num + 1 + self._lines_before(error)
+            raise BadFile(f"not {told}", place=f"{self.file}:{line}", remedy=hint(raw)) from None
+
+    def _lines_before(self, error: UnicodeError) -> int:
+        """Ends of lines in the piece that could not be decoded, before what is at fault in it."""
+        if not isinstance(error, UnicodeDecodeError):
+            return 0
+        text = error.object[: error.start].decode(self._encoding, "replace")
+        return max(text.count("\n"), text.count("\r"))
 
     def new_chunk(self) -> Chunk:
         return Chunk(self.file, TextShapes() if self._geometry else PlainShapes())

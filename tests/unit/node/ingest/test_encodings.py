@@ -103,6 +103,15 @@ def test_what_is_not_in_the_named_encoding_is_refused(
     assert told in error.message
 
 
+def test_letters_that_are_not_utf8_have_their_line(tmp_path: Path) -> None:
+    """Lines are decoded many at once, ahead of the one that is read."""
+    for number in (2, 7, 900):
+        lines = ["id,x,y,name", *(f"{n},69.2,41.3,name" for n in range(1000))]
+        lines[number - 1] = f"{number},69.2,41.3,имя"
+        error = refused(tmp_path / str(number), "\n".join(lines).encode("cp1251"), crs="OGC:CRS84")
+        assert error.place == f"data:{number}"
+
+
 @pytest.mark.parametrize("encoding", ["hex", "base64", "idna", "unicode_escape", "utf-7", "klingon", "", "\x00"])
 def test_what_is_no_encoding_is_refused(encoding: str, tmp_path: Path) -> None:
     error = refused(tmp_path, table(["a"]), crs="OGC:CRS84", encoding=encoding)
