@@ -10,6 +10,7 @@ ours bound what one child of the root may come to. A child is taken off the tree
 from __future__ import annotations
 
 import codecs
+import contextlib
 import io
 import re
 from collections.abc import Iterator
@@ -108,6 +109,11 @@ def read_prolog(head: bytes, name: str) -> Prolog:
             return Prolog(encoding, skip, at, found[0].tag)
         if wrong is not None:
             raise _not_xml(wrong, parser.feed_error_log, name) from None
+    if len(head) < LIMITS.head:  # all of it: of a root that nothing follows the parser tells only at the end
+        with contextlib.suppress(etree.XMLSyntaxError):
+            parser.close()
+        for _, element in parser.read_events():
+            return Prolog(encoding, skip, at, element.tag)
     raise BadFile("XML without a root element at its beginning", place=name)
 
 
