@@ -12,6 +12,7 @@ import shutil
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
+from os.path import realpath
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
@@ -35,6 +36,7 @@ from cimfed_node.ingest.mapping import Mapping as MappingDocument
 from cimfed_node.ingest.mapping import read_mapping, shipped
 from cimfed_node.ingest.reach import Reach
 from cimfed_node.ingest.readers.base import Context, Reader
+from cimfed_node.ingest.readers.ifc import IfcReader
 from cimfed_node.ingest.readers.lines import open_bytes, written
 from cimfed_node.ingest.report import BadObject, ImportReport, OperationReport
 from cimfed_node.ingest.request import ImportRequest
@@ -115,6 +117,8 @@ class Run:
 
     def _rows(self, reader: Reader, position: Callable[[], tuple[int, int]]) -> None:
         self.formats.append(reader.format)
+        if self.request.place is not None and not isinstance(reader, IfcReader):
+            raise BadFile("only an IFC project is put in a place", place=reader.file, remedy="Leave out --place")
         source = self._crs(reader)
         self.original.write(written({"file": reader.file, "header": reader.header}, reader.file) + b"\n")
         for number, bad in enumerate(reader.read(), 1):
@@ -316,7 +320,7 @@ def passes(
     """Read the files, again where the operation has to be another one. ``operations`` and so on: see ``Run``."""
     if not request.files:
         raise BadFile("no file was named")
-    if request.quarantine is not None and request.quarantine.resolve() in {path.resolve() for path in request.files}:
+    if request.quarantine is not None and realpath(request.quarantine) in map(realpath, request.files):
         raise BadFile("the quarantine file is one of the files to import", place=str(request.quarantine))
     mapping = mapping_of(request)
     erased, room = erased or Erased(), room or Room()

@@ -149,6 +149,13 @@ def test_a_quarantine_never_overwrites_a_file_that_is_imported(tmp_path: Path) -
     assert "one of the files to import" in error.message
 
 
+def test_a_link_to_itself_is_refused_like_any_file_that_cannot_be_read(tmp_path: Path) -> None:
+    (tmp_path / "link").symlink_to("link")
+    error = refused(tmp_path / "in", tmp_path / "link", quarantine=tmp_path / "bad.jsonl")
+    assert "cannot be read" in error.message
+    assert error.place == "link"
+
+
 def test_a_file_of_bad_objects_alone_is_refused_with_their_reasons(tmp_path: Path) -> None:
     error = refused(tmp_path, features(feature("b", OPEN)), quarantine=tmp_path / "bad.jsonl")
     assert "b: a ring that is not closed" in error.message

@@ -71,6 +71,7 @@ FORMATS: dict[str, tuple[Data, str, str]] = {
     "another CityModel": (xml("CityModel", "http://example.org/"), "not OGC's", "CityModel of OGC's"),
     "OSM": (b'<osm version="0.6"></osm>', "OpenStreetMap", "osmium"),
     "other XML": (b"<html></html>", "XML", "ogr2ogr"),
+    "the least XML": (b"<a/>", "XML, which is not read", "ogr2ogr"),
     "HTML": (b"<!DOCTYPE HTML>\n<html><body>404</body></html>", "HTML", "Look at it"),
     "UTF-16": ("id,x,y\n".encode("utf-16"), "UTF-16", "iconv"),
     "PDF": (b"%PDF-1.7\n", "PDF", "data itself"),
@@ -106,6 +107,10 @@ PACKED: dict[str, bytes] = {
     "GML": xml("FeatureCollection", "http://www.opengis.net/gml/3.2"),
     "KML": xml("kml", "http://www.opengis.net/kml/2.2"),
 }
+
+
+def test_a_place_is_for_ifc_alone(tmp_path: Path) -> None:
+    assert "Leave out --place" in (refused(tmp_path, features(feature()), place="69.2,41.3").remedy or "")
 
 
 @pytest.mark.parametrize("name", PACKED)
