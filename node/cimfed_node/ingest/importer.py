@@ -113,7 +113,12 @@ class Run:
         with open_bytes(path) as raw:
             size = path.stat().st_size
             stream: io.BufferedReader = io.BufferedReader(raw, MIB)
-            self._rows(reader_of(stream, path.name, self.context), lambda: (raw.position, size))
+            reader = reader_of(stream, path.name, self.context)
+            try:
+                self._rows(reader, lambda: (raw.position, size))
+            finally:
+                if isinstance(reader, IfcReader):
+                    reader.close()
 
     def _rows(self, reader: Reader, position: Callable[[], tuple[int, int]]) -> None:
         self.formats.append(reader.format)

@@ -17,7 +17,7 @@ import select
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -84,8 +84,12 @@ class IfcReader(CityReader):
         self._name = file
         self._skip: list[int] = []
         self._lines_read = self._run()
-        said = self._next_said()
-        super().__init__(file, said["header"], (), context)
+        try:
+            said = self._next_said()
+            super().__init__(file, said["header"], (), context)
+        except BaseException:
+            self.close()
+            raise
         self.format = said["format"]
         self._said = said
         context.notes += [f"{file}: {note}" for note in said["notes"]]
@@ -107,6 +111,11 @@ class IfcReader(CityReader):
             raise BadFile("the file does not say where its building stands", place=self.file, remedy=HINT)
         source = parse_crs(named, f"{self.file}: IfcProjectedCRS")
         return replace(source, vertical=self._said["vertical"] or source.vertical)
+
+    def close(self) -> None:
+        """Ends the process that reads, wherever it is."""
+        self._lines_read.close()
+        self._folder.cleanup()
 
     def new_chunk(self) -> Chunk:
         return Chunk(self.file, _IfcShapes(self._scale, self._translate))
@@ -134,7 +143,7 @@ class IfcReader(CityReader):
                 self._lines_read = self._run()
                 self._next_said()
 
-    def _run(self) -> Iterator[Line]:
+    def _run(self) -> Generator[Line, None, None]:
         context, request = self._ifc_context, self._ifc_context.request
         task = {
             "path": str(self._path),
@@ -147,7 +156,7 @@ class IfcReader(CityReader):
         return _written(task, self._folder.name)
 
 
-def _written(task: dict[str, Any], folder: str) -> Iterator[Line]:
+def _written(task: dict[str, Any], folder: str) -> Generator[Line, None, None]:
     """What one process writes, but for what only this function needs. Raises Died. The process ends with it."""
     command = [sys.executable, "-I", "-m", "cimfed_node.ingest.ifc.work", json.dumps(task)]
     at, patience = 0, _Patience(LIMITS.ifc_open)
