@@ -20,6 +20,7 @@ _GDB_FILE = re.compile(r"(a[0-9a-f]{8}\.[a-z0-9_]{1,40}|gdb|timestamps)", re.IGN
 _SIDECARS = ("dbf", "shx", "prj", "cpg")
 _SHEETS = ("xl/workbook.xml", "content.xml")
 _KINDS = ("shp", "gpkg", "kml")
+_UNPACK = "Unpack it first"
 
 
 def take_out(path: Path, folder: Path) -> Path:
@@ -28,11 +29,14 @@ def take_out(path: Path, folder: Path) -> Path:
     try:
         with zipfile.ZipFile(path) as archive:
             return _taken(archive, name, folder)
-    except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, ValueError, OSError) as error:
-        why = error.strerror if isinstance(error, OSError) else str(error)
-        raise BadFile(f"a damaged zip: {why}", place=name) from None
+    except NotImplementedError:
+        raise BadFile("a zip that is packed in a way that is not read", place=name, remedy=_UNPACK) from None
+    except OSError as error:
+        raise BadFile(f"the zip cannot be read: {error.strerror or 'it is damaged'}", place=name) from None
+    except (zipfile.BadZipFile, zlib.error, EOFError, ValueError):
+        raise BadFile("a damaged zip", place=name, remedy="Copy it again, or pack it again") from None
     except RuntimeError:  # what zipfile raises for want of a password
-        raise BadFile("an encrypted zip", place=name, remedy="Unpack it first") from None
+        raise BadFile("an encrypted zip", place=name, remedy=_UNPACK) from None
 
 
 def _taken(archive: zipfile.ZipFile, name: str, folder: Path) -> Path:

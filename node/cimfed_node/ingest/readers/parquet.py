@@ -77,7 +77,8 @@ class ParquetReader:
         why = " ".join(str(error).split())
         if "encrypt" in why.casefold() or "decrypt" in why.casefold():
             return BadFile("an encrypted Parquet file", place=self.file, remedy="Write it again without encryption")
-        return BadFile(f"not readable as Parquet: {why[:200]}", place=self.file)
+        how = "it ends in its middle" if "bytes not found in footer" in why else "it is damaged"
+        return BadFile(f"not readable as Parquet: {how}", place=self.file, remedy="Copy it again, or write it again")
 
     def _geo_of(self, raw: bytes | None) -> dict[str, Any] | None:
         """The ``geo`` metadata, checked as far as it is used."""

@@ -112,8 +112,9 @@ def read_prolog(head: bytes, name: str) -> Prolog:
     if len(head) < LIMITS.head:  # all of it: of a root that nothing follows the parser tells only at the end
         with contextlib.suppress(etree.XMLSyntaxError):
             parser.close()
-        for _, element in parser.read_events():
-            return Prolog(encoding, skip, at, element.tag)
+        ended: list[Any] = [element for _, element in parser.read_events()]
+        if ended:
+            return Prolog(encoding, skip, at, ended[0].tag)
     raise BadFile("XML without a root element at its beginning", place=name)
 
 
@@ -178,7 +179,8 @@ def _not_xml(error: etree.XMLSyntaxError, log: Any, name: str) -> BadFile:
         return BadFile("XML nested more than 256 levels deep", place=place)
     if re.search("too long|too big|limit|XML_PARSE_HUGE", message):
         return BadFile("XML with a text, tag or attribute of more than 10 MB", place=place)
-    told = re.sub(r"^xml\w+: |, line [0-9]+, column [0-9]+$", "", message.strip()).split("\n")[0][:120]
+    told = re.sub(r"^xml\w+: |, line [0-9]+, column [0-9]+$", "", message.strip())
+    told = told.split("\n")[0][:120].replace("xmlChar", "character")
     return BadFile(f"not well-formed XML: {told or 'it ends early'}", place=place)
 
 
