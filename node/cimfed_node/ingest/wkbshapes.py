@@ -244,9 +244,24 @@ def as_polygons(raw: bytes) -> bytes:
     return bytes(renamed)
 
 
+_FAULTS = {
+    "EOF": "WKB that is cut off",
+    "smaller than": "WKB that is cut off",
+    "Unknown WKB type": "WKB of an unknown type",
+    "closed": "a ring that is not closed",
+    "LinearRing": "a ring of fewer than 4 positions",
+    "LineString": "a line of fewer than 2 positions",
+}
+"""What is wrong, by words of GEOS, which are not shown."""
+
+
 def _why_not(raw: bytes) -> str:
+    if not raw:
+        return "a geometry that cannot be read"
     try:
         shapely.from_wkb(raw)
     except (ShapelyError, ValueError, TypeError) as error:
-        return f"no geometry: {str(error).splitlines()[0][:120]}"
-    return "no geometry"
+        for words, why in _FAULTS.items():
+            if words in str(error):
+                return why
+    return "WKB that is no geometry"

@@ -18,6 +18,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 
 from cimfed.errors import BadFile
@@ -44,6 +45,7 @@ _ENVIRONMENT = {
     "SHAPE_RESTORE_SHX": "NO",
     "CPL_LOG": os.devnull,
 }
+_ANEW = "Copy it again; where QGIS opens it, save it anew there"
 _CHILD = Path(__file__).with_name("ogr_child.py")  # run by itself: the package would take a second to import
 _PASSED_ON = ("PATH", "LANG", "LC_ALL", "PYTHONPATH", "VIRTUAL_ENV", "TMPDIR", "LD_LIBRARY_PATH")
 
@@ -59,6 +61,7 @@ class Source:
     options: Mapping[str, str] = field(default_factory=dict)
     texts: Texts | None = None
     rows: int | None = None
+    nulls: int | None = None  # of these, without a geometry by the file's own word
     key: bool = False  # the number of a feature is kept by the format, and has a name
     layered: bool = True
     without: frozenset[str] = frozenset()  # fields that the format makes up for every feature
@@ -155,16 +158,24 @@ class OgrReader:
     def read(self) -> Iterator[BadObject | None]:
         """See ``Reader.read``."""
         adder = RowAdder(self.file, self._layout, self._context)
-        geometry, rows = self._told["geometry"], 0
+        geometry, rows, missed = self._told["geometry"], 0, 0
+        nulls = self._told["nulls"] if self._source.nulls is None else self._source.nulls
         for batch in self._batches():
             rows += batch.num_rows
             if self._source.texts is not None:
                 batch = self._source.texts.decoded(batch, self._layout.attributes, self.file, rows - batch.num_rows)
-            wkb = raw_values(batch.column(geometry) if geometry is not None else pa.nulls(batch.num_rows))
+            cells: Any = batch.column(geometry) if geometry is not None else pa.nulls(batch.num_rows)
+            wkb = raw_values(cells)
+            if geometry is not None and nulls is not None:
+                nothing = np.asarray(cells.is_null())
+                missed += int(nothing.sum())
+                wkb[nothing] = None if nulls else b""  # what there is and is not to be read makes a bad object
             for piece in pieces(wkb):
                 columns = batch_columns(batch, [0, *self._layout.attributes], piece)
                 yield from adder.add(self.chunk, columns, wkb[piece], None)
         self._end(rows)
+        if nulls and missed > nulls:  # which of them are damaged nobody can tell
+            raise BadFile(f"{missed - nulls:,} geometries that cannot be read", place=self.file, remedy=_ANEW)
         if self._source.texts is not None:
             self.notes += self._source.texts.notes(self.file)
 
@@ -192,7 +203,7 @@ class OgrReader:
             )
 
     def _failure(self) -> BadFile:
-        """What the process said, or that it said nothing."""
+        """What the process said, or that it said nothing. GDAL's own words are looked at and not shown."""
         assert self._process.stdout is not None
         assert self._process.stderr is not None
         self._process.stdout.close()
@@ -214,7 +225,17 @@ class OgrReader:
                 return BadFile(why, place=self.file, remedy="Reinstall pyogrio from its wheel")
             case "crash":
                 return BadFile(f"damaged, and {self.format}'s reader crashed on it", place=self.file)
-        return BadFile(f"not readable as {self.format}: {why}", place=self.file)
+        if "SQL function" in why:
+            return BadFile(
+                "a view or trigger in it calls functions that lead elsewhere, which is not run",
+                place=self.file,
+                remedy="Copy what is meant into a file of its own, with ogr2ogr or QGIS",
+            )
+        return BadFile(
+            f"not readable as {self.format}: it is damaged, cut off, or something else",
+            place=self.file,
+            remedy=_ANEW,
+        )
 
     def close(self) -> None:
         if self._process.poll() is None:

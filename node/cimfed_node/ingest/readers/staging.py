@@ -23,6 +23,7 @@ from cimfed_node.ingest.readers.archives import ZIP, take_out
 from cimfed_node.ingest.readers.base import Context
 from cimfed_node.ingest.readers.dbf import Texts, read_header
 from cimfed_node.ingest.readers.ogr import Source
+from cimfed_node.ingest.readers.shx import without_shape
 
 SHAPEFILE = b"\x00\x00\x27\x0a"
 SQLITE = b"SQLite format 3\x00"
@@ -86,7 +87,11 @@ def _zipped(path: Path, folder: Path, context: Context) -> Source:
     find = _found(inner, b"" if inner.is_dir() else _head(inner, LIMITS.head))
     if find is None:
         raise BadFile(f"what is called .{inner.suffix[1:]} in the zip is something else", place=path.name)
-    source = find(inner, folder, context)
+    try:
+        source = find(inner, folder, context)
+    except BadFile as error:  # which calls it as it was taken out
+        told = error.message.replace(f"{inner.stem}.", "its .")
+        raise BadFile(told, place=f"{path.name}: {inner.suffix}", remedy=error.remedy) from None
     context.parts.pop(inner, None)
     return replace(source, format=f"{source.format} in a zip")
 
@@ -137,7 +142,9 @@ def _shapefile(path: Path, folder: Path, context: Context) -> Source:
         if ending in found:
             _link(found[ending], folder, f"data.{ending}")
     shp = _link(path, folder, "data.shp")
-    return Source("Shapefile", "ESRI Shapefile", shp, {"ENCODING": "ISO-8859-1"}, texts, header.live, layered=False)
+    nulls = without_shape(path, found["shx"], rows) if header.live == rows else None
+    options = {"ENCODING": "ISO-8859-1"}
+    return Source("Shapefile", "ESRI Shapefile", shp, options, texts, header.live, nulls, layered=False)
 
 
 def _head(path: Path, size: int) -> bytes:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import shutil
 import sqlite3
 import struct
@@ -178,7 +179,7 @@ def test_a_zip_bomb_is_refused_at_the_limit(
 @pytest.mark.parametrize(
     ("change", "told"),
     [
-        (lambda one: {k: v for k, v in one.items() if k != "x.dbf"}, "data.dbf is missing"),
+        (lambda one: {k: v for k, v in one.items() if k != "x.dbf"}, "its .dbf is missing"),
         (lambda one: one | {"x.shp": b"hello"}, "something else"),
         (lambda _: {"readme.txt": b"hello"}, "nothing that is read"),
         (lambda _: {}, "nothing that is read"),
@@ -246,6 +247,33 @@ def test_a_geopackage_that_another_program_writes_to_is_refused(tmp_path: Path) 
 
 
 # Geometries
+
+
+@pytest.mark.parametrize("driver", ["ESRI Shapefile", "GPKG"])
+@pytest.mark.parametrize("placeless", [0, 2])
+def test_a_geometry_that_is_damaged_is_not_taken_for_none(driver: str, placeless: int, tmp_path: Path) -> None:
+    """GDAL reads it as none. It has its own line where no row is without one; else it is known that there are some."""
+    made = [feature(..., None, nr=n) if n < placeless else MADE[n] for n in range(10)]
+    path = write(tmp_path / f"x.{ENDINGS[driver]}", made, driver)
+    rows, _ = imported(tmp_path / "whole", path, id_column="nr")
+    assert sum(row["geometry_lod0"] is None for row in rows.values()) == placeless
+    if driver == "GPKG":
+        with contextlib.closing(sqlite3.connect(path)) as database, database:
+            for (trigger,) in database.execute("SELECT name FROM sqlite_master WHERE type = 'trigger'").fetchall():
+                database.execute(f'DROP TRIGGER "{trigger}"')
+            database.execute("UPDATE x SET geom = x'ffff' WHERE nr = 7")
+    else:
+        raw = bytearray(path.read_bytes())
+        at = 2 * int.from_bytes(path.with_suffix(".shx").read_bytes()[100 + 8 * 7 :][:4], "big") + 8
+        raw[at : at + 4] = b"\xff" * 4
+        path.write_bytes(raw)
+    error = refused(tmp_path / "damaged", path, id_column="nr")
+    if placeless:
+        assert error.message == "1 geometries that cannot be read"
+        return
+    assert "7: a geometry that cannot be read" in error.message
+    rows, _ = imported(tmp_path / "others", path, id_column="nr", quarantine=tmp_path / "bad.jsonl")
+    assert set(rows) == {str(n) for n in range(10)} - {"7"}
 
 
 def gpkg_of(path: Path, wkb: list[bytes | None]) -> Path:
