@@ -14,7 +14,7 @@ from dataclasses import dataclass
 
 from cimfed.errors import BadFile
 from cimfed_node.inplace.fragments import Sql, joined, lit, name, q
-from cimfed_node.inplace.relation import Column, GeometryColumn, Kind, Relation
+from cimfed_node.inplace.relation import Column, GeometryColumn, Kind, Relation, check_rows
 from cimfed_node.inplace.session import Session
 
 CLASSES: dict[str, tuple[str, ...]] = {
@@ -80,7 +80,8 @@ def citydb_relation(session: Session, schema: str, collection: str) -> Relation:
         )
     found = session.rows(
         q(
-            "SELECT c.relname, has_schema_privilege(n.oid, 'USAGE') AND has_table_privilege(c.oid, 'SELECT')"
+            "SELECT c.relname, has_schema_privilege(n.oid, 'USAGE') AND has_table_privilege(c.oid, 'SELECT'),"
+            " c.oid::bigint"
             " FROM pg_class AS c JOIN pg_namespace AS n ON n.oid = c.relnamespace"
             " WHERE n.nspname = {} AND c.relname = ANY({}) AND c.relkind IN ('r', 'p', 'v', 'm')",
             lit(schema),
@@ -101,6 +102,8 @@ def citydb_relation(session: Session, schema: str, collection: str) -> Relation:
             place=schema,
             remedy=f"GRANT USAGE ON SCHEMA {schema} and SELECT ON ALL TABLES IN it TO the role",
         )
+    for _, _, oid in found:
+        check_rows(session, oid, shown)
     columns = [
         Column("objectid", Kind.TEXT, "text"),
         *(Column(a.column, a.kind, _TYPES[a.kind]) for a in _ATTRIBUTES),

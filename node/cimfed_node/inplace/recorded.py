@@ -14,7 +14,9 @@ from cimfed.model.instants import instant_text
 from cimfed.model.names import CityName
 from cimfed.model.vocabulary import VOCABULARY
 from cimfed_node.ingest.snapshot import IMPORTING, Snapshot, seal_snapshot
+from cimfed_node.inplace.citydb import citydb_relation
 from cimfed_node.inplace.fingerprint import Fingerprint, fingerprint
+from cimfed_node.inplace.relation import find_relation
 from cimfed_node.inplace.request import InPlace
 from cimfed_node.inplace.session import Session
 from cimfed_node.stores.base import Engine
@@ -30,8 +32,18 @@ class Recorded:
     select: str
     fingerprint: Fingerprint
 
+    @property
+    def citydb(self) -> bool:
+        return self.source.startswith("(")
+
     def check(self, session: Session) -> None:
-        """Conflict where the relation is no longer what the snapshot was made of."""
+        """Conflict where the relation is no longer what the snapshot was made of; BadFile where it may not be read any
+        more, or runs code of strangers now."""
+        if self.citydb:
+            schema, _, collection = self.relation.rpartition(": ")
+            citydb_relation(session, schema, collection)
+        else:
+            find_relation(session, self.source)
         found = fingerprint(session, sql.Composed([sql.SQL(self.source)]), self.hashed, self.relation)
         if found != self.fingerprint:
             then = self.fingerprint.rows

@@ -12,6 +12,7 @@ from enum import StrEnum
 from typing import Any
 
 from cimfed.errors import BadFile
+from cimfed_node.inplace.code import BELOW, refuse_strangers
 from cimfed_node.inplace.fragments import Sql, lit, name, q
 from cimfed_node.inplace.session import Session
 
@@ -140,7 +141,7 @@ def find_relation(session: Session, text: str) -> Relation:
                 raise BadFile(
                     "the role has no right to read it", place=place, remedy=f"GRANT SELECT ON {place} TO the role"
                 )
-            _no_foreign(session, oid, place)
+            check_rows(session, oid, place)
             return _read(session, oid, f"{schema}.{table}", name(schema, table))
     near = session.rows(
         q(
@@ -154,17 +155,19 @@ def find_relation(session: Session, text: str) -> Relation:
     raise BadFile("there is no such table or view", place=place, remedy=known)
 
 
+def check_rows(session: Session, oid: int, place: str) -> None:
+    """Raises BadFile where rows are foreign, or reading them runs code of strangers. Nothing is read yet."""
+    _no_foreign(session, oid, place)
+    refuse_strangers(session, oid, place)
+
+
 def _no_foreign(session: Session, oid: int, place: str) -> None:
     """Looks through views but materialised ones, and down to the partitions of a table."""
     found = session.one(
         q(
-            "WITH RECURSIVE below(oid) AS (SELECT {}::oid UNION"
-            " SELECT d.oid FROM below AS b CROSS JOIN LATERAL ("
-            " SELECT p.refobjid FROM pg_rewrite AS w JOIN pg_depend AS p ON p.classid = 'pg_rewrite'::regclass"
-            " AND p.objid = w.oid AND p.refclassid = 'pg_class'::regclass WHERE w.ev_class = b.oid"
-            " UNION SELECT i.inhrelid FROM pg_inherits AS i WHERE i.inhparent = b.oid) AS d(oid)"
-            " WHERE NOT EXISTS (SELECT FROM pg_class AS m WHERE m.oid = b.oid AND m.relkind = 'm'))"
-            " SELECT count(*) FROM below AS b JOIN pg_class AS c ON c.oid = b.oid WHERE c.relkind = 'f'",
+            "WITH RECURSIVE "
+            + BELOW
+            + " SELECT count(*) FROM below AS b JOIN pg_class AS c ON c.oid = b.oid WHERE c.relkind = 'f'",
             lit(oid),
         ),
         place,

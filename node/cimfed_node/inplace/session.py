@@ -19,6 +19,7 @@ from psycopg import sql
 from psycopg.pq import TransactionStatus
 
 from cimfed.errors import BadConfig, BadFile
+from cimfed_node.inplace.code import refuse_overloads
 
 Connection = psycopg.Connection[Any]
 
@@ -61,6 +62,17 @@ class Session:
             cursor.itersize = 10_000
             cursor.execute(query)
             yield from cursor
+
+    def lock(self, oid: int, place: str) -> None:
+        """A table or view, and all that it is made of, stays what it is until the transaction ends."""
+        with guarded(place):
+            found = self.connection.execute(
+                "SELECT n.nspname, c.relname FROM pg_class AS c JOIN pg_namespace AS n ON n.oid = c.relnamespace"
+                " WHERE c.oid = %s AND c.relkind <> 'm'",
+                [oid],
+            ).fetchone()
+            if found is not None:
+                self.connection.execute(sql.SQL("LOCK TABLE {} IN ACCESS SHARE MODE").format(sql.Identifier(*found)))
 
     def names(self, query: sql.Composed, place: str) -> tuple[list[str], list[tuple[Any, ...]]]:
         """Rows with the names of their columns."""
@@ -117,6 +129,7 @@ def reading(connection: Connection) -> Iterator[Session]:
         postgis = _postgis(connection)
         pin(connection, postgis)
         _check(connection)
+        refuse_overloads(connection)
         yield Session(connection, postgis, tuple(found[0] if found else ()))
 
 
