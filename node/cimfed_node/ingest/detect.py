@@ -23,7 +23,7 @@ from cimfed_node.ingest.readers.citygml_names import version_of
 from cimfed_node.ingest.readers.cityjson import CityReader
 from cimfed_node.ingest.readers.geojson import GeoJSONReader
 from cimfed_node.ingest.readers.ifc import IfcReader, refuse_other_schemas
-from cimfed_node.ingest.readers.lines import first_line, more_lines, not_json, rest_of, written
+from cimfed_node.ingest.readers.lines import first_line, more_lines, not_json, refuse_pipe, rest_of, written
 from cimfed_node.ingest.readers.ogr import OgrReader
 from cimfed_node.ingest.readers.parquet import MAGIC, ParquetReader
 from cimfed_node.ingest.readers.sensorthings import MARKS, SensorThingsReader, entities
@@ -74,6 +74,7 @@ def whole_reader(path: Path, scratch: Path, context: Context) -> Iterator[Reader
     if path.is_dir():
         head = b""
     else:
+        refuse_pipe(path)
         try:
             with path.open("rb") as file:
                 head = file.read(LIMITS.head)

@@ -20,7 +20,7 @@ from cimfed_node.ingest.bad import BAD
 from cimfed_node.ingest.belonging import Erased
 from cimfed_node.ingest.carry import Carried
 from cimfed_node.ingest.importer import Progress, Run, passes
-from cimfed_node.ingest.readers.lines import GZIP
+from cimfed_node.ingest.readers.lines import GZIP, refuse_pipe
 from cimfed_node.ingest.report import ImportReport
 from cimfed_node.ingest.request import ImportRequest
 from cimfed_node.ingest.room import Room
@@ -90,6 +90,7 @@ def estimate(files: Sequence[Path], base: Base | None) -> int:
     total = 0
     for path in files:
         try:
+            refuse_pipe(path)
             with path.open("rb") as file:
                 packed = file.read(2) == GZIP
                 total += os.fstat(file.fileno()).st_size * (PACKED if packed else PLAIN)

@@ -66,6 +66,12 @@ def open_bytes(path: Path, limit: int = LIMITS.stream) -> Bounded:
         raise BadFile(f"cannot be read: {error.strerror}", place=path.name) from None
 
 
+def refuse_pipe(path: Path) -> None:
+    """To open a pipe waits for somebody who writes, and it gives its bytes once: an import reads them twice."""
+    if path.exists() and not path.is_file() and not path.is_dir():
+        raise BadFile("a pipe or device, and no file", place=path.name, remedy="Write what it gives to a file first")
+
+
 def first_line(stream: io.BufferedReader, name: str) -> bytes:
     """The first line that is not empty; a whole document may stand on it."""
     line = stream.readline(LIMITS.document + 1)

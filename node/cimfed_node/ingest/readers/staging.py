@@ -103,7 +103,7 @@ def beside(path: Path, *endings: str) -> dict[str, Path]:
     found: dict[str, Path] = {}
     for other in sorted(path.parent.iterdir()):
         ending = wanted.get(other.name.casefold())
-        if ending is not None and other.name.startswith(stem):
+        if ending is not None and other.name.startswith(stem) and other.is_file():
             found.setdefault(ending, other)
     return found
 

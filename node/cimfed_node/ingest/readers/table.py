@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import csv
 import io
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -55,7 +56,9 @@ class TableReader:
             header = self._next()
         self._columns = [name.strip() for name in header or ()]
         self.header: Mapping[str, Any] = {"columns": self._columns}
-        double = {name for name in self._columns if self._columns.count(name) > 1}
+        if len(self._columns) > LIMITS.columns:
+            raise BadFile(f"more than {LIMITS.columns:,} columns", place=file)
+        double = {name for name, times in Counter(self._columns).items() if times > 1}
         if double:
             raise BadFile(f"the column {min(double)!r} stands twice", place=file)
         mapping = context.mapping

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import io
+import os
 import sqlite3
 import zipfile
 from pathlib import Path
@@ -178,3 +179,20 @@ def test_files_of_two_systems_are_refused(tmp_path: Path) -> None:
     other["metadata"] = {"referenceSystem": "https://www.opengis.net/def/crs/EPSG/0/28992"}
     error = refused(tmp_path, one, other)
     assert "EPSG:28992 after EPSG:7415" in error.message
+
+
+@pytest.mark.parametrize("name", ["buildings.geojson", "buildings.dbf"])
+def test_a_pipe_is_not_waited_for(name: str, tmp_path: Path) -> None:
+    """Nobody writes to it: opened, it would be read for ever."""
+    os.mkfifo(tmp_path / name)
+    (tmp_path / "buildings.shp").write_bytes(b"\x00\x00\x27\x0a" + bytes(96))
+    (tmp_path / "buildings.shx").write_bytes(b"\x00\x00\x27\x0a" + bytes(96))
+    meant = tmp_path / name.replace("dbf", "shp")
+    with pytest.raises(BadFile) as caught:
+        import_files(ImportRequest((meant,), CityName("xx.city"), "building"), tmp_path / "snapshots")
+    assert "a pipe or device" in caught.value.message or "buildings.dbf is missing" in caught.value.message
+
+
+def test_a_table_of_a_million_columns_is_refused_by_their_number(tmp_path: Path) -> None:
+    names = ",".join(f"c{number}" for number in range(1_000_000))
+    assert "more than 10,000 columns" in refused(tmp_path, f"{names}\n1,2,3\n".encode(), crs="EPSG:4326").message
