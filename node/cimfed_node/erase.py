@@ -19,6 +19,7 @@ from __future__ import annotations
 import json
 import logging
 import os
+import re
 from collections.abc import Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass
 from pathlib import Path
@@ -212,6 +213,38 @@ def _prepare(home: Home, wanted: Erasure, act: Act, staging: Path) -> None:
     replace_file(staging / PLAN, json.dumps(plan).encode(), 0o600)
 
 
+@dataclass(frozen=True)
+class _Plan:
+    """``snapshots``: the new id of each old one."""
+
+    act: Act
+    digests: tuple[bytes, ...]
+    snapshots: Mapping[str, str]
+
+
+def _plan(staging: Path) -> _Plan | None:
+    """BadConfig where it is damaged: nothing is changed any more before somebody looked."""
+    try:
+        plan = json.loads((staging / PLAN).read_bytes())
+        if plan["format"] != FORMAT:
+            raise BadConfig(
+                "an erasure of another release was cut short", place=str(staging), remedy="Run that one again"
+            )
+        ids = [*plan["snapshots"], *plan["snapshots"].values()]
+        if not all(re.fullmatch("[0-9a-f]{64}", id) for id in ids):
+            raise ValueError
+        act = Act(**plan["act"], token=bytes.fromhex(plan["token"]))
+        return _Plan(act, tuple(map(bytes.fromhex, plan["digests"])), plan["snapshots"])
+    except FileNotFoundError:
+        return None
+    except (ValueError, TypeError, KeyError, AttributeError):
+        raise BadConfig(
+            "the plan of an erasure that was cut short is damaged",
+            place=str(staging / PLAN),
+            remedy="Remove that folder, and erase the same objects again: what was not done yet is done then",
+        ) from None
+
+
 def complete(home: Home, publishing: Publisher) -> None:
     """What an erasure that was killed had begun for good."""
     if _complete(home, publishing) is not None:
@@ -220,25 +253,22 @@ def complete(home: Home, publishing: Publisher) -> None:
 
 def _complete(home: Home, publishing: Publisher, building: Building = lambda *_: None) -> Report | None:
     staging = home.snapshots / ERASING
-    try:
-        plan = json.loads((staging / PLAN).read_bytes())
-    except FileNotFoundError:
+    plan = _plan(staging)
+    if plan is None:
         return None
-    if plan["format"] != FORMAT:
-        raise BadConfig("an erasure of another release was cut short", place=str(staging), remedy="Run that one again")
-    token = bytes.fromhex(plan["token"])
+    token, exchanged = plan.act.token, plan.snapshots
     new: dict[str, Snapshot] = {}
-    for old, id in plan["snapshots"].items():
+    for old, id in exchanged.items():
         if (staging / id).exists() and not (home.snapshots / id).exists():
             os.rename(staging / id, home.snapshots / id)
         new[old] = read_snapshot(home.snapshots / id)
 
     def note(transaction: Transaction) -> None:
-        put_act(transaction, Act(**plan["act"], token=token))
-        put_erased(transaction, map(bytes.fromhex, plan["digests"]), token)
+        put_act(transaction, plan.act)
+        put_erased(transaction, plan.digests, token)
 
     report = publishing.exchange(new, note, building)
-    for old in plan["snapshots"]:
+    for old in exchanged:
         if (home.snapshots / old).exists():
             remove_folder(home.snapshots / old)
     remove_folder(staging)

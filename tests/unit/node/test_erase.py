@@ -19,7 +19,7 @@ from cimfed_node.acting import acceptable_reason
 from cimfed_node.erase import erase, find
 from cimfed_node.ingest import ImportRequest, OnDuplicate, Snapshot, import_files
 from cimfed_node.ingest.belonging import OnErased
-from cimfed_node.ingest.snapshot import ERASING, ids_on_disk, read_snapshot
+from cimfed_node.ingest.snapshot import ERASING, PLAN, ids_on_disk, read_snapshot
 from cimfed_node.ingest.update import Base
 from cimfed_node.snapshots import erased_here, held_snapshots, prunable, roll_back, to_follow
 from cimfed_node.tables.acts import Act, acts
@@ -378,6 +378,31 @@ def test_what_was_staged_goes_with_an_interrupt(city: City, monkeypatch: pytest.
         erased(city, "building", "b")
     assert not staging.exists()
     assert mentions(city, f"{SECRET} b")
+
+
+WHOLE = {"format": "cimfed/erasure/v1", "act": {"time": 1, "act": "erase", "operator": "o"}, "token": "00",
+         "digests": [], "snapshots": {}}  # fmt: skip
+
+
+DAMAGED: list[dict[str, object]] = [
+    {"token": "x"}, {"act": {}}, {"act": 1}, {"digests": [1]}, {"snapshots": []}, {"snapshots": {"../../keys": "a"}},
+    {"snapshots": {"a" * 64: "../views"}}, {"format": "cimfed/erasure/v9"},
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    "plan",
+    [b"", b"{", b"\xff", b"[]", b"null", b"{}", *(json.dumps(WHOLE | changed).encode() for changed in DAMAGED)],
+)
+def test_a_damaged_plan_is_told_and_nothing_is_done(city: City, plan: bytes) -> None:
+    put(city, "building", houses("a", "b"))
+    before = {path for path in city.home.path.rglob("*") if path.is_file()}
+    staging = city.home.snapshots / ERASING
+    staging.mkdir()
+    (staging / PLAN).write_bytes(plan)
+    with pytest.raises(BadConfig, match=r"damaged|another release"), city.control() as control:
+        erasing.complete(city.home, city.publisher(control))
+    assert {path for path in city.home.path.rglob("*") if path.is_file()} - before == {staging / PLAN}
 
 
 @pytest.mark.parametrize("text", ["", " \n", "x" * 501])
