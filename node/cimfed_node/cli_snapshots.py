@@ -177,6 +177,11 @@ def erase_(
             f"to be erased: {len(wanted.ids):,} objects of {collection} and {wanted.belonging:,} rows that belong to "
             f"them, from {len(wanted.snapshots)} snapshots ({wanted.rows:,} rows in all)"
         )
+        for name in wanted.in_place:
+            console.say(
+                f"note: {name} stands in place, too, and is not searched: delete them in the database, "
+                "import it again and remove the snapshots before that (snapshots prune)"
+            )
         _ask(yes, "Erase them for good? There is no way back.")
         act = Act(clock.now(), "erase", operator(), collection, objects=len(wanted.ids), reason=reason)
         with building_progress() as building:

@@ -1,6 +1,7 @@
 """Erasing objects for good: from every snapshot that is kept, from all views, and from every way back.
 
-Leaves out what is not the node's: the files that were imported, quarantine files, backups, answers that were given.
+Leaves out what is not the node's: the files that were imported, quarantine files, backups, answers that were given,
+and relations in place, with the views that were made of them; the command says where there are any.
 
 Rules:
 1. With an object goes what belongs to it (``ingest.belonging``), in every collection, and the untouched objects that
@@ -58,7 +59,8 @@ Objects = Mapping[str, Any]
 class Erasure:
     """What is to be erased: objects of one collection, and what belongs to them (``objects``).
 
-    ``rows``: in all snapshots; ``belonging``: how many of these are not the named objects' own.
+    ``rows``: in all snapshots; ``belonging``: how many of these are not the named objects' own. ``in_place``:
+    collections of which there are snapshots of relations in place: these have no rows here, and were not searched.
     """
 
     collection: str
@@ -67,6 +69,7 @@ class Erasure:
     snapshots: tuple[Snapshot, ...]
     rows: int
     belonging: int
+    in_place: tuple[str, ...]
 
 
 def find(home: Home, collection: str, ids: Sequence[str]) -> Erasure:
@@ -99,7 +102,8 @@ def find(home: Home, collection: str, ids: Sequence[str]) -> Erasure:
         if here or _mentions(snapshot, names):
             touched.append(snapshot)
             rows += here
-    return Erasure(collection, ids, objects, tuple(touched), rows, rows - own)
+    in_place = sorted({snapshot.collection for snapshot in held if "in_place" in snapshot.inventory})
+    return Erasure(collection, ids, objects, tuple(touched), rows, rows - own, tuple(in_place))
 
 
 def _sound(folder: Path) -> Snapshot:

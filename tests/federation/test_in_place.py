@@ -6,12 +6,14 @@ import json
 from collections.abc import Callable
 from decimal import Decimal
 from pathlib import Path
+from threading import Thread
 from typing import Any
 
 import psycopg
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from psycopg import sql
 
 import cimfed
 from cimfed.errors import BadConfig, BadFile, CimfedError, Conflict, NotFound, UnknownProperty
@@ -27,6 +29,7 @@ from cimfed_node.stores.postgis.compose import composed, quoted
 from cimfed_node.stores.postgis.links import session
 from cimfed_node.stores.postgis.store import SESSION
 from cimfed_node.tables.publication import views
+from cimfed_node.views.postgis import PostGISViews
 from tests.federation.test_originals import untouched
 from tests.federation.world import City, World
 from tests.postgres import Cluster, Database
@@ -454,3 +457,22 @@ def test_a_password_of_the_environment_is_not_relied_upon(
     with pytest.raises(BadConfig, match="PGPASSWORD is set"):
         in_place(said, database)
     assert not city.home.database_of_operator.exists()
+
+
+def test_a_view_that_nobody_needs_waits_for_the_answer_that_ends(city: City, said: Said, database: Database) -> None:
+    """After an erasure, an answer from an old view ends within seconds: the view must not outlive it."""
+    fill(database, 50)
+    in_place(said, database)
+    city.activate(WHOLE)
+    (view,) = standing(city)
+    login = connected.operator_login(city.home)
+    reading = psycopg.connect(json.loads(city.home.database_of_service.read_text())["conninfo"])
+    reading.execute(sql.SQL("SELECT FROM {}").format(sql.Identifier(login.schema, view.source)))
+    sweeping = Thread(target=PostGISViews(login.conninfo, login.schema).sweep, args=[set()])
+    sweeping.start()
+    with database.connect(autocommit=True) as connection:
+        while sweeping.is_alive() and connection.execute("SELECT FROM pg_locks WHERE NOT granted").fetchone() is None:
+            pass
+    reading.close()
+    sweeping.join()
+    assert view.source not in relations(database)

@@ -11,9 +11,9 @@ REFRESH would give other rows under the same id.
 from __future__ import annotations
 
 import json
+import logging
 import re
 from collections.abc import Mapping, Set
-from contextlib import suppress
 from typing import Any
 
 import psycopg
@@ -30,6 +30,8 @@ from cimfed_node.stores.postgis.compose import quoted
 from cimfed_node.stores.postgis.store import schema_name
 from cimfed_node.views import files
 from cimfed_node.views.postgis.sessions import Connection, run, transaction
+
+_log = logging.getLogger(__name__)
 
 LAYOUT = "1"
 """Changes whenever views lie otherwise in their tables."""
@@ -86,13 +88,20 @@ class PostGISViews:
             drop(connection, self._schema, id)
 
     def sweep(self, known: Set[str]) -> None:
-        """Removes all but the known ones, also those that do not fit this release; one that is read stays."""
+        """Removes all but the known ones, also those that do not fit this release.
+
+        Nobody begins to read one that is not known. An answer that reads one now ends within seconds, as the node that
+        gives it looks that up; one that is read after that stays, and is told in the log.
+        """
         kept = {relation_name(id) for id in known}
         with transaction(self._url) as connection:
             names = [row[0] for row in connection.execute(_FOUND.encode(), [self._schema])]
         for name in set(names) - kept:
-            with suppress(Conflict), transaction(self._url) as connection:
-                _drop(connection, quoted(self._schema, name), name)
+            try:
+                with transaction(self._url) as connection:
+                    _drop(connection, quoted(self._schema, name), name, wait=True)
+            except Conflict:
+                _log.warning("%s is of no more use and stays for now: a session of the database holds it", name)
 
 
 def opened(connection: Connection, schema: str, id: str) -> View:
@@ -110,12 +119,12 @@ def drop(connection: Connection, schema: str, id: str) -> None:
     _drop(connection, quoted(schema, relation_name(id)), id)
 
 
-def _drop(connection: Connection, table: str, id: str) -> None:
-    """A wish to drop that waits would make every new reader wait behind it."""
+def _drop(connection: Connection, table: str, id: str, *, wait: bool = False) -> None:
+    """A wish to drop that waits would make every new reader wait behind it. ``wait``: as long as for any lock."""
     if connection.execute("SELECT to_regclass(%s)", [table]).fetchone() == (None,):
         return
     try:
-        run(connection, f"LOCK TABLE {table} IN ACCESS EXCLUSIVE MODE NOWAIT")
+        run(connection, f"LOCK TABLE {table} IN ACCESS EXCLUSIVE MODE{'' if wait else ' NOWAIT'}")
     except psycopg.errors.LockNotAvailable:
         raise Conflict("the view is being read", place=id, remedy="Try again later") from None
     run(connection, f"DROP TABLE {table}")
