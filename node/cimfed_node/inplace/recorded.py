@@ -16,6 +16,7 @@ from cimfed.model.vocabulary import VOCABULARY
 from cimfed_node.ingest.snapshot import IMPORTING, Snapshot, seal_snapshot
 from cimfed_node.inplace.citydb import citydb_relation
 from cimfed_node.inplace.fingerprint import Fingerprint, fingerprint
+from cimfed_node.inplace.fragments import lit, q
 from cimfed_node.inplace.relation import find_relation
 from cimfed_node.inplace.request import InPlace
 from cimfed_node.inplace.session import Session
@@ -42,6 +43,8 @@ class Recorded:
         if self.citydb:
             schema, _, collection = self.relation.rpartition(": ")
             citydb_relation(session, schema, collection)
+        elif session.one(q("SELECT to_regclass({}) IS NULL", lit(self.source)), self.relation) == (True,):
+            raise BadFile("the table is not there any more", place=self.relation, remedy="Import it in place again")
         else:
             find_relation(session, self.source)
         found = fingerprint(session, sql.Composed([sql.SQL(self.source)]), self.hashed, self.relation)
