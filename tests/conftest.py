@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 from hypothesis import settings
 
+from tests.attack.broken.printed import show
 from tests.postgres import Cluster, Database, running
 
 SCRIPTS = Path(__file__).resolve().parent.parent / "scripts"
@@ -22,6 +23,13 @@ settings.load_profile("cimfed")
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--full", action="store_true", help="run the long rounds too")
+    parser.addoption("--broken-table", action="store_true", help="print what comes of each kind of broken input")
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Here, since the process that prints has not collected a test where several run them."""
+    if terminalreporter.config.getoption("--broken-table"):
+        show(terminalreporter)
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
