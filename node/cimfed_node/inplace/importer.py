@@ -226,10 +226,12 @@ def _refusal(found: _Found) -> BadFile:
     for reason, number in found.counts.bad.most_common():
         examples = [bad.object or "(no id)" for bad in found.bad if bad.reason == reason]
         details.append(f"{reason}: {number:,} rows: {', '.join(examples)}")
+    others = "let the others through with --quarantine FILE"
+    way = others if found.counts.rows else "see whether --crs says what they are in"
     return BadFile(
         f"{total:,} bad rows; nothing was imported",
         place=found.relation.name,
-        remedy="Mend them, or let the others through with --quarantine FILE",
+        remedy=f"Mend them, or {way}",
         details=details,
     )
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import psycopg
@@ -59,6 +60,13 @@ ROW = "INSERT INTO b VALUES (1, ST_SetSRID(ST_Point(1, 2), 4326))"
 def test_refused(database: Database, statements: list[str], table: str, options: dict[str, Any], message: str) -> None:
     prepare(database, *statements)
     assert message in refused(database, table, **options).message
+
+
+def test_where_no_row_is_good_nobody_is_sent_to_quarantine(database: Database, tmp_path: Path) -> None:
+    prepare(database, TABLE, "INSERT INTO b VALUES (1, ST_SetSRID(ST_Point(1, 200), 4326))")
+    error = refused(database, "b", quarantine=tmp_path / "bad.jsonl")
+    assert error.message == "1 bad rows; nothing was imported"
+    assert error.remedy == "Mend them, or see whether --crs says what they are in"
 
 
 def test_a_role_without_the_right(database: Database) -> None:
