@@ -56,7 +56,7 @@ KINDS: dict[str, Relation] = {
     ),
     "a view that raises": whole(
         "could not run the statement", TABLE, ROW,
-        "CREATE FUNCTION f() RETURNS text LANGUAGE plpgsql AS 'BEGIN RAISE EXCEPTION ''secret-word''; END'",
+        "CREATE FUNCTION f() RETURNS text LANGUAGE plpgsql IMMUTABLE AS 'BEGIN RAISE EXCEPTION ''secret-word''; END'",
         "CREATE VIEW v AS SELECT f() AS id, geom FROM t",
         table="public.v",
     ),
