@@ -30,9 +30,9 @@ from cimfed_node.stores.postgis.links import session
 from cimfed_node.stores.postgis.store import SESSION
 from cimfed_node.tables.publication import views
 from cimfed_node.views.postgis import PostGISViews
-from tests.federation.test_originals import untouched
 from tests.federation.world import City, World
 from tests.postgres import Cluster, Database
+from tests.unit.cimfed.policy.documents import untouched
 
 CITY = "kz.almaty"
 WHOLE = """

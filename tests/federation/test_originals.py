@@ -25,7 +25,7 @@ from cimfed_node.ingest import ImportRequest, import_files
 from tests.federation.test_export import LEVELS, rows_of
 from tests.federation.world import City, World, buildings
 from tests.lacking import real
-from tests.unit.cimfed.policy.documents import whole
+from tests.unit.cimfed.policy.documents import untouched
 from tests.unit.node.ingest.making import BLOCK, as_bytes, city_feature, city_object, header, solid
 
 DELFT, ZURICH, SHANGHAI, ROTTERDAM = "nl.delft", "ch.zurich", "cn.shanghai", "nl.rotterdam"
@@ -36,20 +36,6 @@ FILES = {
     ROTTERDAM: "rotterdam/rotterdam_subset.city.json",
 }
 SYSTEMS = {ROTTERDAM: "EPSG:7415"}  # what its file leaves out
-
-
-def untouched(collection: str = "building", **more: str) -> str:
-    """A grant of everything, the objects as they came as well; ``more`` lines may say otherwise."""
-    lines = dict(line.split(": ", 1) for line in whole(collection)) | more
-    return "\n".join(
-        [
-            "  - id: untouched",
-            "    subject: {country: [CN]}",
-            "    purpose: [research]",
-            *(f"    {word}: {text}" for word, text in lines.items()),
-            "",
-        ]
-    )
 
 
 def brought_in(city: City, *files: Path, collection: str = "building") -> Any:

@@ -25,8 +25,8 @@ from cimfed_node.snapshots import erased_here, held_snapshots, prunable, roll_ba
 from cimfed_node.tables.acts import Act, acts
 from cimfed_node.tables.admissions import take_slot
 from cimfed_node.tables.publication import active_grants, current_snapshots, views
-from tests.federation.test_originals import untouched
 from tests.federation.world import SECOND, City, World
+from tests.unit.cimfed.policy.documents import untouched
 from tests.unit.node.ingest.making import (
     BLOCK,
     Data,

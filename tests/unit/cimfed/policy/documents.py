@@ -59,6 +59,20 @@ def whole(collection: str = "building") -> tuple[str, ...]:
     return f"collection: {collection}", f"columns: {{{columns}}}", "geometry: {max_lod: 3}", "original: true"
 
 
+def untouched(collection: str = "building", **more: str) -> str:
+    """A grant of everything, the objects as they came as well; ``more`` lines may say otherwise."""
+    lines = dict(line.split(": ", 1) for line in whole(collection)) | more
+    return "\n".join(
+        [
+            "  - id: untouched",
+            "    subject: {country: [CN]}",
+            "    purpose: [research]",
+            *(f"    {word}: {text}" for word, text in lines.items()),
+            "",
+        ]
+    )
+
+
 def grant(*lines: str) -> Policy:
     """The small policy with more lines in its grant; a line for a word that is there replaces it."""
     body = GRANT.splitlines()
