@@ -4,6 +4,7 @@
 the city's file was   it becomes
 ====================  ============  =====================================================================
 CityJSON, or its Seq  .city.jsonl   CityJSONSeq: its header (transform, metadata ...), then a feature a line
+CityGML               .gml          a CityModel with what stood before its first object, and the objects
 GeoJSON document      .geojson      its own members, and the features
 GeoJSON lines         .geojsonl     a feature on each line
 anything else         .jsonl        a JSON object on each line: of a table, a row's attributes
@@ -13,8 +14,9 @@ Nothing is converted, and two files of cities never become one: their coordinate
 each stands FILE.metadata.json with the provenance of the answer, the name of the city's file and its header.
 
 The texts are other parties'. Each is written as it came once it parses as JSON, is the kind of object that its file
-holds, and stands on one line; else the answer is a BadAnswer. Names are made of cities' names and numbers alone. The
-folder gets its name when the answer was verified to its end; until then everything is in a hidden one beside it.
+holds, and stands on one line (of CityGML: is one element of XML); else the answer is a BadAnswer. Names are made of
+cities' names and numbers alone. The folder gets its name when the answer was verified to its end; until then everything
+is in a hidden one beside it.
 """
 
 from __future__ import annotations
@@ -30,13 +32,14 @@ from typing import Any
 
 import pyarrow as pa
 
+from cimfed.cli import original_gml
 from cimfed.cli.output import About, beside
 from cimfed.client.originals import Header, parsed
 from cimfed.errors import BadAnswer
 from cimfed.model.schema import ORIGINAL, ORIGINAL_HEADER
 
 _BREAK = re.compile("[\r\n]")
-CITYJSON, COLLECTION, LINES, PLAIN = ".city.jsonl", ".geojson", ".geojsonl", ".jsonl"
+CITYJSON, CITYGML, COLLECTION, LINES, PLAIN = ".city.jsonl", ".gml", ".geojson", ".geojsonl", ".jsonl"
 _TYPES = {CITYJSON: "CityJSONFeature", COLLECTION: "Feature", LINES: "Feature"}
 
 
@@ -66,9 +69,12 @@ class _File:
 
     @classmethod
     def of(cls, folder: Path, city: str, at: int, header: Header, first: Any) -> _File:
-        said, kind = header["header"].get("type"), first.get("type")
+        said = header["header"].get("type")
+        kind = first.get("type") if isinstance(first, dict) else None
         if said == "CityJSON":
             ending = CITYJSON
+        elif original_gml.version_of(header["header"]):
+            ending = CITYGML
         elif kind == "Feature":
             ending = COLLECTION if said == "FeatureCollection" else LINES
         else:
@@ -82,6 +88,8 @@ class _File:
         match self.ending:
             case ".city.jsonl":
                 return _json({**members, "CityObjects": {}, "vertices": []}) + "\n"
+            case ".gml":
+                return self._xml(original_gml.begin, members)
             case ".geojson":
                 own = _json({name: value for name, value in members.items() if name != "features"})
                 return own[:-1] + ',"features":[\n'
@@ -102,16 +110,26 @@ class _File:
         self.objects += len(texts)
 
     def end(self, about: Mapping[str, Any]) -> None:
-        if self.ending == COLLECTION:
-            with self.path.open("a", encoding="utf-8", newline="\n") as file:
-                file.write("\n]}\n")
+        last = {COLLECTION: "\n]}\n", CITYGML: original_gml.END}.get(self.ending, "")
+        with self.path.open("a", encoding="utf-8", newline="\n") as file:
+            file.write(last)
         said = {**about, "original": {"city": self.city, "objects": self.objects, **self.header}}
         beside(self.path).write_text(_json(said, indent=1) + "\n", "utf-8", newline="\n")
 
-    def check(self, value: Any) -> None:
+    def checked(self, value: Any, text: str) -> str:
+        """What is written of an object. BadAnswer for one that is not of its file's kind."""
+        if self.ending == CITYGML:
+            return self._xml(original_gml.member, value)
         wanted = _TYPES.get(self.ending)
         if not isinstance(value, dict) or (wanted is not None and value.get("type") != wanted):
             raise BadAnswer(f"{self.city}: an untouched object is no {wanted or 'JSON object'}")
+        return text
+
+    def _xml(self, made: Callable[[Any], str], of: Any) -> str:
+        try:
+            return made(of)
+        except original_gml.NoXml:
+            raise BadAnswer(f"{self.city}: an untouched object or its header is no element of CityGML") from None
 
 
 def write_originals(batches: Iterable[pa.RecordBatch], headers: Headers, folder: Path, about: About) -> Written:
@@ -138,13 +156,12 @@ def _add(batch: pa.RecordBatch, headers: Headers, folder: Path, files: dict[tupl
         if text is None:
             continue
         value = None if _BREAK.search(text) else parsed(text)
-        if not isinstance(value, dict):
+        if not isinstance(value, dict | str):
             raise BadAnswer(f"{city}: an untouched object is no JSON object on one line, or is nested too deeply")
         key = (city, number)
         if key not in files:
             files[key] = _File.of(folder, city, number, headers(city)[number], value)
-        files[key].check(value)
-        due.setdefault(key, []).append(text)
+        due.setdefault(key, []).append(files[key].checked(value, text))
     for key, texts in due.items():
         files[key].add(texts)
 

@@ -12,6 +12,7 @@ from collections.abc import Callable, Mapping
 from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Any
+from xml.etree import ElementTree
 
 import pytest
 
@@ -26,6 +27,7 @@ from tests.federation.test_export import LEVELS, rows_of
 from tests.federation.world import City, World, buildings
 from tests.lacking import real
 from tests.unit.cimfed.policy.documents import untouched
+from tests.unit.node.ingest.citygml import as_citygml
 from tests.unit.node.ingest.making import BLOCK, as_bytes, city_feature, city_object, header, solid
 
 DELFT, ZURICH, SHANGHAI, ROTTERDAM = "nl.delft", "ch.zurich", "cn.shanghai", "nl.rotterdam"
@@ -289,6 +291,41 @@ async def test_files_of_a_city_that_are_two_stay_two(world: World, tmp_path: Pat
         about = json.loads((tmp_path / "got" / f"{name}.metadata.json").read_bytes())
         heads[about["original"]["file"]] = (head["transform"]["scale"][0], item["id"])
     assert heads == {"part 1.city.jsonl": (0.001, "b1"), "part 2.city.jsonl": (0.01, "b2")}
+
+
+@pytest.mark.parametrize("version", ["2.0", "3.0"])
+async def test_members_of_citygml_arrive_as_a_citymodel(world: World, tmp_path: Path, version: str) -> None:
+    """Member by member as ElementTree reads them, and as an import reads them again."""
+    world.add_gateway()
+    world.add_partner()
+    city = world.add_city(DELFT)
+    path = world.folder / "delft.gml"
+    document = source(DELFT)
+    document["CityObjects"] = {
+        id: node for id, node in document["CityObjects"].items() if node["type"].startswith("Building")
+    }
+    path.write_text(as_citygml(document, version, "EPSG:7415"), "utf-8")
+    first = rows_of(brought_in(city, path))
+    city.activate(untouched(rows="height > 5"))
+    async with Running(world):
+        code, said = await command(
+            world, "read", "building", "--purpose", "research", "--original", "-o", str(tmp_path / "got")
+        )
+    assert code == 0, said
+    there, here = members(path), members(tmp_path / "got" / f"{DELFT}.gml")
+    again = rows_of(brought_in(city, tmp_path / "got" / f"{DELFT}.gml"))
+    assert 0 < len(again) == len(here) < len(first)
+    assert set(here) <= set(there)
+    assert again == {id: first[id] for id in again}
+    assert again.keys() == {id for id, row in first.items() if row["height"] is not None and row["height"] > 5}
+
+
+def members(path: Path) -> list[str]:
+    root = ElementTree.parse(path).getroot()
+    found = [child for child in root if child.tag.endswith("}cityObjectMember")]
+    for child in found:
+        child.tail = None
+    return [ElementTree.canonicalize(ElementTree.tostring(child)) for child in found]
 
 
 async def test_a_snapshot_that_keeps_none_refuses_and_activation_says_so(world: World) -> None:

@@ -5,6 +5,7 @@ objects; null where none is given. The headers themselves stand in the file's sc
 
 1. An object is given where every id that stands with it is a row of the view, and at the first of these rows. An id
    that stands in several objects (they were merged, or renamed since) gives none of them: whose it is cannot be told.
+   What is of no row, such as appearances of a whole file, is not given.
 2. Given are headers of given objects alone, numbered anew: a file of which nothing is given is not named.
 3. An object of more than ``MOST`` bytes would not fit into a frame with its row, and is left out. Headers of more than
    the limit together leave out all.
@@ -154,6 +155,8 @@ def _lay_aside(snapshot: Snapshot, objects: BinaryIO, named: Path) -> list[tuple
             rows.clear()
 
         for number, (line, item) in enumerate(original_lines(snapshot)):
+            if not item.ids:
+                continue
             if line is not last:
                 last, header = line, headers.number(line)
             raw, begins = item.raw, objects.tell()

@@ -6,6 +6,7 @@ import json
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
+from xml.etree import ElementTree
 
 import pyarrow as pa
 import pytest
@@ -19,6 +20,20 @@ CITY = "kz.almaty"
 FEATURE = '{"type":"Feature","properties":{"a":1},"geometry":null}'
 CITYJSON = {"file": "a.city.json", "header": {"type": "CityJSON", "version": "2.0", "metadata": {"title": "Алматы"}}}
 COLLECTION = {"file": "a.geojson", "header": {"type": "FeatureCollection", "name": "x", "features": "no"}}
+CORE = "http://www.opengis.net/citygml/2.0"
+CITYGML = {
+    "file": "a.gml",
+    "header": {
+        "format": "CityGML 2.0",
+        "namespaces": {"": CORE},
+        "attributes": {
+            "{urn:x}schemaLocation": 'a "b" <c>',
+            "plain": "&",
+            "{http://www.w3.org/XML/1998/namespace}lang": "ru",
+        },
+        "before": ['<g:name xmlns:g="urn:g">n</g:name>'],
+    },
+}
 LINES = {"file": "a.geojsonl", "header": {}}
 TABLE = {"file": "../../a.csv", "header": {"columns": ["a"]}}
 
@@ -61,6 +76,76 @@ def test_each_file_of_a_city_becomes_one_of_its_own_format(tmp_path: Path) -> No
     assert (got / "kz.almaty.4.jsonl").read_text("utf-8").splitlines() == ['{"a": "\\ud800"}'] * 2
     about = json.loads((got / "kz.almaty.4.jsonl.metadata.json").read_bytes())
     assert about == {"format": "cimfed/provenance/v1", "original": {"city": CITY, "objects": 2, **TABLE}}
+
+
+def xml(text: str) -> str:
+    return json.dumps(text)
+
+
+MEMBER = (
+    f'<c:cityObjectMember xmlns:c="{CORE}"><b:Building xmlns:b="urn:b" a="&lt;">\n</b:Building></c:cityObjectMember>'
+)
+BARE = '<b:Building xmlns:b="urn:b"/>'
+
+
+def test_members_of_citygml_become_a_citymodel_again(tmp_path: Path) -> None:
+    assert write(tmp_path, [CITYGML], batch((xml(MEMBER), 0), (xml(BARE), 0)), batch((xml(MEMBER), 0))).objects == 3
+    root = ElementTree.parse(tmp_path / "got" / f"{CITY}.gml").getroot()
+    assert root.tag == f"{{{CORE}}}CityModel"
+    assert root.attrib == CITYGML["header"]["attributes"]  # type: ignore[index]
+    assert [child.tag for child in root] == ["{urn:g}name", *[f"{{{CORE}}}cityObjectMember"] * 3]
+    assert [[inner.tag for inner in child] for child in root][1:] == [["{urn:b}Building"]] * 3
+    assert MEMBER in (tmp_path / "got" / f"{CITY}.gml").read_text("utf-8")
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "text",
+        BARE + BARE,
+        BARE + "text",
+        "</core:CityModel>",
+        "<b:Building/>",
+        '<?xml version="1.0"?>' + BARE,
+        "<!DOCTYPE a [<!ENTITY e 'x'>]><a>&e;</a>",
+        "<a>&e;</a>",
+        "<a>\ud800</a>",
+        "<a>\x00</a>",
+        " " + BARE,
+        "<a>" * 257 + "</a>" * 257,
+        {"type": "Feature"},
+    ],
+    ids=range(14),
+)
+def test_what_is_no_element_is_no_member_of_a_citymodel(text: Any, tmp_path: Path) -> None:
+    with pytest.raises(BadAnswer, match=f"{CITY}: an untouched object or its header is no element of CityGML"):
+        write(tmp_path, [CITYGML], batch((xml(MEMBER), 0), (json.dumps(text), 0)))
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        {"before": ["<a>"]},
+        {"before": [1]},
+        {"before": "<a/>"},
+        {"attributes": []},
+        {"attributes": {"a": 1}},
+        {"attributes": {'a="b" c': "d"}},
+        {"attributes": {"{urn:x}": "d"}},
+        {"attributes": {"xmlns:core": "urn:other"}},
+        {"attributes": {"xmlns": "urn:other"}},
+        {"attributes": {"{http://www.w3.org/2000/xmlns/}core": "urn:other"}},
+        {"attributes": {"a": "\x00"}},
+    ],
+    ids=range(11),
+)
+def test_a_header_that_is_no_citymodels_is_a_bad_answer(other: dict[str, Any], tmp_path: Path) -> None:
+    header = {**CITYGML, "header": {**CITYGML["header"], **other}}  # type: ignore[dict-item]
+    with pytest.raises(BadAnswer, match="no element of CityGML"):
+        write(tmp_path, [header], batch((xml(MEMBER), 0)))
+    assert list(tmp_path.iterdir()) == []
 
 
 @pytest.mark.parametrize(

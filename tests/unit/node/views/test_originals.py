@@ -145,6 +145,13 @@ def test_a_file_of_which_nothing_is_given_is_not_named(desk: Desk) -> None:
     assert b"hidden" not in view.originals.read_bytes()
 
 
+def test_what_is_of_no_row_is_not_given(desk: Desk) -> None:
+    lines = [header("f"), ([], "of the whole file"), (["b0"], 0), ([], "again")]
+    view = desk.view(desk.snapshot([building(0)], lines))
+    assert given(view) == {"b0": (0, header("f"))}
+    assert told(view) == "1 untouched objects"
+
+
 def test_a_header_that_comes_again_is_one(desk: Desk) -> None:
     rows = [building(number) for number in range(3)]
     lines = [header("one"), (["b0"], 0), header("two"), (["b1"], 1), header("one"), (["b2"], 2)]
