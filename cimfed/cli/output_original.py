@@ -42,7 +42,6 @@ _BREAK = re.compile("[\r\n]")
 CITYJSON, CITYGML, COLLECTION, LINES, PLAIN = ".city.jsonl", ".gml", ".geojson", ".geojsonl", ".jsonl"
 _TYPES = {CITYJSON: "CityJSONFeature", COLLECTION: "Feature", LINES: "Feature"}
 
-
 Headers = Callable[[str], Sequence[Header]]
 """Those of a city, by the time that a batch of it has come."""
 
@@ -58,10 +57,9 @@ class Written:
 
 @dataclass
 class _File:
-    """One of a city's files: its objects so far. ``number`` from 1."""
+    """One of a city's files, and how many of its objects there are so far."""
 
     city: str
-    number: int
     header: Header
     path: Path
     ending: str
@@ -69,6 +67,7 @@ class _File:
 
     @classmethod
     def of(cls, folder: Path, city: str, at: int, header: Header, first: Any) -> _File:
+        """Nobody's name has an underscore: only the plain form may be another city's too (``a.b.city`` and a table)."""
         said = header["header"].get("type")
         kind = first.get("type") if isinstance(first, dict) else None
         if said == "CityJSON":
@@ -79,8 +78,10 @@ class _File:
             ending = COLLECTION if said == "FeatureCollection" else LINES
         else:
             ending = PLAIN
-        name = f"{city}{'' if at == 0 else f'.{at + 1}'}{ending}"
-        return cls(city, at + 1, header, folder / name, ending)
+        path = folder / f"{city}{ending}"
+        if at or path.exists():
+            path = folder / f"{city}_{at + 1}{ending}"
+        return cls(city, header, path, ending)
 
     def begin(self) -> str:
         """What stands before the first object."""
@@ -113,7 +114,8 @@ class _File:
         last = {COLLECTION: "\n]}\n", CITYGML: original_gml.END}.get(self.ending, "")
         with self.path.open("a", encoding="utf-8", newline="\n") as file:
             file.write(last)
-        said = {**about, "original": {"city": self.city, "objects": self.objects, **self.header}}
+        of = {"city": self.city, "objects": self.objects, **{name: self.header[name] for name in ("file", "header")}}
+        said = {**about, "original": of}
         beside(self.path).write_text(_json(said, indent=1) + "\n", "utf-8", newline="\n")
 
     def checked(self, value: Any, text: str) -> str:

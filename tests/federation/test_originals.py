@@ -286,7 +286,7 @@ async def test_files_of_a_city_that_are_two_stay_two(world: World, tmp_path: Pat
         )
     assert code == 0, said
     heads = {}
-    for name in ("kz.almaty.city.jsonl", "kz.almaty.2.city.jsonl"):
+    for name in ("kz.almaty.city.jsonl", "kz.almaty_2.city.jsonl"):
         head, item = map(json.loads, (tmp_path / "got" / name).read_text("utf-8").splitlines())
         about = json.loads((tmp_path / "got" / f"{name}.metadata.json").read_bytes())
         heads[about["original"]["file"]] = (head["transform"]["scale"][0], item["id"])

@@ -36,6 +36,7 @@ CITYGML = {
 }
 LINES = {"file": "a.geojsonl", "header": {}}
 TABLE = {"file": "../../a.csv", "header": {"columns": ["a"]}}
+LYING = {**TABLE, "city": "uz.tashkent", "objects": -1}
 
 
 def batch(*rows: tuple[str | None, int | None], city: str = CITY) -> pa.RecordBatch:
@@ -52,30 +53,42 @@ def test_each_file_of_a_city_becomes_one_of_its_own_format(tmp_path: Path) -> No
     feature = '{"type":"CityJSONFeature","id":"x","CityObjects":{},"vertices":[]}'
     rows = batch((feature, 0), (FEATURE, 1), (None, None), ('{"a": "\\ud800"}', 3), (FEATURE, 1), (FEATURE, 2))
     other = batch((FEATURE, 2), (feature, 0), city="uz.tashkent")
-    written = write(tmp_path, [CITYJSON, COLLECTION, LINES, TABLE], rows, rows, other)
+    written = write(tmp_path, [CITYJSON, COLLECTION, LINES, LYING], rows, rows, other)
     assert written == Written(14, 12, 6)
     got = tmp_path / "got"
     assert list(tmp_path.iterdir()) == [got]
-    assert sorted(path.name for path in got.iterdir() if not path.name.endswith(".metadata.json")) == [
-        "kz.almaty.2.geojson",
-        "kz.almaty.3.geojsonl",
-        "kz.almaty.4.jsonl",
+    assert {path.name for path in got.iterdir() if not path.name.endswith(".metadata.json")} == {
         "kz.almaty.city.jsonl",
-        "uz.tashkent.3.geojsonl",
+        "kz.almaty_2.geojson",
+        "kz.almaty_3.geojsonl",
+        "kz.almaty_4.jsonl",
         "uz.tashkent.city.jsonl",
-    ]
+        "uz.tashkent_3.geojsonl",
+    }
     lines = (got / "kz.almaty.city.jsonl").read_text("utf-8").splitlines()
     assert json.loads(lines[0]) == {**CITYJSON["header"], "CityObjects": {}, "vertices": []}  # type: ignore[dict-item]
     assert lines[1:] == [feature, feature]
-    assert json.loads((got / "kz.almaty.2.geojson").read_bytes()) == {
+    assert json.loads((got / "kz.almaty_2.geojson").read_bytes()) == {
         "type": "FeatureCollection",
         "name": "x",
         "features": [json.loads(FEATURE)] * 4,
     }
-    assert (got / "kz.almaty.3.geojsonl").read_text("utf-8").splitlines() == [FEATURE, FEATURE]
-    assert (got / "kz.almaty.4.jsonl").read_text("utf-8").splitlines() == ['{"a": "\\ud800"}'] * 2
-    about = json.loads((got / "kz.almaty.4.jsonl.metadata.json").read_bytes())
+    assert (got / "kz.almaty_3.geojsonl").read_text("utf-8").splitlines() == [FEATURE, FEATURE]
+    assert (got / "kz.almaty_4.jsonl").read_text("utf-8").splitlines() == ['{"a": "\\ud800"}'] * 2
+    about = json.loads((got / "kz.almaty_4.jsonl.metadata.json").read_bytes())
     assert about == {"format": "cimfed/provenance/v1", "original": {"city": CITY, "objects": 2, **TABLE}}
+
+
+def test_two_cities_never_share_a_file(tmp_path: Path) -> None:
+    feature = '{"type":"CityJSONFeature"}'
+    one, other = batch((feature, 0), city="a.b"), batch(('{"a":1}', 0), city="a.b.city")
+    headers = {"a.b": [CITYJSON], "a.b.city": [TABLE]}
+    for batches in ([one, other], [other, one]):
+        folder = tmp_path / f"got{len(list(tmp_path.iterdir()))}"
+        write_originals(batches, headers.__getitem__, folder, lambda: {})
+        told = {json.loads(path.read_bytes())["original"]["city"] for path in folder.glob("*.metadata.json")}
+        assert told == {"a.b", "a.b.city"}
+        assert len(list(folder.iterdir())) == 4
 
 
 def xml(text: str) -> str:
