@@ -18,6 +18,7 @@ from cimfed.rpc.settings import check_bind
 from cimfed.trust.keys import KeySigner
 from cimfed_node.config import Home
 from cimfed_node.tables import Control
+from tests.federation.commands import eventually
 from tests.federation.world import City, World
 from tests.unit.node.ingest.writing import write
 
@@ -198,21 +199,31 @@ def test_a_mapping_is_not_written_over(world: World, wards: Path) -> None:
 
 
 def test_an_import_holds_the_operators_lock_from_its_beginning(world: World, wards: Path, tmp_path: Path) -> None:
-    """The import reads a pipe that nobody has written to yet: another one is refused meanwhile."""
+    """The import waits for a mapping from a pipe that nobody has written to yet: another one is refused meanwhile."""
     init(world)
     home = str(world.folder / "node")
-    pipe = tmp_path / "slow.geojson"
+    pipe = tmp_path / "mapping.yaml"
     os.mkfifo(pipe)
     slow = subprocess.Popen(
-        [COMMAND, "import", str(pipe), "--collection", "admin_unit", "--home", home],
+        [COMMAND, "import", str(wards), "--collection", "admin_unit", "--mapping", str(pipe), "--home", home],
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
     )
+
+    def writer() -> int:
+        """The pipe's end for writing, once somebody reads it."""
+        try:
+            return os.open(pipe, os.O_WRONLY | os.O_NONBLOCK)
+        except OSError:
+            assert slow.poll() is None
+            return -1
+
+    handle = eventually(writer, lambda found: found >= 0)
     try:
-        with open(pipe, "wb"):  # waits for the reader
-            second = run("import", str(wards), "--collection", "admin_unit", "--home", home, expect=5)
+        second = run("import", str(wards), "--collection", "admin_unit", "--home", home, expect=5)
         assert "another import or activation is running" in second
     finally:
+        os.close(handle)
         slow.kill()
         slow.wait()
     assert "3 rows" in run("import", str(wards), "--collection", "admin_unit", "--home", home)
