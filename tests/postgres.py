@@ -109,13 +109,25 @@ def running(folder: Path) -> Iterator[Cluster]:
           "-E", "UTF8", "--locale", "C.UTF-8", "--no-sync"], folder, who)  # fmt: skip
     port = _start(programs, data, folder, who)
 
-    def control(word: str, mode: str) -> None:
-        _run([programs / "pg_ctl", "-D", data, "-m", mode, "-w", word], folder, who)
+    restart = [programs / "pg_ctl", "-D", data, "-m", "fast", "-w", "restart"]
+    with _ended_with_us(programs, data, folder, who):
+        yield Cluster(port, password, lambda: _run(restart, folder, who))
 
-    try:
-        yield Cluster(port, password, lambda: control("restart", "fast"))
-    finally:
-        control("stop", "immediate")
+
+@contextmanager
+def _ended_with_us(programs: Path, data: Path, folder: Path, who: dict[str, Any]) -> Iterator[None]:
+    """Ends the server and removes its data, also when this process is killed: then a shell's standard input ends."""
+    words = ["/bin/sh", "-c", 'read _; "$1" -D "$2" -m immediate -w stop; rm -rf "$2"', "sh"]
+    with subprocess.Popen(
+        [*words, str(programs / "pg_ctl"), str(data)],
+        cwd=folder,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,  # Ctrl-C is not for it
+        **who,
+    ):
+        yield
 
 
 def _start(programs: Path, data: Path, folder: Path, who: dict[str, Any]) -> int:
