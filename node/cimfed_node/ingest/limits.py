@@ -27,6 +27,7 @@ class IngestLimits:
     head: int = 256 * KIB  # what detection looks at
     mapping: int = 4 * MIB  # a mapping document
     ogr_memory: int = 4 * GIB  # address space of the process that GDAL reads in
+    ogr_seconds: int = 3_600  # of processor time of that process: ten million features take some ten
     ogr_batch: int = 64 * MIB  # what GDAL gathers at once where its driver can tell
     archive: int = 64 * GIB  # what the files taken out of a zip may come to
     members: int = 100_000  # entries of a zip

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping
@@ -91,6 +92,7 @@ class OgrReader:
             "layer": context.request.layer,
             "options": dict(source.options),
             "memory": LIMITS.ogr_memory,
+            "seconds": LIMITS.ogr_seconds,
             "placeless": context.readings,
         }
         kept = {name: os.environ[name] for name in _PASSED_ON if name in os.environ}
@@ -208,7 +210,10 @@ class OgrReader:
         assert self._process.stderr is not None
         self._process.stdout.close()
         said = self._process.stderr.read()
-        self._process.wait()
+        if self._process.wait() == -signal.SIGXCPU:
+            return BadFile(
+                f"reading it takes more than {LIMITS.ogr_seconds:,} seconds of processor time", place=self.file
+            )
         try:
             told = json.loads(said)
         except ValueError:

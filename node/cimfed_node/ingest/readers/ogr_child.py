@@ -33,7 +33,8 @@ class Refused(Exception):
         self.kind = kind
 
 
-def _limit(memory: int) -> None:
+def _limit(memory: int, seconds: int) -> None:
+    resource.setrlimit(resource.RLIMIT_CPU, (seconds, seconds + 1))  # a view of SQLite's may never come to a row
     resource.setrlimit(resource.RLIMIT_FSIZE, (0, 0))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     resource.setrlimit(resource.RLIMIT_AS, (memory, memory))
@@ -118,7 +119,7 @@ def main() -> int:
     task = json.loads(sys.argv[1])
     told_to = os.dup(2)  # what libraries chatter to standard error would fill the pipe that nobody reads meanwhile
     os.dup2(os.open(os.devnull, os.O_WRONLY), 2)
-    _limit(task["memory"])
+    _limit(task["memory"], task["seconds"])
     try:
         _read(task)
     except Refused as error:

@@ -39,6 +39,9 @@ from cimfed_node.views.postgis.relations import collated, describe, drop, opened
 from cimfed_node.views.postgis.sessions import Connection, lock_key, run, transaction
 from cimfed_node.views.postgis.soundness import widths
 
+TURN = "10min"
+"""How long another may build the same view or load the same snapshot before one gives up waiting."""
+
 
 @dataclass(frozen=True)
 class Source:
@@ -133,8 +136,8 @@ class PostGISBuilder:
 
 
 def _alone(connection: Connection, id: str) -> None:
-    """Whoever else builds the same view waits, however long this takes."""
-    connection.execute("SET LOCAL lock_timeout = 0")
+    """Whoever else builds the same view waits; not for ever, since any role of the database can hold such a lock."""
+    connection.execute(f"SET LOCAL lock_timeout = '{TURN}'".encode())
     connection.execute("SELECT pg_advisory_xact_lock(%s)", [lock_key(id)])
     connection.execute("SET LOCAL lock_timeout = DEFAULT")
 

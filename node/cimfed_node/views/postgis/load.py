@@ -25,7 +25,7 @@ from cimfed_node.ingest.snapshot import Snapshot
 from cimfed_node.sql.postgis import parts
 from cimfed_node.stores.postgis.arrow import stored
 from cimfed_node.stores.postgis.compose import literal, quoted
-from cimfed_node.views.postgis.build import Source
+from cimfed_node.views.postgis.build import TURN, Source
 from cimfed_node.views.postgis.relations import columns_sql
 from cimfed_node.views.postgis.roles import snapshots_schema
 from cimfed_node.views.postgis.sessions import conninfo, lock_key, path, run, transaction
@@ -86,7 +86,7 @@ class _Load:
         try:
             with adbc_driver_postgresql.dbapi.connect(conninfo(url)) as connection, connection.cursor() as cursor:
                 cursor.execute(f"SET LOCAL search_path = {place}")
-                cursor.execute("SET LOCAL lock_timeout = 0")
+                cursor.execute(f"SET LOCAL lock_timeout = '{TURN}'")
                 cursor.execute(f"SELECT CAST(pg_advisory_xact_lock({lock_key(self._snapshot.id)}) AS text)")
                 cursor.execute(f"SELECT CAST(to_regclass({literal(table)}) AS text)")
                 if cursor.fetchone() != (None,):

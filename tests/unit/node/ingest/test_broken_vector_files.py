@@ -381,3 +381,21 @@ def test_parquet_without_places_is_refused_where_rows_have_places(tmp_path: Path
     rows, _ = imported(tmp_path / "readings", path, collection="observation")
     assert rows["a"]["geometry_lod0"] is None
     assert rows["a"]["value"] == 1.5
+
+
+def test_a_view_that_never_comes_to_a_row_is_given_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = write(tmp_path / "x.gpkg", MADE[:3], "GPKG")
+    with contextlib.closing(sqlite3.connect(path)) as made, made:
+        (name,) = made.execute("SELECT table_name FROM gpkg_geometry_columns").fetchone()
+        made.execute(
+            f"CREATE VIEW endless AS WITH RECURSIVE c(x) AS (SELECT 1 UNION ALL SELECT (x + 1) % 7 FROM c) "
+            f"SELECT t.key AS key, t.nr, t.geom FROM c, {name} AS t WHERE c.x > 9"
+        )
+        for table, columns in (("gpkg_contents", "table_name"), ("gpkg_geometry_columns", "table_name")):
+            held = [row[1] for row in made.execute(f"PRAGMA table_info({table})")]
+            taken = ", ".join("'endless'" if one in (columns, "identifier") else one for one in held)
+            made.execute(f"INSERT INTO {table} SELECT {taken} FROM {table} WHERE table_name = ?", [name])
+    monkeypatch.setitem(LIMITS.__dict__, "ogr_seconds", 2)
+    error = refused(tmp_path / "import", path, layer="endless", id_column="nr")
+    assert error.message == "reading it takes more than 2 seconds of processor time"
+    assert error.place == "x.gpkg"
