@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections import Counter
 
 import pytest
@@ -13,7 +14,7 @@ PROPERTY = "broken"
 
 
 def show(reporter: pytest.TerminalReporter) -> None:
-    """Rows of the tests that passed, by format; messages are cut to the line's width."""
+    """Rows of the tests that passed, by format; on a terminal, messages are cut to its width."""
     passed = reporter.stats.get("passed", ())
     rows = [row for report in passed for key, row in report.user_properties if key == PROPERTY]
     rows.sort(key=lambda row: str(row[0]))
@@ -21,6 +22,7 @@ def show(reporter: pytest.TerminalReporter) -> None:
     widths = [min(WIDEST, max(len(row[at]) for row in (HEADS, *rows))) for at in range(len(HEADS) - 1)]
     for row in (HEADS, *rows):
         cells = [cell[:width].ljust(width) for cell, width in zip(row, widths, strict=False)]
-        reporter.line("  ".join([*cells, row[-1]])[: reporter._tw.fullwidth])
+        line = "  ".join([*cells, row[-1]])
+        reporter.line(line[: reporter._tw.fullwidth] if sys.stdout.isatty() else line)
     for (form, outcome), count in Counter((row[0], row[2]) for row in rows).items():
         reporter.line(f"{form}: {outcome}: {count}")
