@@ -64,11 +64,12 @@ def list_(home: HOME, as_json: JSON = False) -> None:
             f"{item.size:,}",
             instant_text(item.imported)[:19] if item.imported is not None else "never in force",
             "damaged" if not item.readable else "current" if item.current else "",
+            f"{item.engine}, in place" if item.in_place else item.engine,
             ", ".join(_view(view.id, view.grants, view.in_use) for view in item.views),
         )
         for item in held
     ]
-    heads = ("collection", "snapshot", "rows", "bytes", "imported (UTC)", "", "views that stand on it")
+    heads = ("collection", "snapshot", "rows", "bytes", "imported (UTC)", "", "engine", "views that stand on it")
     console.out.print(console.table(heads, rows))
     budget = "no budget" if room.budget is None else f"of a budget of {room.budget:,}"
     console.say(f"all of this node: {room.used:,} bytes, {budget}; {room.free:,} are free on the disk")
@@ -259,6 +260,8 @@ def _facts(item: Held) -> dict[str, Any]:
         "imported": None if item.imported is None else instant_text(item.imported),
         "current": item.current,
         "readable": item.readable,
+        "engine": item.engine or None,
+        "in_place": item.in_place,
         "views": [
             {"id": view.id, "rows": view.rows, "grants": list(view.grants), "in_use": view.in_use}
             for view in item.views

@@ -69,7 +69,8 @@ class Held:
 
     ``size`` in bytes; ``imported`` in microseconds, None for one that never came into force. ``readable``: its
     inventory is what its id says; if not, ``collection`` and ``rows`` are what the tables know, or empty and None.
-    ``recorded``: the operator's own record has it as current, whatever the tables say.
+    ``recorded``: the operator's own record has it as current, whatever the tables say. ``engine``: what its views are
+    served by, empty where that cannot be read; ``in_place``: its rows are a table's.
     """
 
     id: str
@@ -82,6 +83,8 @@ class Held:
     readable: bool
     views: tuple[Standing, ...]
     recorded: bool = False
+    engine: str = ""
+    in_place: bool = False
 
     @property
     def needed(self) -> bool:
@@ -151,6 +154,8 @@ def held_snapshots(home: Home, control: Control, now: int) -> list[Held]:
                 current=current,
                 readable=snapshot is not None,
                 recorded=id in recorded,
+                engine=str(snapshot.engine) if snapshot else "",
+                in_place=snapshot is not None and "in_place" in snapshot.inventory,
                 views=tuple(sorted(on.get(shown_snapshot(secret, id), ()), key=lambda view: (view.grants, view.id))),
             )
         )
