@@ -434,9 +434,7 @@ def test_a_read_of_a_small_box_uses_the_views_index(city: City, said: Said, data
     assert "(actual rows=0" not in plan
 
 
-def test_an_import_whose_views_cannot_be_built_leaves_no_snapshot(
-    city: City, said: Said, database: Database, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_an_import_whose_views_cannot_be_built_leaves_no_snapshot(city: City, said: Said, database: Database) -> None:
     fill(database, 20)
     in_place(said, database)
     city.activate(TALL)

@@ -1,10 +1,9 @@
 """One SELECT that gives a relation's rows in the columns of the common vocabulary.
 
 The layout: one column for each property of the collection, in its order and under its name, but for two: ``name`` is
-``name_languages`` and ``name_texts``, two text[] sorted by language, and ``bbox`` is ``xmin``, ``ymin``, ``xmax``,
-``ymax``, doubles in degrees. Decimals are numeric(18, scale), times timestamptz, ``ext`` text of JSON, geometries
-PostGIS geometry of SRID 4326 with longitude first. Bad rows are never in it: the statement's own condition leaves them
-out.
+``name_languages`` and ``name_texts``, two text[] sorted by language, and ``bbox`` is four doubles in degrees
+(``CORNERS``). Decimals are numeric(18, scale), times timestamptz, ``ext`` text of JSON, geometries PostGIS geometry of
+SRID 4326 with longitude first. Bad rows are never in it: the statement's own condition leaves them out.
 """
 
 from __future__ import annotations

@@ -100,12 +100,16 @@ class RowAdder:
             try:
                 raw = orjson.dumps(original)
             except orjson.JSONEncodeError:
-                results[row] = BadObject(self.file, ids[row], "nested too deeply")
+                results[row] = BadObject(self.file, ids[row] or "", "nested too deeply")
                 continue
             if isinstance(mapped, OutOfRange):
-                results[row] = BadObject(self.file, ids[row], str(mapped))
+                results[row] = BadObject(self.file, ids[row] or "", str(mapped))
                 continue
-            place = chunk.put(ids[row], mapped, 0)
+            try:
+                place = chunk.put(ids[row], mapped, 0)
+            except OutOfRange as error:
+                results[row] = BadObject(self.file, "", str(error))
+                continue
             chunk.originals.append((raw, [place]))
             places.append(place)
             put.append(row)
@@ -118,8 +122,9 @@ class RowAdder:
 
     def _ids(
         self, columns: Mapping[str, list[Any]], keys: list[Any], results: list[BadObject | None]
-    ) -> dict[int, str]:
-        """Rows that are wanted, with their ids; what has none goes to ``results``."""
+    ) -> dict[int, str | None]:
+        """Rows that are wanted, with their ids (None for readings that get one of their own); what lacks one goes to
+        ``results``."""
         context, key = self._context, self._layout.key
         looked_at = [(name, columns[name]) for name in {column for column, _ in context.request.where}]
         wanted = (context.id_column,) if context.id_column else context.mapping.id
@@ -127,14 +132,14 @@ class RowAdder:
         if key is not None and key[1] in wanted and key[1] not in columns:
             named.append((key[1], keys))
         told = [*columns, *([key[1]] if key is not None else [])]
-        ids: dict[int, str] = {}
+        ids: dict[int, str | None] = {}
         for row in range(len(results)):
             self._place += 1
             if not context.wanted({name: cells[row] for name, cells in looked_at}):
                 continue
             context.objects += 1
             id = context.id_of(None, {name: cells[row] for name, cells in named}, self._place)
-            if id is None:
+            if context.lacks_id(id):
                 results[row] = context.no_id(self.file, told, 0, first=context.objects == 1)
             else:
                 ids[row] = id

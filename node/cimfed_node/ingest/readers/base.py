@@ -48,6 +48,10 @@ class Context:
     def id_column(self) -> str | None:
         return self.request.id_column
 
+    def lacks_id(self, id: str | None) -> bool:
+        """Whether an object is bad for want of an id. A reading gets one of its own where no column is named."""
+        return id is None and (self.id_column is not None or not self.readings)
+
     def wanted(self, attributes: Mapping[str, Any]) -> bool:
         """Whether a row passes ``where``."""
         for column, value in self.request.where:

@@ -238,7 +238,7 @@ class SensorThingsReader:
             return None
         context.objects += 1
         id = context.id_of(own, found, context.objects)
-        if id is None and (context.id_column or not context.readings):
+        if context.lacks_id(id):
             return context.no_id(self.file, found, line, first=context.objects == 1)
         try:
             raw = orjson.dumps(kept)

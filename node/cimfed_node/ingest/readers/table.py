@@ -146,7 +146,7 @@ class TableReader:
             return None
         context.objects += 1
         id = context.id_of(None, attributes, self._place)
-        if id is None and (context.id_column or not context.readings):
+        if context.lacks_id(id):
             return context.no_id(self.file, self._columns, line, first=context.objects == 1)
         try:
             row = chunk.row(id, attributes, line, context.attributes)

@@ -28,7 +28,7 @@ from cimfed_node.stores.postgis.compose import literal, quoted
 from cimfed_node.views.postgis.build import TURN, Source
 from cimfed_node.views.postgis.relations import columns_sql
 from cimfed_node.views.postgis.roles import snapshots_schema
-from cimfed_node.views.postgis.sessions import conninfo, lock_key, path, run, transaction
+from cimfed_node.views.postgis.sessions import conninfo, lock_key, path, transaction
 
 _log = logging.getLogger(__name__)
 _STAGE = "cimfed_stage"
@@ -52,18 +52,12 @@ def load(url: str, schema: str, snapshot: Snapshot) -> Source:
     return Source(snapshot.id, snapshot.city, snapshot.collection, table)
 
 
-def unload(url: str, schema: str, id: str) -> None:
-    """Takes a snapshot's table away; views that were made of it stay. Harmless where there is none."""
-    with transaction(url) as connection:
-        run(connection, f"DROP TABLE IF EXISTS {table_of(schema, id)}")
-
-
 def table_of(schema: str, id: str) -> str:
     return quoted(snapshots_schema(schema), f"s_{id[:60]}")
 
 
-def unload_all(url: str, schema: str) -> None:
-    """Drops every loaded snapshot."""
+def unload(url: str, schema: str) -> None:
+    """Drops the tables of all loaded snapshots; views that were made of them stay."""
     beside = snapshots_schema(schema)
     with transaction(url) as connection:
         found = connection.execute("SELECT tablename FROM pg_tables WHERE schemaname = %s", [beside]).fetchall()

@@ -23,7 +23,7 @@ from cimfed_node.inplace.session import reading
 from cimfed_node.stores.base import View
 from cimfed_node.views.files import view_id
 from cimfed_node.views.postgis.build import PostGISBuilder, Source
-from cimfed_node.views.postgis.load import load, unload_all
+from cimfed_node.views.postgis.load import load, unload
 from cimfed_node.views.postgis.relations import PostGISViews
 from cimfed_node.views.postgis.sessions import conninfo, failing
 
@@ -45,7 +45,7 @@ class PostGISShelf:
         """See ``Shelf``. What cannot be removed now, since it is read or the server is away, is left to the next."""
         try:
             PostGISViews(self._url, self._schema).sweep(known)
-            unload_all(self._url, self._schema)
+            unload(self._url, self._schema)
         except CimfedError as error:
             _log.warning("views that nobody needs stay in the database for now (%s)", error.reason)
 

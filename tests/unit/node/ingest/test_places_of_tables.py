@@ -7,6 +7,8 @@ import io
 from decimal import Decimal
 from pathlib import Path
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 import shapely
 
@@ -136,3 +138,18 @@ def test_quoted_lines_ragged_rows_and_a_mark_are_told_by_their_line(tmp_path: Pa
     assert "data:4: b: 3 cells under 4 columns" in error.message
     rows, _ = imported(tmp_path / "b", text.replace("b,1,2\n", ""), crs="OGC:CRS84")
     assert rows["a"]["ext"] == {"note": 'two\nlines, "quoted"'}
+
+
+def test_readings_without_ids_get_the_same_ones_from_parquet_as_from_csv(tmp_path: Path) -> None:
+    readings = [("s1", "pm10", "2026-03-01T05:00:00Z", "12.5"), ("s2", "pm10", "2026-03-01T05:00:00Z", "7")]
+    names = ("sensor", "property", "time", "result")
+    text = "\n".join([",".join(names), *map(",".join, readings)])
+    path = tmp_path / "readings.parquet"
+    pq.write_table(pa.table(dict(zip(names, zip(*readings, strict=True), strict=True))), path)
+    of_csv, _ = imported(tmp_path / "csv", text, collection="observation")
+    of_parquet, _ = imported(tmp_path / "parquet", path.read_bytes(), collection="observation")
+    assert set(of_csv) == {f"{sensor}/pm10/2026-03-01T05:00:00Z" for sensor in ("s1", "s2")}
+    assert of_parquet == of_csv
+    pq.write_table(pa.table({"sensor": ["s1", None], "time": [readings[0][2]] * 2, "result": ["1", "2"]}), path)
+    error = refused(tmp_path / "bad", path.read_bytes(), collection="observation")
+    assert "a reading without an id, and without a sensor" in error.message

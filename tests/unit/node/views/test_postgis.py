@@ -450,7 +450,7 @@ def test_a_snapshot_that_is_unloaded_leaves_its_views(bench: PostGISBench) -> No
     source = bench.load(made.table([made.building(1, height=Decimal(77))]))
     view = bench.builder.build(source, shape({"id": EXACT, "height": EXACT}, None))
     for _ in range(2):
-        unload(bench.database.url, SCHEMA, source.id)
+        unload(bench.database.url, SCHEMA)
     assert asked(bench, "SELECT to_regclass(%s)", [source.relation]) == [(None,)]
     assert len(rows_of(bench, view)) == 1
 
