@@ -1,8 +1,8 @@
-"""Names of members, partners, gateways and federations, and what kind each is.
+"""Names of members, partners, gateways, directory services and federations, and what kind each is.
 
-A name is a dotted lower-case path: cities ``kz.almaty``, partners ``inst.tsinghua``, gateways ``gw.alliance``.
-The first label tells the kind, so no party can be taken for another of a different kind. Names are compared
-as they stand: there is no case folding, escaping or normalisation to get around.
+A name is a dotted lower-case path: cities ``kz.almaty``, partners ``inst.tsinghua``, gateways ``gw.alliance``,
+directory services ``dir.alliance``. The first label tells the kind, so no party can be taken for another of a
+different kind. Names are compared as they stand: there is no case folding, escaping or normalisation to get around.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from cimfed.errors import BadConfig
 CityName = NewType("CityName", str)
 PartnerName = NewType("PartnerName", str)
 GatewayName = NewType("GatewayName", str)
+DirectoryName = NewType("DirectoryName", str)
 Federation = NewType("Federation", str)
 KeyId = NewType("KeyId", bytes)
 """SHA-256 of the 32 raw bytes of an Ed25519 public key. A hint only: never proof."""
@@ -31,6 +32,7 @@ class Kind(StrEnum):
     CITY = "city"
     PARTNER = "partner"
     GATEWAY = "gateway"
+    DIRECTORY = "directory"
 
 
 def kind_of(name: str) -> Kind:
@@ -38,10 +40,10 @@ def kind_of(name: str) -> Kind:
     if len(name) > 100 or not _NAME.fullmatch(name):
         raise BadConfig(
             f"{name[:100]!r} is not a name",
-            remedy="Use a dotted lower-case path such as kz.almaty, inst.tsinghua or gw.alliance",
+            remedy="Use a dotted lower-case path such as kz.almaty, inst.tsinghua, gw.alliance or dir.alliance",
         )
     first = name.split(".", 1)[0]
-    return {"inst": Kind.PARTNER, "gw": Kind.GATEWAY}.get(first, Kind.CITY)
+    return {"inst": Kind.PARTNER, "gw": Kind.GATEWAY, "dir": Kind.DIRECTORY}.get(first, Kind.CITY)
 
 
 def _of_kind(name: str, kind: Kind) -> str:
@@ -60,6 +62,10 @@ def partner_name(name: str) -> PartnerName:
 
 def gateway_name(name: str) -> GatewayName:
     return GatewayName(_of_kind(name, Kind.GATEWAY))
+
+
+def directory_name(name: str) -> DirectoryName:
+    return DirectoryName(_of_kind(name, Kind.DIRECTORY))
 
 
 def federation(name: str) -> Federation:

@@ -6,7 +6,7 @@ This file does I/O, which the rest of ``cimfed.trust`` does not. It keeps these 
 2. a private key file that others may read is not used;
 3. nothing here prints or logs a key.
 
-A home holds ``keys/<role>.key`` (Ed25519, PKCS #8 PEM; role node, gateway or access), ``keys/tls.key`` and
+A home holds ``keys/<role>.key`` (Ed25519, PKCS #8 PEM; role node, gateway, access or directory), ``keys/tls.key`` and
 ``keys/tls.pem`` (the TLS issuing key, unencrypted, and its certificate) and ``card.json`` for the administrator.
 """
 
@@ -23,7 +23,7 @@ from cimfed.trust.files import create_file
 from cimfed.trust.keys import KeySigner, PublicKey, Signer
 from cimfed.trust.tls import Issuer, IssuingKey
 
-ROLES = {Kind.CITY: "node", Kind.GATEWAY: "gateway", Kind.PARTNER: "access"}
+ROLES = {Kind.CITY: "node", Kind.GATEWAY: "gateway", Kind.PARTNER: "access", Kind.DIRECTORY: "directory"}
 PRIVATE = 0o600
 
 

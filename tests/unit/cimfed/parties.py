@@ -12,7 +12,7 @@ from cimfed.trust.publish import DAY, publish, with_gateway, with_member, with_p
 from cimfed.trust.tls import IssuingKey, LeafSource, Use
 
 SCO = Federation("sco")
-CITY, GATEWAY, PARTNER = "kz.almaty", "gw.alliance", "inst.tsinghua"
+CITY, GATEWAY, PARTNER, DIRECTORY = "kz.almaty", "gw.alliance", "inst.tsinghua", "dir.alliance"
 
 
 @dataclass(frozen=True)
@@ -50,6 +50,8 @@ def listed(listing: Listing, party: Party, now: int, address: str = "127.0.0.1:1
             return with_gateway(listing, party.card(address))
         case Kind.PARTNER:
             return with_partner(listing, party.card(), "CN", ("researcher",), (now, now + 365 * DAY))
+        case Kind.DIRECTORY:
+            raise AssertionError("the registrar lists no directory service")
 
 
 class World:

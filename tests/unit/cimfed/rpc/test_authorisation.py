@@ -17,7 +17,7 @@ from cimfed.rpc.authorisation import AGGREGATE, CATALOG, FETCH, QUERIES, READ, T
 from cimfed.trust.tls import Peer
 from cimfed.v1 import catalog_service_pb2, directory_service_pb2, query_service_pb2
 
-from ..parties import CITY, GATEWAY, PARTNER
+from ..parties import CITY, DIRECTORY, GATEWAY, PARTNER
 
 FILES = (
     query_service_pb2.DESCRIPTOR,
@@ -32,7 +32,7 @@ METHODS = {
     for service in file.services_by_name.values()
     for method in service.methods
 }
-PEERS = {kind: Peer(kind, name) for kind, name in zip(Kind, (CITY, PARTNER, GATEWAY), strict=True)}
+PEERS = {kind: Peer(kind, name) for kind, name in zip(Kind, (CITY, PARTNER, GATEWAY, DIRECTORY), strict=True)}
 
 
 def test_every_service_of_the_contract_is_looked_at() -> None:
