@@ -13,20 +13,16 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 __version__ = "0.1.0"
-__all__ = ["PublicKey", "connect", "connect_async", "errors", "load_public_key", "verify_receipt"]
+__all__ = ["connect", "connect_async", "errors", "verify_receipt"]
 
 if TYPE_CHECKING:
     from cimfed import errors
     from cimfed.client.connect import connect, connect_async
-    from cimfed.client.profile import load_public_key
     from cimfed.client.receipts import verify_receipt
-    from cimfed.trust.keys import PublicKey
 
 _HOMES = {
-    "PublicKey": "cimfed.trust.keys",
     "connect": "cimfed.client.connect",
     "connect_async": "cimfed.client.connect",
-    "load_public_key": "cimfed.client.profile",
     "verify_receipt": "cimfed.client.receipts",
 }
 

@@ -70,6 +70,12 @@ class UnknownKey(Unauthenticated):
     reason = "unknown_key"
 
 
+class KeyRevoked(Unauthenticated):
+    """The key, or its organisation, was revoked."""
+
+    reason = "key_revoked"
+
+
 class BadSignature(Unauthenticated):
     reason = "bad_signature"
 

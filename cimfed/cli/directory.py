@@ -13,7 +13,7 @@ from cimfed.model.instants import instant_text
 from cimfed.model.names import federation, kind_of
 from cimfed.rpc import clock
 from cimfed.trust.card import card_of
-from cimfed.trust.directory import Directory, Gateway, Member, Partner, Party
+from cimfed.trust.directory.listing import Directory, Gateway, Member, Partner, Party
 
 app = typer.Typer(no_args_is_help=True, help="The signed list of members, gateways and partners.")
 

@@ -11,10 +11,10 @@ from cimfed.cli import passphrase, registrar
 from cimfed.errors import BadConfig, BadDirectory, BadSignature
 from cimfed.model.limits import LIMITS
 from cimfed.model.names import Kind
-from cimfed.trust.directory import Listing
+from cimfed.trust.directory.edit import with_gateway, with_member
+from cimfed.trust.directory.listing import Listing
 from cimfed.trust.envelope import Envelope, from_json
 from cimfed.trust.identity_files import read
-from cimfed.trust.publish import with_gateway, with_member
 
 app = typer.Typer(no_args_is_help=True, help="Cities and gateways.")
 

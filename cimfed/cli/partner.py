@@ -10,8 +10,8 @@ import typer
 from cimfed.cli import passphrase, registrar
 from cimfed.model.names import Kind
 from cimfed.rpc import clock
-from cimfed.trust.directory import Listing
-from cimfed.trust.publish import DAY, with_partner
+from cimfed.trust.directory.edit import DAY, with_partner
+from cimfed.trust.directory.listing import Listing
 
 app = typer.Typer(no_args_is_help=True, help="Partner institutions.")
 

@@ -21,10 +21,10 @@ from cimfed.policy.grant import Grant, Policy
 from cimfed.policy.lint import Severity, lint
 from cimfed.policy.payload import from_payload, policy_hash, routing_entry, to_payload
 from cimfed.policy.shape import EXACT
+from cimfed.trust.directory.edit import with_routing
 from cimfed.trust.envelope import PayloadType, from_json, seal, to_json
 from cimfed.trust.files import create_file
 from cimfed.trust.identity_files import make_signing_key, read
-from cimfed.trust.publish import with_routing
 
 app = typer.Typer(no_args_is_help=True, help="A city's access policy: signed by its steward, published in part.")
 SUFFIX, ROUTING_SUFFIX = ".policy.json", ".routing.json"

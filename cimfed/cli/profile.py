@@ -14,10 +14,10 @@ from cimfed.client.profile import Profile, profile_home, profile_names, profiles
 from cimfed.errors import BadConfig, CimfedError, Conflict
 from cimfed.model.names import federation, gateway_name, partner_name
 from cimfed.rpc import clock
-from cimfed.trust.directory import expired
+from cimfed.trust.directory.listing import expired
+from cimfed.trust.directory.pinned import pinned_directory
 from cimfed.trust.files import replace_file
 from cimfed.trust.identity_files import load_public_key, make_identity
-from cimfed.trust.pinned import pinned_directory
 
 app = typer.Typer(no_args_is_help=True, help="Connection profiles of a partner.")
 

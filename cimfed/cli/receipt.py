@@ -17,26 +17,25 @@ from cimfed.model.instants import instant_text
 from cimfed.model.texts import plain
 from cimfed.query.cql2 import to_cql2
 from cimfed.query.query import Aggregate, Catalog, Read, Request
-from cimfed.trust.identity_files import load_public_key, read
-from cimfed.trust.keys import PublicKey
+from cimfed.trust.identity_files import read
 
 app = typer.Typer(no_args_is_help=True, help="What proves an answer, without its rows.")
 
 FileArgument = Annotated[Path, typer.Argument(metavar="FILE", help="A receipt, as --receipt writes it.")]
-KeyOption = Annotated[
+RootOption = Annotated[
     Path | None,
-    typer.Option("--registrar-key", exists=True, help="registrar.pub: what you trust. Else that of the profile."),
+    typer.Option("--root", exists=True, help="root.json of the directory: what you trust. Else that of the profile."),
 ]
 
 
 @app.command()
 def verify(
     file: FileArgument,
-    registrar_key: KeyOption = None,
+    root: RootOption = None,
     profile: asking.ProfileOption = None,
 ) -> None:
     """Checks every signature and hash of a receipt, without network; ends with 8 when anything does not agree."""
-    report = verify_receipt(read(file), _registrar(registrar_key, profile))
+    report = verify_receipt(read(file), _root(root, profile))
     cities = ", ".join(line.city for line in report.coverage.answered) or "no city"
     console.out.print(
         f"[green]verified[/green]: {report.coverage.rows:,} rows of {cities}, "
@@ -47,12 +46,12 @@ def verify(
 @app.command()
 def show(
     file: FileArgument,
-    registrar_key: KeyOption = None,
+    root: RootOption = None,
     profile: asking.ProfileOption = None,
     as_json: Annotated[bool, typer.Option("--json", help="As JSON.")] = False,
 ) -> None:
     """Verifies a receipt and says what it proves: who asked what, who answered, under which policies."""
-    report = verify_receipt(read(file), _registrar(registrar_key, profile))
+    report = verify_receipt(read(file), _root(root, profile))
     facts = _facts(report)
     if as_json:
         print(json.dumps({**facts, "coverage": report.coverage.to_dict()}, ensure_ascii=False, indent=2))
@@ -63,10 +62,8 @@ def show(
     console.out.print(coverage_table(report.coverage))
 
 
-def _registrar(file: Path | None, profile: str | None) -> PublicKey:
-    if file is not None:
-        return load_public_key(file)
-    return read_profile(profile or only_profile()).registrar
+def _root(file: Path | None, profile: str | None) -> bytes:
+    return read(file) if file is not None else read_profile(profile or only_profile()).root
 
 
 def _facts(report: Report) -> dict[str, Any]:

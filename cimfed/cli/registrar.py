@@ -22,12 +22,12 @@ from cimfed.model.instants import instant_text
 from cimfed.model.names import Federation, Kind
 from cimfed.rpc import clock
 from cimfed.trust.card import Card, parse_card
-from cimfed.trust.directory import Directory, Listing
-from cimfed.trust.directory_format import parse_however_old
+from cimfed.trust.directory.documents import parse_however_old
+from cimfed.trust.directory.edit import DAY, check_keys, publish
+from cimfed.trust.directory.listing import Directory, Listing
 from cimfed.trust.files import replace_file
 from cimfed.trust.identity_files import load_public_key, load_signing_key, make_signing_key, read
 from cimfed.trust.keys import KeySigner
-from cimfed.trust.publish import DAY, check_keys, publish
 
 HomeOption = Annotated[Path, typer.Option("--home", help="The registrar's folder.", envvar="CIMFED_REGISTRAR_HOME")]
 MAX_DAYS = 3_660

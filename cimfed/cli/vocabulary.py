@@ -20,8 +20,8 @@ from cimfed.model.vocabulary import VOCABULARY, Collection, Property, Vocabulary
 from cimfed.model.vocabulary.canonical import document, vocabulary_hash
 from cimfed.model.vocabulary.compare import Change, compare
 from cimfed.model.vocabulary.document import COMMON, MAX_TEXT, SUFFIX, read
-from cimfed.trust.directory import other_vocabulary, own_vocabulary
-from cimfed.trust.directory_format import parse_however_old
+from cimfed.trust.directory.documents import parse_however_old
+from cimfed.trust.directory.listing import other_vocabulary, own_vocabulary
 from cimfed.trust.identity_files import load_public_key
 from cimfed.trust.identity_files import read as read_file
 

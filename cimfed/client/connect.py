@@ -7,8 +7,10 @@ from cimfed.client.profile import Profile, only_profile, read_profile
 from cimfed.client.transport import Wire
 from cimfed.errors import BadConfig
 from cimfed.model.names import Kind, city_name, gateway_name
+from cimfed.rpc import clock
 from cimfed.rpc.channel import ChannelPool
-from cimfed.trust.directory_file import FileDirectory
+from cimfed.rpc.mirror import Mirrors
+from cimfed.trust.directory.follow import Follower
 from cimfed.trust.identity_files import load_issuing_key, load_signer
 from cimfed.trust.keys import Signer
 from cimfed.trust.tls import LeafSource, Use
@@ -47,8 +49,9 @@ def asker_of(profile: Profile, signer: Signer, gateway: str | None = None, city:
     if gateway and city:
         raise BadConfig("ask through a gateway or a city directly, not both")
     source = city_name(city) if city else gateway_name(gateway) if gateway else profile.gateway
-    directory = FileDirectory(profile.directory, profile.registrar, profile.directory_state, profile.federation)
     leaves = LeafSource(load_issuing_key(profile.home), profile.federation, profile.name, Use.CLIENT)
+    mirrors = Mirrors(profile.federation, profile.service, profile.name, leaves, first=source)
+    directory = Follower(profile.directory, profile.federation, mirrors, clock.now)
     return Asker(source, directory, signer, Wire(ChannelPool(directory, leaves), source))
 
 

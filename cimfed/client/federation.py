@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import logging
 import secrets
+import time
 import weakref
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
@@ -23,7 +24,7 @@ from cimfed.errors import CimfedError
 from cimfed.query.check import check_request
 from cimfed.query.query import Aggregate, Catalog, Read, Request
 from cimfed.rpc import authorisation, clock
-from cimfed.trust.directory import Directory
+from cimfed.trust.directory.listing import Directory
 from cimfed.trust.keys import Signer
 from cimfed.wire.envelopes import encode_ask
 
@@ -34,23 +35,28 @@ METHODS: Mapping[type[Request], str] = {
     Aggregate: authorisation.AGGREGATE,
     Catalog: authorisation.CATALOG,
 }
+LOOK_AGAIN = 30.0  # seconds
 CATALOG_PURPOSE = "catalog"
 """What a catalogue is asked for where the caller names nothing: it shows grants of every purpose."""
 
 
 class Directories(Protocol):
-    """The directory in force, and how a newer one is put in force (``cimfed.trust.directory_file``)."""
+    """The directory in force, and asking for a newer one (``cimfed.trust.directory.follow``)."""
 
     def current(self, now: int) -> Directory: ...
 
-    def update(self, content: bytes, now: int) -> Directory: ...
+    def refresh(self) -> Directory:
+        """Waits for mirrors. CimfedError where none is up to date."""
+        ...
+
+    def close(self) -> None: ...
 
 
 class Asker:
     """Signs questions and opens their answers: everything that both kinds of federation share.
 
-    ``source`` is the gateway to ask, or one city that is asked itself. Before its first question it looks for a newer
-    directory there, so that members are known before they answer.
+    ``source`` is the gateway to ask, or one city that is asked itself. Before its first question, and then every half
+    minute that it asks, it looks for a newer directory, so that members are known and revoked keys are not taken.
     """
 
     def __init__(
@@ -64,11 +70,11 @@ class Asker:
         self.source = source
         self.now = now
         self._directories, self._signer, self._transport = directories, signer, transport
-        self._looked = False
+        self._looked: float | None = None  # monotonic seconds
         self._feeds: weakref.WeakSet[Feed] = weakref.WeakSet()
 
     async def open(self, question: Question) -> tuple[Intake, Feed]:
-        fresh = not self._looked
+        fresh = self._looked is None or time.monotonic() - self._looked > LOOK_AGAIN
         if fresh:
             await self._look()
         now = self.now()
@@ -88,9 +94,7 @@ class Asker:
     async def newer_directory(self, stale: Stale) -> Directory:
         """The newest directory that the server has; what made us ask, where it has none."""
         try:
-            directory = self._directories.current(self.now())
-            content = await self._transport.directory(directory.version)
-            return self._directories.update(content, self.now()) if content else directory
+            return await asyncio.to_thread(self._directories.refresh)
         except CimfedError:
             log.warning("no newer directory from %s", self.source, exc_info=True)
             raise stale.cause from None
@@ -99,18 +103,14 @@ class Asker:
         for feed in list(self._feeds):
             await feed.close()
         await self._transport.close()
+        await asyncio.to_thread(self._directories.close)
         self._signer.close()
 
     async def _look(self) -> None:
         """What goes wrong here shows, if it matters, when the question is asked."""
-        self._looked = True
-        known = 0  # an expired directory is replaced by any
+        self._looked = time.monotonic()
         with contextlib.suppress(CimfedError):
-            known = self._directories.current(self.now()).version
-        with contextlib.suppress(CimfedError):
-            content = await self._transport.directory(known)
-            if content:
-                await asyncio.to_thread(self._directories.update, content, self.now())
+            await asyncio.to_thread(self._directories.refresh)
 
 
 A = TypeVar("A", Answer, AsyncAnswer)

@@ -27,7 +27,7 @@ from cimfed.model.names import CityName
 from cimfed.query import aggregate
 from cimfed.query.query import Aggregate, Catalog, Query, Read, Request
 from cimfed.trust.answer import CityAnswer
-from cimfed.trust.directory import Directory
+from cimfed.trust.directory.listing import Directory
 from cimfed.trust.envelope import Envelope
 from cimfed.wire.batches import read_schema_message
 from cimfed.wire.frames import Frame

@@ -3,11 +3,10 @@
     <CIMFED_HOME>/<profile>/profile.toml      the facts below
                             keys/             access.key, tls.key, tls.pem (cimfed.trust.identity_files)
                             card.json         for the administrator
-                            directory.json    the signed directory, replaced by newer ones that gateways hand out
-                            directory.state   the newest version seen
+                            directory/        root.json, pinned, and what was fetched of the directory
 
-``CIMFED_HOME`` is ``~/.config/cimfed`` where the environment names no other. The registrar's key in the profile is the
-root of trust: everything else that a partner believes is signed by it or by keys that the directory lists.
+``CIMFED_HOME`` is ``~/.config/cimfed`` where the environment names no other. The pinned root is where trust begins:
+everything else that a partner believes is signed by its keys or by keys that the directory lists.
 """
 
 from __future__ import annotations
@@ -30,32 +29,33 @@ from cimfed.model.names import (
     partner_name,
 )
 from cimfed.trust import identity_files
+from cimfed.trust.directory.documents import address
 from cimfed.trust.files import create_file
-from cimfed.trust.keys import PublicKey
 
-FORMAT = "cimfed/profile/v1"
+FORMAT = "cimfed/profile/v2"
 FILE = "profile.toml"
 _PROFILE = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
-_FIELDS = {"format", "name", "federation", "registrar", "gateway"}
+_FIELDS = {"format", "name", "federation", "directory", "gateway"}
 
 
 @dataclass(frozen=True)
 class Profile:
-    """``home`` is the profile's own folder."""
+    """``home`` is the profile's own folder; ``service`` where the directory service is reached, ``host:port``."""
 
     home: Path
     name: PartnerName
     federation: Federation
-    registrar: PublicKey
+    service: str
     gateway: GatewayName
 
     @property
     def directory(self) -> Path:
-        return self.home / "directory.json"
+        return self.home / "directory"
 
     @property
-    def directory_state(self) -> Path:
-        return self.home / "directory.state"
+    def root(self) -> bytes:
+        """The pinned root of the directory."""
+        return identity_files.read(self.directory / "root.json")
 
     @property
     def card(self) -> Path:
@@ -69,11 +69,6 @@ class Profile:
     def encrypted(self) -> bool:
         """Whether the access key asks for a passphrase."""
         return identity_files.encrypted(self.access_key)
-
-
-def load_public_key(path: str | Path) -> PublicKey:
-    """The key in a ``.pub`` file, such as ``registrar.pub`` for ``verify_receipt``."""
-    return identity_files.load_public_key(Path(path))
 
 
 def profiles_folder(environment: Mapping[str, str] = os.environ) -> Path:
@@ -109,7 +104,7 @@ def write_profile(profile: Profile) -> None:
         "format": FORMAT,
         "name": profile.name,
         "federation": profile.federation,
-        "registrar": profile.registrar.text,
+        "directory": profile.service,
         "gateway": profile.gateway,
     }
     # The values have no characters in which a JSON string and a TOML basic string differ.
@@ -136,7 +131,7 @@ def read_profile(profile: str, environment: Mapping[str, str] = os.environ) -> P
             home=home,
             name=partner_name(document["name"]),
             federation=federation(document["federation"]),
-            registrar=PublicKey.parse(document["registrar"]),
+            service=address(document["directory"]),
             gateway=gateway_name(document["gateway"]),
         )
     except CimfedError as error:

@@ -1,14 +1,14 @@
-"""Receipts: an answer without its rows, which anyone can check later with the registrar's public key alone.
+"""Receipts: an answer without its rows, which anyone can check later with the directory's root alone.
 
 What ``verify_receipt`` checks, without network and without trusting any part of the receipt:
 
-1. the directory in it is signed by that registrar;
+1. the directory in it follows from that root;
 2. the query is signed by an access key that this directory lists, valid when it was issued;
 3. each city stands once, is a member and was addressed, and its manifest is signed by the city and bound to the query;
 4. the chain of the batch hashes is the one that the manifest signs;
 5. the coverage keeps every rule of ``cimfed.client.settle`` (but for the total, whose parts are rows), and the
    manifests are all there; without a coverage there is just one city, asked directly;
-6. the directory was in force when it was answered.
+6. the directory was in force when it was answered; what was revoked or suspended then counts for nothing.
 """
 
 from __future__ import annotations
@@ -32,10 +32,9 @@ from cimfed.model.texts import plain
 from cimfed.query.query import Query
 from cimfed.trust.answer import Asked, check_counts, open_manifest
 from cimfed.trust.chain import Chain
-from cimfed.trust.directory import Directory
-from cimfed.trust.directory_format import parse_however_old
+from cimfed.trust.directory import proof
+from cimfed.trust.directory.listing import AccessKey, Directory
 from cimfed.trust.envelope import Envelope, PayloadType, verify
-from cimfed.trust.keys import PublicKey
 from cimfed.wire.answers import decode_manifest
 from cimfed.wire.batches import read_schema_message
 from cimfed.wire.queries import decode_query
@@ -79,17 +78,20 @@ def make_receipt(query: Envelope, verifier: Verifier) -> bytes:
                 if answer.ending is not None
             ),
             coverage=verifier.coverage[1] if verifier.coverage else None,
-            directory=verifier.directory.content,
+            directory=proof.for_receipt(
+                verifier.directory, [key.organisation for key in _hinted(query, verifier.directory)]
+            ),
         )
     )
 
 
-def verify_receipt(data: bytes, registrar: PublicKey) -> Report:
+def verify_receipt(data: bytes, root: bytes) -> Report:
     """What the receipt proves, or the DataLoss of the check that fails."""
     receipt = decode_receipt(data)
     # 1
     try:
-        directory = parse_however_old(receipt.directory, registrar)  # 6 looks at its dates
+        directory = proof.read(receipt.directory, root, at=0)  # 6 looks at its dates
+        directory = directory.as_of(directory.issued)
     except BadDirectory as error:
         raise Forged(f"the receipt's directory: {error.message}", remedy=error.remedy) from None
     # 2
@@ -130,8 +132,7 @@ def verify_receipt(data: bytes, registrar: PublicKey) -> Report:
 
 def _query(envelope: Envelope, directory: Directory) -> tuple[Query, PartnerName]:
     """Check 2: the signature before anything is parsed, then the key's dates."""
-    hints = {signature.key_id for signature in envelope.signatures}
-    known = [key for partner in directory.partners.values() for key in partner.keys if key.key.id in hints]
+    known = _hinted(envelope, directory)
     try:
         (signed,) = verify(envelope, PayloadType.QUERY, [access.key for access in known])
         query = decode_query(envelope.payload)
@@ -145,6 +146,12 @@ def _query(envelope: Envelope, directory: Directory) -> tuple[Query, PartnerName
     if query.federation != directory.federation:
         raise CoverageMismatch("the receipt's query is for another federation than its directory")
     return query, access.organisation
+
+
+def _hinted(envelope: Envelope, directory: Directory) -> list[AccessKey]:
+    """The access keys whose ids stand on a query."""
+    hints = {signature.key_id for signature in envelope.signatures}
+    return [key for partner in directory.partners.values() for key in partner.keys if key.key.id in hints]
 
 
 def _signer_of(coverage: Envelope, query: Query, directory: Directory) -> str:

@@ -25,7 +25,7 @@ from cimfed.model.names import CityName
 from cimfed.query.query import Query
 from cimfed.query.route import RuledOut, route
 from cimfed.trust.answer import Asked
-from cimfed.trust.directory import Directory
+from cimfed.trust.directory.listing import Directory
 from cimfed.trust.envelope import Envelope, PayloadType, verify
 from cimfed.trust.hashing import digest, sha256
 from cimfed.wire import answers
@@ -52,6 +52,7 @@ def settle(
     ``now`` bounds the coverage's own time from above; None where it was long ago.
     """
     coverage = _open(envelope, query, asked, gateway, directory, now)
+    directory = directory.as_of(coverage.now)
     for line in _members(coverage, directory):
         _check_word(gateway, line, cities.get(line.city))
         if line.outcome in (Outcome.UNREACHABLE, Outcome.RULED_OUT) and line.city in cities:

@@ -10,9 +10,7 @@ from typing import Protocol
 from cimfed.errors import TimedOut
 from cimfed.model.limits import LIMITS
 from cimfed.rpc.channel import ChannelPool
-from cimfed.rpc.mirror import fetch
 
-FETCH_SECONDS = 10.0
 SILENCE = LIMITS.statement_time + 60.0
 """Seconds without a frame after which a server is given up: a city's statement may take long before its first row."""
 
@@ -20,10 +18,6 @@ SILENCE = LIMITS.statement_time + 60.0
 class Transport(Protocol):
     def stream(self, method: str, request: bytes, within: float | None) -> AsyncGenerator[bytes, None]:
         """The frames of an answer, within so many seconds. Raises CimfedError; closing it cancels the call."""
-        ...
-
-    async def directory(self, known_version: int) -> bytes | None:
-        """The server's directory file where it has a version above ``known_version``."""
         ...
 
     async def close(self) -> None: ...
@@ -46,11 +40,6 @@ class Wire:
                 except TimeoutError:
                     raise TimedOut(f"{self._source} has sent nothing for {SILENCE:.0f} s") from None
                 yield message
-
-    async def directory(self, known_version: int) -> bytes | None:
-        return await fetch(
-            lambda method, request: self._pool.unary(self._source, method, request, FETCH_SECONDS), known_version
-        )
 
     async def close(self) -> None:
         await self._pool.close()

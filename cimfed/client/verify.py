@@ -24,7 +24,7 @@ from cimfed.model.limits import LIMITS
 from cimfed.model.names import CityName, Kind, kind_of
 from cimfed.query.query import Aggregate, Query
 from cimfed.trust.answer import Asked, Batch, CityAnswer
-from cimfed.trust.directory import Directory
+from cimfed.trust.directory.listing import Directory
 from cimfed.trust.envelope import Envelope
 from cimfed.wire import answers, frames
 from cimfed.wire.states import STATE, Tally

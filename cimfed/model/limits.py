@@ -15,7 +15,7 @@ class Limits:
     envelope: int = 256 * KIB  # too_large: a query's payload
     frame: int = 4 * MIB  # too_large where it is made, chain_broken where it is read
     policy: int = 16 * MIB  # bad_policy: its payload; too_large: a file of twice that
-    directory: int = 64 * MIB  # too_large: its file
+    receipt: int = 256 * MIB  # too_large
     filter_depth: int = 64  # too_deep
     filter_nodes: int = 4096  # too_large
     filter_text: int = 32 * KIB  # too_large: one text of a filter

@@ -11,7 +11,7 @@ ended: a stream must be read inside ``contextlib.aclosing``. ``within`` is secon
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterator, Callable
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
 from contextlib import aclosing, asynccontextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -21,24 +21,42 @@ import grpc
 from cimfed.errors import NodeUnreachable
 from cimfed.model.names import Federation, kind_of
 from cimfed.rpc import clock
-from cimfed.rpc.authorisation import FETCH
 from cimfed.rpc.options import CHANNEL, Options
-from cimfed.trust.directory import DirectorySource
+from cimfed.trust.directory.listing import DirectorySource
 from cimfed.trust.tls import Issuer, Leaf, LeafSource, dns_name
 from cimfed.wire.errors import from_rpc_error
 
 
 def open_channel(
-    federation: Federation, name: str, address: str, issuer: Issuer, leaf: Leaf, options: Options = CHANNEL
+    federation: Federation,
+    name: str,
+    address: str,
+    issuers: Sequence[Issuer],
+    leaf: Leaf | None,
+    options: Options = CHANNEL,
 ) -> Any:
-    """A ``grpc.aio.Channel`` to one party. Nothing is dialled before the first call."""
-    credentials = grpc.ssl_channel_credentials(
-        root_certificates=issuer.pem, private_key=leaf.key_pem, certificate_chain=leaf.chain_pem
+    """A ``grpc.aio.Channel`` to one party. Nothing is dialled before the first call. No leaf: as nobody."""
+    return grpc.aio.secure_channel(
+        f"dns:///{address}",
+        credentials_for(issuers, leaf),
+        options=(*options, *dialling(dns_name(federation, name), address)),
     )
+
+
+def credentials_for(issuers: Sequence[Issuer], leaf: Leaf | None) -> Any:
+    """Trusts these issuers and nobody else."""
+    return grpc.ssl_channel_credentials(
+        root_certificates=b"".join(issuer.pem for issuer in issuers),
+        private_key=leaf.key_pem if leaf else None,
+        certificate_chain=leaf.chain_pem if leaf else None,
+    )
+
+
+def dialling(dns: str, address: str) -> Options:
+    """Options for the DNS name that the other side must show, whatever its address is."""
     host = address.rsplit(":", 1)[0]
     direct: Options = (("grpc.enable_http_proxy", 0),) if host in ("localhost", "127.0.0.1", "[::1]") else ()
-    named: Options = (("grpc.ssl_target_name_override", dns_name(federation, name)),)
-    return grpc.aio.secure_channel(f"dns:///{address}", credentials, options=(*options, *named, *direct))
+    return (("grpc.ssl_target_name_override", dns), *direct)
 
 
 async def stream(
@@ -83,7 +101,7 @@ def _cancelled() -> bool:
 @dataclass(eq=False)
 class _Entry:
     channel: Any
-    made_of: tuple[str, bytes, Leaf]
+    made_of: tuple[str, tuple[Issuer, ...], Leaf]
     leases: int = 0
     retired: bool = False
 
@@ -103,9 +121,9 @@ class ChannelPool:
         self._closed = False
 
     @asynccontextmanager
-    async def lease(self, name: str, *, expired_too: bool = False) -> AsyncIterator[Any]:
+    async def lease(self, name: str) -> AsyncIterator[Any]:
         """The channel to a party, kept open while the block runs. UnknownPeer, DirectoryExpired."""
-        entry = await self._entry(name, expired_too)
+        entry = await self._entry(name)
         entry.leases += 1
         try:
             yield entry.channel
@@ -121,8 +139,8 @@ class ChannelPool:
                 yield message
 
     async def unary(self, name: str, method: str, request: bytes, within: float | None) -> bytes:
-        """``unary`` over the party's channel. A newer directory may be fetched by an expired one: it is signed."""
-        async with self.lease(name, expired_too=method == FETCH) as channel:
+        """``unary`` over the party's channel."""
+        async with self.lease(name) as channel:
             return await unary(channel, method, request, within, name)
 
     async def close(self) -> None:
@@ -133,18 +151,18 @@ class ChannelPool:
             entry.retired = True
             await entry.channel.close()
 
-    async def _entry(self, name: str, expired_too: bool) -> _Entry:
+    async def _entry(self, name: str) -> _Entry:
         if self._closed:
             raise NodeUnreachable("the channels are closed")
         now = self._now()
-        directory = self._directory.latest(now) if expired_too else self._directory.current(now)
-        address, issuer = directory.address(name), directory.issuer(kind_of(name), name)
+        directory = self._directory.current(now)
+        address, issuers = directory.address(name), directory.issuers_of(kind_of(name), name)
         leaf = self._leaves.current(now)
-        made_of = address, issuer.pem, leaf
+        made_of = address, issuers, leaf
         entry = self._entries.get(name)
         if entry is not None and entry.made_of == made_of:
             return entry
-        channel = open_channel(directory.federation, name, address, issuer, leaf, self._options)
+        channel = open_channel(directory.federation, name, address, issuers, leaf, self._options)
         made = self._entries[name] = _Entry(channel, made_of)
         if entry is not None:
             entry.retired = True

@@ -15,7 +15,7 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 
 from cimfed.errors import UnknownPeer
-from cimfed.trust.directory import DirectorySource
+from cimfed.trust.directory.listing import Directory, DirectorySource
 from cimfed.trust.tls import CheckedLeaf, Peer, Use, check_leaf
 
 REMEMBERED = 4096  # certificates; above that all are checked anew
@@ -45,7 +45,7 @@ class Identifier:
 
     def __init__(self, directory: DirectorySource, clock: Callable[[], int]) -> None:
         self._directory, self._clock = directory, clock
-        self._of = b""
+        self._of: Directory | None = None
         self._checked: dict[bytes, CheckedLeaf] = {}
 
     def identify(self, auth: Mapping[str, Sequence[bytes]]) -> Peer:
@@ -55,11 +55,11 @@ class Identifier:
         certificates = auth.get("x509_pem_cert", ())
         if list(auth.get("transport_security_type", ())) != [b"ssl"] or len(certificates) != 1:
             raise UnknownPeer("the connection shows no certificate")
-        if directory.hash != self._of or len(self._checked) > REMEMBERED:
-            self._of, self._checked = directory.hash, {}
+        if directory is not self._of or len(self._checked) > REMEMBERED:
+            self._of, self._checked = directory, {}
         pem = certificates[0]
         checked = self._checked.get(pem)
         if checked is None or not checked.holds(now):
-            checked = check_leaf(pem, directory.federation, directory.issuer, now, Use.CLIENT)
+            checked = check_leaf(pem, directory.federation, directory.issuers_of, now, Use.CLIENT)
             self._checked[pem] = checked
         return checked.peer

@@ -6,12 +6,34 @@ SIGTERM and SIGINT drain: health says NOT_SERVING, running answers get ``grace``
 from __future__ import annotations
 
 import asyncio
+import logging
 import signal
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
+from cimfed.errors import CimfedError
+from cimfed.rpc import clock
 from cimfed.rpc.server import Server
+from cimfed.trust.directory.follow import Follower
 from cimfed.trust.files import replace_file
+
+log = logging.getLogger(__name__)
+
+
+@contextmanager
+def following(directories: Follower) -> Iterator[None]:
+    """Keeps the directory up to date while the block runs. CimfedError where there is none to start with."""
+    try:
+        try:
+            directories.refresh()
+        except CimfedError as error:
+            log.warning("%s", error)
+            directories.current(clock.now())
+        directories.start()
+        yield
+    finally:
+        directories.close()
 
 
 async def run(

@@ -30,7 +30,7 @@ from cimfed.rpc.admission import Admission
 from cimfed.rpc.identity import Identifier
 from cimfed.rpc.layers import AdmissionControl, Authorisation, Errors, Identity
 from cimfed.rpc.options import SERVER, Options
-from cimfed.trust.directory import DirectorySource
+from cimfed.trust.directory.listing import Directory, DirectorySource
 from cimfed.trust.tls import LeafSource
 
 # Reflection describes what is loaded.
@@ -121,7 +121,7 @@ class _Certificates:
 
     def __init__(self, directory: DirectorySource, leaves: LeafSource, now: Callable[[], int]) -> None:
         self._directory, self._leaves, self._now = directory, leaves, now
-        self._of: tuple[bytes, bytes] = b"", b""
+        self._of: tuple[Directory | None, bytes] = None, b""
 
     def credentials(self) -> Any:
         """DirectoryExpired or BadDirectory where there is no directory to start with."""
@@ -136,8 +136,8 @@ class _Certificates:
         except CimfedError as error:
             log.error("new connections use the last directory: %s", error)
             return None
-        of = directory.hash, leaf.chain_pem
-        if of == self._of:
+        of = directory, leaf.chain_pem
+        if of[0] is self._of[0] and of[1] == self._of[1]:
             return None
         roots = b"".join(issuer.pem for issuer in (*directory.issuers, self._leaves.issuer))
         self._of = of

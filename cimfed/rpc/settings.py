@@ -19,18 +19,20 @@ from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, Settings
 
 from cimfed.errors import BadConfig, CimfedError, NotFound
 from cimfed.model.names import federation
-from cimfed.trust.directory_format import address as dialled
+from cimfed.rpc.mirror import extra_mirror
+from cimfed.trust.directory.documents import address as dialled
 
 LOOPBACK = ("localhost", "127.0.0.1", "[::1]")
 
 
 class ServerSettings(BaseSettings):
-    """``listen`` is ``host:port`` to bind. ``registrar_key`` is pinned. Paths are relative to the home."""
+    """``listen`` is ``host:port`` to bind, ``directory`` that of the directory service. ``mirrors`` are further places
+    where its files can be had: URLs or absolute paths."""
 
     federation: str
     listen: str
-    registrar_key: str
-    directory: str = "directory.json"
+    directory: str = ""
+    mirrors: tuple[str, ...] = ()
 
     @classmethod
     def settings_customise_sources(
@@ -54,6 +56,18 @@ class ServerSettings(BaseSettings):
         host, _, port = value.rpartition(":")
         if not host or not port.isdigit() or int(port) > 65535:
             raise ValueError(f"{value[:100]!r} is not host:port")
+        return value
+
+    @field_validator("directory")
+    @classmethod
+    def _directory(cls, value: str) -> str:
+        return value and checked(dialled, value)
+
+    @field_validator("mirrors")
+    @classmethod
+    def _mirrors(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        for text in value:
+            checked(lambda text: extra_mirror(text).name, text)
         return value
 
 

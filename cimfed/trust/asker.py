@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from cimfed.errors import BadSignature
-from cimfed.trust.directory import AccessKey, Directory
+from cimfed.trust.directory.listing import AccessKey, Directory
 from cimfed.trust.envelope import Envelope, PayloadType, verify
 
 

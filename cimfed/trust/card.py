@@ -16,25 +16,28 @@ import rfc8785
 from cimfed.errors import BadDirectory, BadSignature, CimfedError
 from cimfed.model.limits import LIMITS
 from cimfed.model.names import Federation, Kind, federation, kind_of
-from cimfed.trust.directory import Gateway, Member, Partner, Party
-from cimfed.trust.directory_format import address
+from cimfed.trust.directory.documents import ISSUERS, KEYS, address
+from cimfed.trust.directory.listing import Member, Partner, Party, signing_keys
 from cimfed.trust.envelope import Envelope, PayloadType, from_json, seal, to_json, verify
 from cimfed.trust.hashing import sha256
 from cimfed.trust.keys import PublicKey, Signer
 from cimfed.trust.tls import Issuer, check_issuer
 
-FORMAT = "cimfed/card/v1"
+FORMAT = "cimfed/card/v2"
 
 
 @dataclass(frozen=True)
 class Card:
-    """``address`` is empty for a partner; ``stewards`` are of cities only, ``keys`` are its signing keys."""
+    """``address`` is empty for a partner; ``stewards`` are of cities only, ``keys`` are its signing keys.
+
+    A party that changes from one key or issuer to another has both on its card meanwhile, the new one last.
+    """
 
     kind: Kind
     name: str
     federation: Federation
     address: str
-    issuer: Issuer
+    issuers: tuple[Issuer, ...]
     keys: tuple[PublicKey, ...]
     stewards: tuple[PublicKey, ...] = ()
 
@@ -47,15 +50,9 @@ class Card:
 
 def card_of(federation: Federation, party: Party) -> Card:
     """The facts that a directory lists of a party: its card, signatures apart, so long as nothing was changed since."""
-    address, stewards = "", tuple[PublicKey, ...]()
-    match party:
-        case Member():
-            address, keys, stewards = party.address, party.keys, party.stewards
-        case Gateway():
-            address, keys = party.address, party.keys
-        case Partner():
-            keys = tuple(access.key for access in party.keys)
-    return Card(kind_of(party.name), party.name, federation, address, party.issuer, keys, stewards)
+    address = "" if isinstance(party, Partner) else party.address
+    stewards = party.stewards if isinstance(party, Member) else ()
+    return Card(kind_of(party.name), party.name, federation, address, party.issuers, signing_keys(party), stewards)
 
 
 def seal_card(card: Card, *signers: Signer) -> bytes:
@@ -88,7 +85,10 @@ def _checked(card: Card, envelope: Envelope) -> Envelope:
     try:
         if card.address:
             address(card.address)
-        check_issuer(card.issuer, card.federation, card.name)
+        if not 1 <= len(card.issuers) <= ISSUERS or len(card.keys) > KEYS:
+            raise BadDirectory("the card has more keys or issuers than a party may")
+        for issuer in card.issuers:
+            check_issuer(issuer, card.federation, card.name)
         verify(envelope, PayloadType.CARD, card.keys, threshold=len(card.keys))
     except BadSignature:
         raise BadDirectory("the card is not signed by every key that it lists", place=card.name) from None
@@ -105,7 +105,7 @@ def _payload(card: Card) -> bytes:
             "name": card.name,
             "federation": card.federation,
             "address": card.address,
-            "issuer": card.issuer.pem.decode("ascii"),
+            "issuers": [issuer.pem.decode("ascii") for issuer in card.issuers],
             "keys": [key.text for key in card.keys],
             "stewards": [key.text for key in card.stewards],
         }
@@ -120,7 +120,7 @@ def _card(document: Any) -> Card:
         name=document["name"],
         federation=federation(document["federation"]),
         address=document["address"],
-        issuer=Issuer(document["issuer"].encode("ascii")),
+        issuers=tuple(Issuer(pem.encode("ascii")) for pem in document["issuers"]),
         keys=tuple(PublicKey.parse(text) for text in document["keys"]),
         stewards=tuple(PublicKey.parse(text) for text in document["stewards"]),
     )

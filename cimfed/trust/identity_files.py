@@ -43,7 +43,7 @@ def make_identity(
     kind = kind_of(name)
     signer = KeySigner.generate()
     issuing = IssuingKey.make(federation, name, now)
-    card = Card(kind, name, federation, address, issuing.issuer, (signer.public,), tuple(stewards))
+    card = Card(kind, name, federation, address, (issuing.issuer,), (signer.public,), tuple(stewards))
     content = seal_card(card, signer)
     (home / "keys").mkdir(mode=0o700, parents=True, exist_ok=True)
     create_file(_key_path(home, kind), signer.to_pem(passphrase), PRIVATE)

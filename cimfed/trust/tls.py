@@ -10,7 +10,7 @@ in ``check_leaf`` as here; whatever breaks one is ``UnknownPeer``:
 3. its key is P-256;
 4. it is for the use at hand, server or client, and for no other;
 5. it is no CA and signs no certificates;
-6. it was issued directly by the issuer that the directory lists for that very name;
+6. it was issued directly by an issuer that the directory lists for that very name;
 7. it is valid now, and was made for no more than seven days.
 
 The TLS stack checks chain and validity too, but against all listed issuers at once: it would take a leaf of any
@@ -20,7 +20,8 @@ partner's issuer in a city's name. Rule 6 is what binds name to issuer. Here not
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
@@ -34,7 +35,8 @@ from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from cimfed.errors import BadConfig, CimfedError, UnknownPeer
 from cimfed.model.limits import LIMITS
-from cimfed.model.names import Federation, Kind, kind_of
+from cimfed.model.names import Federation, KeyId, Kind, kind_of
+from cimfed.trust.hashing import sha256
 
 LEAF_LIFE = timedelta(days=7)
 UNREADABLE = (
@@ -96,6 +98,11 @@ class Issuer:
         return self.certificate.public_key().public_bytes(
             serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo
         )
+
+    @property
+    def id(self) -> KeyId:
+        """SHA-256 of the public key: what a revocation names."""
+        return KeyId(sha256(self.key))
 
 
 def check_issuer(issuer: Issuer, federation: Federation, name: str) -> None:
@@ -231,9 +238,9 @@ class CheckedLeaf:
 
 
 def check_leaf(
-    leaf: bytes, federation: Federation, issuer_of: Callable[[Kind, str], Issuer], now: int, use: Use
+    leaf: bytes, federation: Federation, issuers_of: Callable[[Kind, str], Sequence[Issuer]], now: int, use: Use
 ) -> CheckedLeaf:
-    """Whose leaf (PEM or DER) it is. ``issuer_of`` raises for a name that the directory does not list."""
+    """Whose leaf (PEM or DER) it is. ``issuers_of`` raises for a name that the directory does not list."""
     try:
         certificate = (
             x509.load_pem_x509_certificate(leaf) if leaf.startswith(b"-----") else x509.load_der_x509_certificate(leaf)
@@ -253,16 +260,39 @@ def check_leaf(
     # 4, 5
     _check_use(extensions, use)
     # 6
-    try:
-        certificate.verify_directly_issued_by(issuer_of(peer.kind, peer.name).certificate)
-    except (ValueError, TypeError, InvalidSignature, CimfedError):
-        raise UnknownPeer(f"the directory lists no issuer of this certificate for {peer.name}") from None
+    if not _issued_by_one(certificate, issuers_of, peer):
+        raise UnknownPeer(f"the directory lists no issuer of this certificate for {peer.name}")
     # 7
     start, end = certificate.not_valid_before_utc, certificate.not_valid_after_utc
     checked = CheckedLeaf(peer, (_instant(start), _instant(end)))
     if end - start > LEAF_LIFE or not checked.holds(now):
         raise UnknownPeer("the peer's certificate is not valid now, or was made for more than seven days")
     return checked
+
+
+def _issued_by_one(
+    certificate: x509.Certificate, issuers_of: Callable[[Kind, str], Sequence[Issuer]], peer: Peer
+) -> bool:
+    try:
+        listed = issuers_of(peer.kind, peer.name)
+    except CimfedError:
+        return False
+    for issuer in listed:
+        with suppress(ValueError, TypeError, InvalidSignature):
+            certificate.verify_directly_issued_by(issuer.certificate)
+            return True
+    return False
+
+
+def server_name(leaf: bytes) -> str:
+    """The DNS name that a server's leaf (PEM) shows. UnknownPeer for one without. Nothing of it is believed."""
+    try:
+        certificate = x509.load_pem_x509_certificate(leaf)
+        names = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
+        (name,) = names.get_values_for_type(x509.DNSName)
+    except UNREADABLE:
+        raise UnknownPeer("the server's certificate cannot be read or bears no name") from None
+    return name
 
 
 def _named(names: x509.SubjectAlternativeName, federation: Federation) -> Peer:

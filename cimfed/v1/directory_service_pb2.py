@@ -24,7 +24,7 @@ _sym_db = _symbol_database.Default()
 
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n!cimfed/v1/directory_service.proto\x12\tcimfed.v1\"%\n\x0c\x46\x65tchRequest\x12\x15\n\rknown_version\x18\x01 \x01(\x04\".\n\nFetchReply\x12\x0f\n\x07version\x18\x01 \x01(\x04\x12\x0f\n\x07\x63ontent\x18\x02 \x01(\x0c\x32K\n\x10\x44irectoryService\x12\x37\n\x05\x46\x65tch\x12\x17.cimfed.v1.FetchRequest\x1a\x15.cimfed.v1.FetchReplyb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n!cimfed/v1/directory_service.proto\x12\tcimfed.v1\"1\n\x0c\x46\x65tchRequest\x12\x0c\n\x04path\x18\x02 \x01(\tJ\x04\x08\x01\x10\x02R\rknown_version\";\n\nFetchReply\x12\x0f\n\x07\x63ontent\x18\x02 \x01(\x0c\x12\r\n\x05\x66ound\x18\x03 \x01(\x08J\x04\x08\x01\x10\x02R\x07version\".\n\rDirectoryFile\x12\x0c\n\x04path\x18\x01 \x01(\t\x12\x0f\n\x07\x63ontent\x18\x02 \x01(\x0c\x32K\n\x10\x44irectoryService\x12\x37\n\x05\x46\x65tch\x12\x17.cimfed.v1.FetchRequest\x1a\x15.cimfed.v1.FetchReplyb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -32,9 +32,11 @@ _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'cimfed.v1.directory_service
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
   _globals['_FETCHREQUEST']._serialized_start=48
-  _globals['_FETCHREQUEST']._serialized_end=85
-  _globals['_FETCHREPLY']._serialized_start=87
-  _globals['_FETCHREPLY']._serialized_end=133
-  _globals['_DIRECTORYSERVICE']._serialized_start=135
-  _globals['_DIRECTORYSERVICE']._serialized_end=210
+  _globals['_FETCHREQUEST']._serialized_end=97
+  _globals['_FETCHREPLY']._serialized_start=99
+  _globals['_FETCHREPLY']._serialized_end=158
+  _globals['_DIRECTORYFILE']._serialized_start=160
+  _globals['_DIRECTORYFILE']._serialized_end=206
+  _globals['_DIRECTORYSERVICE']._serialized_start=208
+  _globals['_DIRECTORYSERVICE']._serialized_end=283
 # @@protoc_insertion_point(module_scope)

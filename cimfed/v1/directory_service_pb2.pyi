@@ -5,15 +5,23 @@ from typing import ClassVar as _ClassVar, Optional as _Optional
 DESCRIPTOR: _descriptor.FileDescriptor
 
 class FetchRequest(_message.Message):
-    __slots__ = ("known_version",)
-    KNOWN_VERSION_FIELD_NUMBER: _ClassVar[int]
-    known_version: int
-    def __init__(self, known_version: _Optional[int] = ...) -> None: ...
+    __slots__ = ("path",)
+    PATH_FIELD_NUMBER: _ClassVar[int]
+    path: str
+    def __init__(self, path: _Optional[str] = ...) -> None: ...
 
 class FetchReply(_message.Message):
-    __slots__ = ("version", "content")
-    VERSION_FIELD_NUMBER: _ClassVar[int]
+    __slots__ = ("content", "found")
     CONTENT_FIELD_NUMBER: _ClassVar[int]
-    version: int
+    FOUND_FIELD_NUMBER: _ClassVar[int]
     content: bytes
-    def __init__(self, version: _Optional[int] = ..., content: _Optional[bytes] = ...) -> None: ...
+    found: bool
+    def __init__(self, content: _Optional[bytes] = ..., found: _Optional[bool] = ...) -> None: ...
+
+class DirectoryFile(_message.Message):
+    __slots__ = ("path", "content")
+    PATH_FIELD_NUMBER: _ClassVar[int]
+    CONTENT_FIELD_NUMBER: _ClassVar[int]
+    path: str
+    content: bytes
+    def __init__(self, path: _Optional[str] = ..., content: _Optional[bytes] = ...) -> None: ...

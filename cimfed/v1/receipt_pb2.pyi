@@ -1,3 +1,4 @@
+from cimfed.v1 import directory_service_pb2 as _directory_service_pb2
 from cimfed.v1 import envelope_pb2 as _envelope_pb2
 from google.protobuf.internal import containers as _containers
 from google.protobuf import descriptor as _descriptor
@@ -8,18 +9,18 @@ from typing import ClassVar as _ClassVar, Optional as _Optional, Union as _Union
 DESCRIPTOR: _descriptor.FileDescriptor
 
 class Receipt(_message.Message):
-    __slots__ = ("version", "query", "cities", "coverage", "directory")
+    __slots__ = ("version", "query", "cities", "coverage", "files")
     VERSION_FIELD_NUMBER: _ClassVar[int]
     QUERY_FIELD_NUMBER: _ClassVar[int]
     CITIES_FIELD_NUMBER: _ClassVar[int]
     COVERAGE_FIELD_NUMBER: _ClassVar[int]
-    DIRECTORY_FIELD_NUMBER: _ClassVar[int]
+    FILES_FIELD_NUMBER: _ClassVar[int]
     version: int
     query: _envelope_pb2.Envelope
     cities: _containers.RepeatedCompositeFieldContainer[CityReceipt]
     coverage: _envelope_pb2.Envelope
-    directory: bytes
-    def __init__(self, version: _Optional[int] = ..., query: _Optional[_Union[_envelope_pb2.Envelope, _Mapping]] = ..., cities: _Optional[_Iterable[_Union[CityReceipt, _Mapping]]] = ..., coverage: _Optional[_Union[_envelope_pb2.Envelope, _Mapping]] = ..., directory: _Optional[bytes] = ...) -> None: ...
+    files: _containers.RepeatedCompositeFieldContainer[_directory_service_pb2.DirectoryFile]
+    def __init__(self, version: _Optional[int] = ..., query: _Optional[_Union[_envelope_pb2.Envelope, _Mapping]] = ..., cities: _Optional[_Iterable[_Union[CityReceipt, _Mapping]]] = ..., coverage: _Optional[_Union[_envelope_pb2.Envelope, _Mapping]] = ..., files: _Optional[_Iterable[_Union[_directory_service_pb2.DirectoryFile, _Mapping]]] = ...) -> None: ...
 
 class CityReceipt(_message.Message):
     __slots__ = ("city", "schema", "batch_hashes", "manifest")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from google.protobuf.message import DecodeError
@@ -11,11 +12,11 @@ from cimfed.errors import BadAnswer, TooLarge
 from cimfed.model.limits import LIMITS
 from cimfed.model.names import CityName
 from cimfed.trust.envelope import Envelope
-from cimfed.v1 import receipt_pb2
+from cimfed.v1 import directory_service_pb2, receipt_pb2
 from cimfed.wire.envelopes import from_message, to_message
 
-VERSION = 1
-MAX_BYTES = 4 * LIMITS.directory
+VERSION = 2
+MAX_BYTES = LIMITS.receipt
 
 
 @dataclass(frozen=True)
@@ -30,12 +31,12 @@ class CityReceipt:
 
 @dataclass(frozen=True)
 class Receipt:
-    """``coverage`` is None where one city was asked directly; ``directory`` is its file, byte for byte."""
+    """``coverage`` is None where one city was asked directly; ``directory`` has its files by path."""
 
     query: Envelope
     cities: tuple[CityReceipt, ...]
     coverage: Envelope | None
-    directory: bytes
+    directory: Mapping[str, bytes]
 
 
 def encode_receipt(receipt: Receipt) -> bytes:
@@ -51,7 +52,10 @@ def encode_receipt(receipt: Receipt) -> bytes:
             )
             for item in receipt.cities
         ],
-        directory=receipt.directory,
+        files=[
+            directory_service_pb2.DirectoryFile(path=path, content=content)
+            for path, content in receipt.directory.items()
+        ],
     )
     if receipt.coverage is not None:
         message.coverage.CopyFrom(to_message(receipt.coverage))
@@ -76,5 +80,5 @@ def decode_receipt(data: bytes) -> Receipt:
             for item in message.cities
         ),
         coverage=from_message(message.coverage) if message.HasField("coverage") else None,
-        directory=message.directory,
+        directory={file.path: file.content for file in message.files},
     )

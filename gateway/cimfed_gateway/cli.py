@@ -17,15 +17,15 @@ from cimfed import console
 from cimfed.model.names import Kind, federation, gateway_name
 from cimfed.rpc import clock
 from cimfed.rpc.channel import ChannelPool
-from cimfed.rpc.mirror import mirror
-from cimfed.rpc.run import run
+from cimfed.rpc.mirror import Mirrors, mirror
+from cimfed.rpc.run import following, run
 from cimfed.rpc.server import Server
 from cimfed.rpc.settings import bind_of, check_bind, settings_of, toml
-from cimfed.trust.directory_file import FileDirectory
+from cimfed.trust.directory.follow import Follower, pin
+from cimfed.trust.directory.proof import check_root
 from cimfed.trust.files import create_file
-from cimfed.trust.identity_files import load_issuing_key, load_public_key, load_signer, make_identity
-from cimfed.trust.pinned import pinned_directory
-from cimfed.trust.tls import LeafSource, Use
+from cimfed.trust.identity_files import load_issuing_key, load_signer, make_identity, read
+from cimfed.trust.tls import IssuingKey, LeafSource, Use
 from cimfed_gateway.config import FILE, Home, Settings
 from cimfed_gateway.fanout import Patience
 from cimfed_gateway.registry import Registry
@@ -43,31 +43,29 @@ def init(
     home: HOME,
     federation_name: Annotated[str, typer.Option("--federation", help="Such as sco.")],
     address: Annotated[str, typer.Option(help="host:port that partners dial.")],
-    registrar_key: Annotated[
-        Path, typer.Option(exists=True, help="The registrar's public key, a .pub file: pinned from now on.")
+    root: Annotated[
+        Path, typer.Option(exists=True, help="The root.json of the federation's directory: pinned from now on.")
     ],
-    directory: Annotated[Path, typer.Option(help="The signed directory file, as it will be kept up to date.")],
+    directory: Annotated[str, typer.Option(help="host:port of the directory service.")],
     listen: Annotated[str, typer.Option(help="host:port to bind; the address's port where not given.")] = "",
 ) -> None:
     """Makes the gateway's keys, settings and card."""
     gateway_name(name)
-    alliance, registrar = federation(federation_name), load_public_key(registrar_key)
-    known = pinned_directory(directory, registrar, alliance)
+    alliance, pinned = federation(federation_name), read(root)
+    check_root(pinned)
     bound = bind_of(address)
     values = {
         "name": name,
         "federation": federation_name,
         "listen": listen or bound,
-        "registrar_key": registrar.text,
-        "directory": str(directory.resolve()),
+        "directory": directory,
     }
     settings_of(Settings, values, "--")
     home.mkdir(mode=0o750, parents=True, exist_ok=True)
     card = make_identity(home, name, alliance, clock.now(), address)
+    pin(home / "directory", pinned)
     create_file(home / FILE, toml(values))
     console.say(f"{name} has its keys in {home / 'keys'}, fingerprint {card.fingerprint}")
-    if known is None:
-        console.say(f"note: there is no directory at {directory} yet; put it there before the gateway serves")
     console.say("Next:")
     console.say(f"  give {home / 'card.json'} to the administrator (cimfed member add)")
     console.say(f"  cimfed-gateway serve --home {home}")
@@ -86,10 +84,18 @@ def serve(
 async def _serve(home: Home, ready_file: Path | None) -> None:
     check_bind(home.settings.listen)
     alliance = federation(home.settings.federation)
-    directories = FileDirectory(home.directory, home.registrar_key, home.directory_state, alliance)
-    directories.current(clock.now())
     issuing = load_issuing_key(home.path)
-    channels = ChannelPool(directories, LeafSource(issuing, alliance, home.name, Use.CLIENT))
+    leaves = LeafSource(issuing, alliance, home.name, Use.CLIENT)
+    mirrors = Mirrors(alliance, home.settings.directory, home.name, leaves, home.settings.mirrors)
+    directories = Follower(home.directory, alliance, mirrors, clock.now)
+    with following(directories):
+        await _serve_with(home, directories, issuing, leaves, ready_file)
+
+
+async def _serve_with(
+    home: Home, directories: Follower, issuing: IssuingKey, leaves: LeafSource, ready_file: Path | None
+) -> None:
+    channels = ChannelPool(directories, leaves)
     journal = Journal.open(home.journal)
     gateway = Gateway(
         name=home.name,
@@ -105,9 +111,9 @@ async def _serve(home: Home, ready_file: Path | None) -> None:
         Kind.GATEWAY,
         home.settings.listen,
         directories,
-        LeafSource(issuing, alliance, home.name, Use.SERVER),
+        LeafSource(issuing, federation(home.settings.federation), home.name, Use.SERVER),
         gateway.handlers(),
-        mirror(directories),
+        mirror(directories.files),
     )
     try:
         await run(server, home.settings.listen.rpartition(":")[0], gateway.self_test, ready_file)

@@ -12,7 +12,6 @@ from pydantic_settings import SettingsConfigDict
 
 from cimfed.model.names import GatewayName, gateway_name
 from cimfed.rpc.settings import ServerSettings, checked, read_settings
-from cimfed.trust.keys import PublicKey
 
 FILE = "gateway.toml"
 
@@ -39,7 +38,6 @@ class Home:
         self.path = path
         self.settings = settings
         self.name: GatewayName = gateway_name(settings.name)
-        self.registrar_key = PublicKey.parse(settings.registrar_key)
 
     @classmethod
     def load(cls, path: Path) -> Home:
@@ -47,11 +45,8 @@ class Home:
 
     @property
     def directory(self) -> Path:
-        return self.path / self.settings.directory
-
-    @property
-    def directory_state(self) -> Path:
-        return self.path / "directory.state"
+        """The follower's folder: the pinned root, and what was fetched."""
+        return self.path / "directory"
 
     @property
     def journal(self) -> Path:

@@ -32,7 +32,7 @@ from cimfed.rpc.channel import ChannelPool
 from cimfed.rpc.identity import current_peer
 from cimfed.rpc.outlet import Outlet
 from cimfed.trust.asker import verify_query
-from cimfed.trust.directory import Directory, DirectorySource
+from cimfed.trust.directory.listing import Directory, DirectorySource
 from cimfed.trust.envelope import Envelope, PayloadType, seal
 from cimfed.trust.keys import Signer, works
 from cimfed.wire import answers, envelopes, frames

@@ -43,7 +43,7 @@ from cimfed.policy.shape import Shape, gives_originals, view_columns
 from cimfed.query.check import MAX_NAME, check
 from cimfed.query.expression import Box, Expression, properties, walk
 from cimfed.query.query import Aggregate, Catalog, Query, Read, Request
-from cimfed.trust.directory import DirectorySource
+from cimfed.trust.directory.listing import DirectorySource
 from cimfed.trust.tls import Peer
 from cimfed_node.asked import Signed, check_signed, subject_of
 from cimfed_node.policies import Policies, SignedPolicy

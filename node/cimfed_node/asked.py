@@ -13,7 +13,7 @@ from cimfed.model.limits import LIMITS, Limits
 from cimfed.model.names import GatewayName, Kind
 from cimfed.policy.grant import Subject
 from cimfed.query.query import Query, Request
-from cimfed.trust.directory import AccessKey, Directory
+from cimfed.trust.directory.listing import AccessKey, Directory
 from cimfed.trust.envelope import Envelope, PayloadType, verify
 from cimfed.trust.keys import PublicKey
 from cimfed.trust.tls import Peer

@@ -18,9 +18,8 @@ import typer
 from cimfed import console
 from cimfed.model.names import city_name, federation
 from cimfed.rpc import clock
-from cimfed.rpc.run import run
+from cimfed.rpc.run import following, run
 from cimfed.rpc.settings import check_bind
-from cimfed.trust.directory_file import FileDirectory
 from cimfed.trust.identity_files import load_public_key, read
 from cimfed_node.cli_import import import_
 from cimfed_node.cli_in_place import app as postgis
@@ -28,7 +27,7 @@ from cimfed_node.cli_snapshots import app as snapshots
 from cimfed_node.config import Home
 from cimfed_node.operate import clear_away, opened, publisher
 from cimfed_node.printing import building_progress, show
-from cimfed_node.serve import Keys, Node, drop_to
+from cimfed_node.serve import Keys, Node, drop_to, follower
 from cimfed_node.setup import Plan, make_home
 from cimfed_node.tables.publication import active_grants, active_policy, current_snapshots
 
@@ -43,13 +42,13 @@ def init(
     home: HOME,
     federation_name: Annotated[str, typer.Option("--federation", help="Such as sco.")],
     address: Annotated[str, typer.Option(help="host:port that gateways dial.")],
-    registrar_key: Annotated[
-        Path, typer.Option(exists=True, help="The registrar's public key, a .pub file: pinned from now on.")
+    root: Annotated[
+        Path, typer.Option(exists=True, help="The root.json of the federation's directory: pinned from now on.")
     ],
     steward_key: Annotated[
         list[Path], typer.Option(exists=True, help="A steward's public key, a .pub file: pinned from now on.")
     ],
-    directory: Annotated[Path, typer.Option(help="The signed directory file, as it will be kept up to date.")],
+    directory: Annotated[str, typer.Option(help="host:port of the directory service.")],
     service_user: Annotated[str, typer.Option(help="The Unix user that serves, of its own: name or number.")] = "",
     listen: Annotated[str, typer.Option(help="host:port to bind; the address's port where not given.")] = "",
 ) -> None:
@@ -58,7 +57,7 @@ def init(
         city_name(city),
         federation(federation_name),
         address,
-        load_public_key(registrar_key),
+        read(root),
         tuple(load_public_key(path) for path in steward_key),
         directory,
         service_user,
@@ -66,8 +65,6 @@ def init(
     )
     made, card = make_home(home, plan, clock.now())
     console.say(f"{city} has its keys in {made.keys}, fingerprint {card.fingerprint}")
-    if not made.directory.exists():
-        console.say(f"note: there is no directory at {made.directory} yet; put it there before the node serves")
     console.say("Next:")
     console.say(f"  give {made.path / 'card.json'} to the administrator (cimfed member add)")
     console.say(f"  cimfed-node import FILE... --collection building --home {home}")
@@ -137,12 +134,13 @@ async def _serve(home: Home, keys: Keys, port: int | None, ready_file: Path | No
     host, _, own = home.settings.listen.rpartition(":")
     bind = f"{host}:{own if port is None else port}"
     check_bind(bind)
-    directories = FileDirectory(home.directory, home.registrar_key, home.directory_state, home.federation)
-    node = Node(home, keys, directories, bind)
-    try:
-        await run(node.server, host, node.service.self_test, ready_file)
-    finally:
-        await node.close()
+    directories = follower(home, keys)
+    with following(directories):
+        node = Node(home, keys, directories, directories.files, bind)
+        try:
+            await run(node.server, host, node.service.self_test, ready_file)
+        finally:
+            await node.close()
 
 
 def main() -> None:

@@ -17,7 +17,7 @@ from pydantic_settings import SettingsConfigDict
 from cimfed.model.limits import LIMITS, MIB
 from cimfed.model.names import CityName, Federation, city_name
 from cimfed.rpc.settings import ServerSettings, checked, read_settings
-from cimfed.trust.directory_format import address
+from cimfed.trust.directory.documents import address
 from cimfed.trust.keys import PublicKey
 from cimfed_node.ingest.room import Room, written_below
 from cimfed_node.tables.publication import Place
@@ -71,7 +71,7 @@ class Settings(ServerSettings):
     """``listen`` is ``host:port`` to bind, ``address`` what others dial; paths are relative to the home.
 
     ``service_user`` is the Unix user that ``serve`` becomes when root starts it: name or number, empty for none.
-    ``steward_keys`` and ``registrar_key`` are pinned: no file of the directory can change them.
+    ``steward_keys`` are pinned: no file of the directory can change them.
     """
 
     model_config = SettingsConfigDict(extra="forbid", frozen=True, env_prefix="CIMFED_NODE_")
@@ -121,7 +121,6 @@ class Home:
         self.limits = replace(
             LIMITS, **{name: type(getattr(LIMITS, name))(value) for name, value in settings.limits.items()}
         )
-        self.registrar_key = PublicKey.parse(settings.registrar_key)
         self.steward_keys = tuple(PublicKey.parse(text) for text in settings.steward_keys)
 
     @classmethod
@@ -136,10 +135,6 @@ class Home:
     @property
     def place(self) -> Place:
         return Place(self.city, self.views)
-
-    @property
-    def directory(self) -> Path:
-        return self.path / self.settings.directory
 
     @property
     def keys(self) -> Path:
@@ -175,8 +170,9 @@ class Home:
         return self.control / "control.sqlite"
 
     @property
-    def directory_state(self) -> Path:
-        return self.control / "directory.state"
+    def directory(self) -> Path:
+        """The follower's folder: the pinned root, and what was fetched."""
+        return self.control / "directory"
 
     @property
     def policy_record(self) -> Path:

@@ -14,9 +14,11 @@ from dataclasses import dataclass
 from cimfed.errors import BadConfig
 from cimfed.model.names import Kind
 from cimfed.rpc import clock
-from cimfed.rpc.mirror import mirror
+from cimfed.rpc.mirror import Mirrors, mirror
 from cimfed.rpc.server import Server
-from cimfed.trust.directory import DirectorySource
+from cimfed.trust.directory.follow import Follower
+from cimfed.trust.directory.layout import Files
+from cimfed.trust.directory.listing import DirectorySource
 from cimfed.trust.identity_files import load_issuing_key, load_signer
 from cimfed.trust.keys import Signer
 from cimfed.trust.tls import LeafSource, Use
@@ -33,28 +35,34 @@ from cimfed_node.tables import Control
 
 @dataclass(frozen=True)
 class Keys:
-    """The private keys of a serving node."""
+    """The private keys of a serving node; ``leaves`` for what it serves, ``own_leaves`` for what it asks others."""
 
     signer: Signer
     leaves: LeafSource
+    own_leaves: LeafSource
 
     @classmethod
     def load(cls, home: Home) -> Keys:
         """BadConfig where a key file is missing, or others may read it."""
+        issuing = load_issuing_key(home.path)
         return cls(
             load_signer(home.path, Kind.CITY),
-            LeafSource(load_issuing_key(home.path), home.federation, home.city, Use.SERVER),
+            LeafSource(issuing, home.federation, home.city, Use.SERVER),
+            LeafSource(issuing, home.federation, home.city, Use.CLIENT),
         )
 
 
 class Node:
-    """``bind`` is ``host:port``; ``server.port`` is the port that was bound."""
+    """``files`` are those of the directory, for whoever follows it from here. ``bind`` is ``host:port``; ``server.port``
+    is the port that was bound.
+    """
 
     def __init__(
         self,
         home: Home,
         keys: Keys,
         directories: DirectorySource,
+        files: Files,
         bind: str,
         now: Callable[[], int] = clock.now,
     ) -> None:
@@ -81,15 +89,20 @@ class Node:
             home.limits,
             home.settings.engine.workers,
         )
-        self.server = Server(
-            Kind.CITY, bind, directories, keys.leaves, self.service.streams(), mirror(directories, now), now=now
-        )
+        self.server = Server(Kind.CITY, bind, directories, keys.leaves, self.service.streams(), mirror(files), now=now)
 
     async def close(self) -> None:
         """After the server has drained."""
         await self.service.close()
         self.store.close()
         self.control.close()
+
+
+def follower(home: Home, keys: Keys, now: Callable[[], int] = clock.now) -> Follower:
+    """What keeps this node's directory up to date."""
+    settings = home.settings
+    mirrors = Mirrors(home.federation, settings.directory, home.city, keys.own_leaves, settings.mirrors, now=now)
+    return Follower(home.directory, home.federation, mirrors, now)
 
 
 def store_of(home: Home) -> StoreByEngine:

@@ -15,10 +15,11 @@ from cimfed.errors import Conflict
 from cimfed.model.names import CityName, Federation
 from cimfed.rpc.settings import bind_of, settings_of, toml
 from cimfed.trust.card import Card
+from cimfed.trust.directory.follow import pin
+from cimfed.trust.directory.proof import check_root
 from cimfed.trust.files import create_file
 from cimfed.trust.identity_files import make_identity
 from cimfed.trust.keys import PublicKey
-from cimfed.trust.pinned import pinned_directory
 from cimfed_node.config import FILE, Home, Settings
 from cimfed_node.serve import find_user
 from cimfed_node.tables import Control
@@ -26,14 +27,17 @@ from cimfed_node.tables import Control
 
 @dataclass(frozen=True)
 class Plan:
-    """What an operator decides. ``listen`` empty: the address's port, on all interfaces unless it is a loopback."""
+    """What an operator decides. ``root``: the root of the directory, pinned from now on. ``directory``: where the
+    directory service is reached, ``host:port``. ``listen`` empty: the address's port, on all interfaces unless it is a
+    loopback.
+    """
 
     city: CityName
     federation: Federation
     address: str
-    registrar_key: PublicKey
+    root: bytes
     steward_keys: tuple[PublicKey, ...]
-    directory: Path
+    directory: str
     service_user: str = ""
     listen: str = ""
 
@@ -45,16 +49,15 @@ def make_home(path: Path, plan: Plan, now: int) -> tuple[Home, Card]:
     """
     if (path / FILE).exists():
         raise Conflict("there is a node here already", place=str(path / FILE))
-    pinned_directory(plan.directory, plan.registrar_key, plan.federation)
+    check_root(plan.root)
     bound = bind_of(plan.address)
     values: dict[str, str | list[str]] = {
         "city": plan.city,
         "federation": plan.federation,
         "address": plan.address,
         "listen": plan.listen or bound,
-        "registrar_key": plan.registrar_key.text,
         "steward_keys": [key.text for key in plan.steward_keys],
-        "directory": str(plan.directory.resolve()),
+        "directory": plan.directory,
         "service_user": plan.service_user,
     }
     home = Home(path.resolve(), settings_of(Settings, values, "--"))
@@ -64,10 +67,12 @@ def make_home(path: Path, plan: Plan, now: int) -> tuple[Home, Card]:
         folder.mkdir(exist_ok=True)
         folder.chmod(mode)
     # Files made in these folders later take their group.
-    for folder, mode in ((home.path, 0o750), (home.views, 0o2750), (home.policies, 0o2750), (home.control, 0o2770)):
+    shared = ((home.views, 0o2750), (home.policies, 0o2750), (home.control, 0o2770), (home.directory, 0o2770))
+    for folder, mode in ((home.path, 0o750), *shared):
         folder.mkdir(exist_ok=True)
         os.chown(folder, -1, group)
         folder.chmod(mode)
+    pin(home.directory, plan.root)
     card = make_identity(home.path, plan.city, plan.federation, now, plan.address, plan.steward_keys)
     create_file(home.secret, secrets.token_bytes(32), 0o600)
     Control.create(home.database).close()

@@ -39,12 +39,12 @@ from cimfed.rpc.channel import ChannelPool
 from cimfed.rpc.mirror import mirror
 from cimfed.rpc.server import Server
 from cimfed.trust.card import Card
-from cimfed.trust.directory import Directory, Listing, expired
+from cimfed.trust.directory.listing import Directory, Listing, expired
 from cimfed.trust.envelope import PayloadType, from_json, seal, to_json
 from cimfed.trust.files import replace_file
 from cimfed.trust.identity_files import load_issuing_key, load_signer, make_identity
 from cimfed.trust.keys import KeySigner, Signer
-from cimfed.trust.publish import DAY, publish, with_gateway, with_member, with_partner, with_routing
+from cimfed.trust.directory.edit import DAY, publish, with_gateway, with_member, with_partner, with_routing
 from cimfed.trust.tls import LeafSource, Use
 from cimfed_gateway.fanout import Patience
 from cimfed_gateway.registry import Registry

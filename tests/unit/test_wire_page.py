@@ -31,7 +31,7 @@ from cimfed.query.query import Catalog, Query
 from cimfed.rpc import outlet
 from cimfed.rpc.authorisation import TABLE
 from cimfed.trust import answer, envelope
-from cimfed.trust.directory_format import roles
+from cimfed.trust.directory.documents import roles
 from cimfed.trust.tls import LEAF_LIFE
 from cimfed.wire import envelopes, receipts
 from cimfed_gateway import relay

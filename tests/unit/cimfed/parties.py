@@ -6,9 +6,9 @@ from dataclasses import dataclass, replace
 
 from cimfed.model.names import Federation, Kind, kind_of
 from cimfed.trust.card import Card
-from cimfed.trust.directory import Directory, Listing
+from cimfed.trust.directory.listing import Directory, Listing
 from cimfed.trust.keys import KeySigner
-from cimfed.trust.publish import DAY, publish, with_gateway, with_member, with_partner
+from cimfed.trust.directory.edit import DAY, publish, with_gateway, with_member, with_partner
 from cimfed.trust.tls import IssuingKey, LeafSource, Use
 
 SCO = Federation("sco")

@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from cimfed.errors import BadPolicy, BadSignature, CimfedError, Conflict, NotFound
-from cimfed.trust.directory import Listing
+from cimfed.trust.directory.listing import Listing
 from cimfed.trust.envelope import PayloadType, from_json, seal, to_json
 from cimfed.trust.keys import KeySigner
 from cimfed_node import activate

@@ -23,7 +23,7 @@ from cimfed.rpc import clock
 from cimfed.rpc.authorisation import AGGREGATE, CATALOG, READ
 from cimfed.rpc.mirror import mirror
 from cimfed.rpc.server import Server
-from cimfed.trust.directory import Directory
+from cimfed.trust.directory.listing import Directory
 from cimfed.trust.tls import LeafSource, Use
 
 from .world import ALMATY, GATEWAY, PARTNER, SCO, World

@@ -25,8 +25,8 @@ from cimfed.query.aggregate import merge
 from cimfed.query.query import Aggregate, Query
 from cimfed.query.route import route
 from cimfed.trust.chain import Chain
-from cimfed.trust.directory import AccessKey, Directory, FixedDirectory, Gateway, Listing, Member, Partner
-from cimfed.trust.directory_format import parse_however_old, payload
+from cimfed.trust.directory.listing import AccessKey, Directory, FixedDirectory, Gateway, Listing, Member, Partner
+from cimfed.trust.directory.documents import parse_however_old, payload
 from cimfed.trust.envelope import Envelope, PayloadType, seal, to_json
 from cimfed.trust.hashing import digest, sha256
 from cimfed.trust.keys import KeySigner

@@ -14,8 +14,8 @@ from cimfed.rpc.authorisation import READ
 from cimfed.rpc.channel import ChannelPool
 from cimfed.rpc.mirror import fetch, mirror
 from cimfed.rpc.server import Server
-from cimfed.trust.directory import Directory, expired
-from cimfed.trust.publish import DAY
+from cimfed.trust.directory.listing import Directory, expired
+from cimfed.trust.directory.edit import DAY
 from cimfed.trust.tls import Issuer, Leaf, Use
 
 from ..parties import CITY, GATEWAY, PARTNER, Party, World, listed

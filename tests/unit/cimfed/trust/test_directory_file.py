@@ -13,10 +13,10 @@ import pytest
 
 from cimfed.errors import BadDirectory, DirectoryExpired
 from cimfed.model.names import Federation
-from cimfed.trust.directory import Directory, PublishedVocabulary, own_vocabulary
-from cimfed.trust.directory_file import FileDirectory
+from cimfed.trust.directory.listing import Directory, PublishedVocabulary, own_vocabulary
+from cimfed.trust.directory.follow import FileDirectory
 from cimfed.trust.keys import KeySigner
-from cimfed.trust.publish import DAY
+from cimfed.trust.directory.edit import DAY
 
 from ..parties import SCO, World
 
@@ -202,7 +202,7 @@ def test_a_directory_that_could_not_be_recorded_is_tried_again(
     def full(*_: object, **__: object) -> None:
         raise OSError(28, "No space left on device")
 
-    for broken in ("cimfed.trust.directory_file.replace_file", "pathlib.Path.read_bytes"):
+    for broken in ("cimfed.trust.directory.follow.replace_file", "pathlib.Path.read_bytes"):
         clock.seconds += 3
         with monkeypatch.context() as patch:
             patch.setattr(broken, full)

@@ -1,0 +1,388 @@
+"""Keeping up with the directory: the one place in ``cimfed.trust`` that keeps state on disk.
+
+1. The pinned root (``root.json``) is where trust begins; it is written once and never replaced.
+2. What is fetched goes through ``tuf.ngclient.Updater``, which remembers the versions seen: none goes back, also after
+   a restart, and no mirror can mix files of two states.
+3. Only what verified is kept in ``files``; that folder is a mirror that others can be served from, every version of
+   everything that was ever current here included.
+4. A mirror that is away, behind, or serves what does not verify is passed over for the next; the directory in force
+   stays, until it expires. Then ``DirectoryExpired``, until a mirror that is up to date can be reached.
+5. What is in force is replaced as a whole. Several threads may ask for it; only ``refresh`` waits for mirrors.
+
+A home of it holds ``root.json``, ``trusted/`` (the framework's own), ``files/`` and ``lock``: several processes may
+follow in one folder.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import logging
+import os
+import threading
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Protocol
+
+from tuf.api.exceptions import DownloadHTTPError, RepositoryError
+from tuf.ngclient import FetcherInterface, Updater, UpdaterConfig
+
+from cimfed.errors import BadDirectory, CimfedError, Conflict, DirectoryExpired, NodeUnreachable
+from cimfed.model.names import Federation
+from cimfed.trust.directory import layout, proof
+from cimfed.trust.directory.layout import metadata_file, target_file
+from cimfed.trust.directory.listing import Directory, expired, other_vocabulary
+from cimfed.trust.directory.publication import parsed
+from cimfed.trust.files import create_file, replace_file
+from cimfed.trust.hashing import sha256
+
+log = logging.getLogger(__name__)
+
+REFRESH_EVERY = 2.0  # seconds
+_CONFIG = UpdaterConfig(
+    max_root_rotations=layout.ROOTS,
+    root_max_length=layout.METADATA_LIMIT,
+    timestamp_max_length=16 * 1024,
+    snapshot_max_length=layout.METADATA_LIMIT,
+    targets_max_length=layout.METADATA_LIMIT,
+)
+
+
+class Mirror(Protocol):
+    """Where files of the directory can be had. Nothing of it is believed."""
+
+    @property
+    def name(self) -> str:
+        """For people."""
+        ...
+
+    def get(self, path: str) -> bytes | None:
+        """A file; None where it has none of that path. CimfedError where it cannot be asked."""
+        ...
+
+
+class MirrorSource(Protocol):
+    """Which mirrors to ask, and in what order."""
+
+    def __call__(self, directory: Directory | None) -> Sequence[Mirror]: ...
+
+    def close(self) -> None: ...
+
+
+class Always:
+    """The same mirrors every time."""
+
+    def __init__(self, *mirrors: Mirror) -> None:
+        self.mirrors = list(mirrors)
+
+    def __call__(self, directory: Directory | None) -> Sequence[Mirror]:
+        return self.mirrors
+
+    def close(self) -> None:
+        """They are not this one's to close."""
+
+
+class Folder(Mapping[str, bytes]):
+    """The files of a repository that lie in a folder; a ``Mirror`` as well."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    @property
+    def name(self) -> str:
+        return str(self.path)
+
+    def get(self, path: str, default: bytes | None = None) -> bytes | None:  # type: ignore[override]
+        if not layout.is_file(path):
+            return default
+        try:
+            return (self.path / path).read_bytes()
+        except FileNotFoundError:
+            return default
+        except OSError as error:
+            raise BadDirectory(f"the directory cannot be read: {error.strerror}", place=str(self.path / path)) from None
+
+    def __getitem__(self, path: str) -> bytes:
+        content = self.get(path)
+        if content is None:
+            raise KeyError(path)
+        return content
+
+    def __contains__(self, path: object) -> bool:
+        return isinstance(path, str) and layout.is_file(path) and (self.path / path).is_file()
+
+    def __iter__(self) -> Iterator[str]:
+        for file in sorted(self.path.rglob("*.json")):
+            path = file.relative_to(self.path).as_posix()
+            if layout.is_file(path):
+                yield path
+
+    def __len__(self) -> int:
+        return sum(1 for _ in self)
+
+    def put(self, path: str, content: bytes) -> None:
+        """Writes a file, whole or not at all."""
+        file = self.path / path
+        file.parent.mkdir(parents=True, exist_ok=True)
+        replace_file(file, content)
+
+
+def pin(home: Path, root: bytes) -> None:
+    """Makes the folder of a new follower. BadDirectory for what is no root that is signed by its own keys."""
+    proof.check_root(root)
+    home.mkdir(parents=True, exist_ok=True)
+    file = home / "root.json"
+    if file.exists():
+        if file.read_bytes() != root:
+            raise Conflict("another root is pinned here", place=str(file))
+        return
+    create_file(file, root)
+
+
+class Follower:
+    """A ``DirectorySource`` in a folder. ``mirrors`` are its own from now on; they are asked in the order given.
+
+    ``now``: microseconds since the epoch. BadDirectory where no root is pinned in the folder.
+    """
+
+    def __init__(self, home: Path, of: Federation, mirrors: MirrorSource, now: Callable[[], int]) -> None:
+        self._home, self._of, self._mirrors, self._now = home, of, mirrors, now
+        self.files = Folder(home / "files")
+        try:
+            self.root = (home / "root.json").read_bytes()
+        except OSError:
+            raise BadDirectory(
+                "no root of the directory is pinned here",
+                place=str(home / "root.json"),
+                remedy="Join the federation first",
+            ) from None
+        self._turn = threading.Lock()
+        self._held: Directory | None = None
+        self._trouble: dict[str, str] = {}
+        self._ending = threading.Event()
+        self._thread: threading.Thread | None = None
+        self._load()
+
+    def current(self, now: int) -> Directory:
+        """The directory in force. DirectoryExpired after its time, or where there never was one."""
+        directory = self.latest(now)
+        if now >= directory.expires:
+            raise expired(directory)
+        return directory
+
+    def latest(self, now: int) -> Directory:
+        """The newest directory known, expired or not. DirectoryExpired before there ever was one."""
+        held = self._held
+        if held is None:
+            raise DirectoryExpired(
+                "the directory was never fetched here", remedy="Is the directory service, or a mirror, reachable?"
+            )
+        counted = held.as_of(now)
+        if counted is not held and self._held is held:
+            self._held = counted
+        return counted
+
+    def refresh(self) -> Directory:
+        """Asks the mirrors in turn until one is up to date; gives what is then in force.
+
+        NodeUnreachable where none could be asked, BadDirectory where none served what verifies.
+        """
+        with self._turn:
+            failures: list[CimfedError] = []
+            for mirror in self._mirrors(self._held):
+                try:
+                    directory = self._refresh_from(mirror)
+                except CimfedError as error:
+                    self._note(mirror.name, f"{error.reason}: {error.message}")
+                    failures.append(error)
+                else:
+                    self._note(mirror.name, "")
+                    return directory
+        if not failures:
+            raise NodeUnreachable("no mirror of the directory is known")
+        raise failures[0]
+
+    def start(self) -> None:
+        """Refreshes every two seconds from now on, in a thread."""
+        self._thread = threading.Thread(target=self._keep_up, name="directory", daemon=True)
+        self._thread.start()
+
+    def close(self) -> None:
+        self._ending.set()
+        if self._thread is not None:
+            self._thread.join()
+        self._mirrors.close()
+
+    def _keep_up(self) -> None:
+        while not self._ending.wait(REFRESH_EVERY):
+            try:
+                self.refresh()
+            except CimfedError:
+                pass  # noted by mirror
+            except Exception:
+                log.exception("the directory could not be refreshed")
+
+    def _note(self, mirror: str, trouble: str) -> None:
+        """Says once what is wrong with a mirror, and once that it is well again."""
+        if self._trouble.get(mirror, "") != trouble:
+            self._trouble[mirror] = trouble
+            if trouble:
+                version = f"; version {self._held.version} stays in force until it expires" if self._held else ""
+                log.warning("mirror %s: %s%s", mirror, trouble, version)
+            else:
+                log.info("mirror %s: up to date", mirror)
+
+    def _load(self) -> None:
+        """What was in force when this folder was last written."""
+        if layout.TIMESTAMP_FILE in self.files:
+            try:
+                self._accept(proof.read(self.files, self.root, self._now(), self._of))
+            except BadDirectory as error:
+                log.error("%s: %s; it is fetched anew", self.files.path, error)
+
+    def _refresh_from(self, mirror: Mirror) -> Directory:
+        held, now = self._held, self._now()
+        timestamp = mirror.get(layout.TIMESTAMP_FILE)
+        if held is not None and timestamp == held.files.get(layout.TIMESTAMP_FILE):
+            if now >= held.expires:
+                raise expired(held)
+            return self.latest(now)
+        with self._alone():
+            try:
+                try:
+                    updated = self._update(_Fetcher(mirror, self.files), now)
+                except RepositoryError:
+                    # After the board has replaced stolen online keys, a version may come again with other content.
+                    updated = self._update(_Fetcher(mirror, None), now)
+            except RepositoryError as error:
+                raise BadDirectory(f"what the mirror serves does not verify: {proof.said(error)}") from None
+            except DownloadHTTPError:
+                raise BadDirectory("the mirror lacks files that it should have") from None
+            except _Unreachable as error:
+                raise error.cause from None
+            except OSError as error:
+                raise BadDirectory(f"the directory cannot be kept: {error.strerror}", place=str(self._home)) from None
+        self._accept(updated)
+        return updated
+
+    def _update(self, fetcher: _Fetcher, now: int) -> Directory:
+        trusted = self._home / "trusted"
+        trusted.mkdir(exist_ok=True)
+        updater = Updater(str(trusted), "metadata/", None, "targets/", fetcher, _CONFIG, bootstrap=self.root)
+        updater.refresh()
+        _keep_metadata(trusted, self.files, (layout.TARGETS, layout.SNAPSHOT))
+        for path in (layout.SERVICE, layout.MEMBERS, *layout.PARTNERS, layout.REVOKED):
+            self._fetch_target(updater, path)
+        registrar = parsed((trusted / "registrar.json").read_bytes()).signed
+        if layout.VOCABULARY in registrar.targets:
+            self._fetch_target(updater, layout.VOCABULARY)
+        cities = []
+        for city in proof.city_stewards(registrar):
+            try:
+                self._fetch_target(updater, layout.routing_target(city))
+                cities.append(city)
+            except (RepositoryError, BadDirectory) as error:
+                log.debug("no routing entry of %s: %s", city, error)
+        _keep_metadata(trusted, self.files, (layout.REGISTRAR, layout.REVOKER, *cities))
+        for file in (trusted / "root_history").glob("*.root.json"):
+            if f"metadata/{file.name}" not in self.files:
+                self.files.put(f"metadata/{file.name}", file.read_bytes())
+        content = (trusted / "timestamp.json").read_bytes()
+        files = _Overlaid(self.files, {layout.TIMESTAMP_FILE: content})
+        directory = None
+        if self._held is not None:
+            directory = proof.restamped(self._held, files, self.root, now)
+        if directory is None:
+            directory = proof.read(files, self.root, now, self._of)
+        self.files.put(layout.TIMESTAMP_FILE, content)
+        return directory
+
+    def _fetch_target(self, updater: Updater, path: str) -> None:
+        target = updater.get_targetinfo(path)
+        if target is None or "sha256" not in target.hashes:
+            raise BadDirectory(f"{path} is not there")
+        file = self.files.path / target_file(path, target.hashes["sha256"])
+        if updater.find_cached_target(target, str(file)) is None:
+            partial = file.with_suffix(".partial")
+            updater.download_target(target, str(partial))
+            replace_file(file, partial.read_bytes())
+            partial.unlink()
+
+    def _accept(self, directory: Directory) -> None:
+        before = self._held
+        self._held = directory
+        if before is None or before.version != directory.version:
+            difference = other_vocabulary(directory)
+            if difference is not None:
+                log.warning("%s", difference)
+
+    @contextmanager
+    def _alone(self) -> Iterator[None]:
+        """One process at a time: the framework's state is several files."""
+        handle = os.open(self._home / "lock", os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o660)
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX)
+            yield
+        finally:
+            os.close(handle)
+
+
+class _Overlaid(dict[str, bytes]):
+    """Files, some of them newer than those in the folder."""
+
+    def __init__(self, files: Folder, newer: Mapping[str, bytes]) -> None:
+        super().__init__(newer)
+        self._files = files
+
+    def __contains__(self, path: object) -> bool:
+        return super().__contains__(path) or path in self._files
+
+    def __missing__(self, path: str) -> bytes:
+        return self._files[path]
+
+    def get(self, path: str, default: bytes | None = None) -> bytes | None:  # type: ignore[override]
+        try:
+            return self[path]
+        except KeyError:
+            return default
+
+
+class _Unreachable(Exception):
+    def __init__(self, cause: CimfedError) -> None:
+        self.cause = cause
+
+
+class _Fetcher(FetcherInterface):
+    """The framework's way to a mirror. What never changes and is in ``kept`` already is not asked for."""
+
+    def __init__(self, mirror: Mirror, kept: Folder | None) -> None:
+        self._mirror, self._kept = mirror, kept
+
+    def _fetch(self, url: str) -> Iterator[bytes]:
+        content = None if url == layout.TIMESTAMP_FILE or self._kept is None else self._kept.get(url)
+        if content is None:
+            content = self._mirror.get(url)
+        if content is None:
+            raise DownloadHTTPError(f"{url} is not there", 404)
+        return iter((content,))
+
+    def fetch(self, url: str) -> Iterator[bytes]:
+        """As the base class, but keeps why a mirror cannot be asked."""
+        try:
+            return self._fetch(url)
+        except CimfedError as error:
+            raise _Unreachable(error) from None
+
+
+def _keep_metadata(trusted: Path, files: Folder, roles: Sequence[str]) -> None:
+    """Verified metadata, under the names that others ask for."""
+    for role in roles:
+        content = (trusted / f"{role}.json").read_bytes()
+        path = metadata_file(role, parsed(content).signed.version)
+        if files.get(path) != content:
+            files.put(path, content)
+
+
+def fingerprint(root: bytes) -> str:
+    """Of a root file, for people and invitations: SHA-256 in hex."""
+    return sha256(root).hex()
