@@ -1,5 +1,7 @@
 """What every command of cimfed shares: errors as one line with their reason, exit codes, tables.
 
+What commands that administer something share besides is in ``cimfed.command``.
+
 Rules:
 1. Results go to standard output; progress, coverage and errors to standard error.
 2. A ``CimfedError`` is one line with reason, place and remedy, one for each of its details, and its exit code. Secrets
@@ -48,10 +50,16 @@ def run(program: typer.Typer | Callable[[], typer.Typer]) -> None:
     except Exception as error:
         if os.environ.get("CIMFED_TRACE"):
             raise
-        if isinstance(error, OSError) and error.errno is not None:
-            _fail(BadConfig(os.strerror(error.errno), place=_file_of(error)))
-        err.print(f"[red]error[/red] internal: {type(error).__name__}; set CIMFED_TRACE=1 to see where")
-        sys.exit(1)
+        _fail(told(error))
+
+
+def told(error: Exception) -> CimfedError:
+    """What is said of an exception: rules 2, 3 and 5."""
+    if isinstance(error, CimfedError):
+        return error
+    if isinstance(error, OSError) and error.errno is not None:
+        return BadConfig(os.strerror(error.errno), place=_file_of(error))
+    return CimfedError(f"{type(error).__name__}; set CIMFED_TRACE=1 to see where")
 
 
 def _fail(error: CimfedError) -> NoReturn:

@@ -308,6 +308,20 @@ class BadConfig(BadInput):
     reason = "bad_config"
 
 
+class NotConfirmed(BadInput):
+    """A command that asks before it changes something can ask nobody."""
+
+    reason = "not_confirmed"
+
+
+class Declined(CimfedError):
+    """Whoever was asked said no: nothing was changed."""
+
+    reason = "declined"
+    status = "ABORTED"
+    exit_code = 1
+
+
 class NotFound(CimfedError):
     reason = "not_found"
     status = "NOT_FOUND"
