@@ -108,6 +108,12 @@ class NotVia(Denied):
     reason = "not_via"
 
 
+class Blocked(Denied):
+    """The city has blocked the key, its organisation, a gateway on the way, or everybody."""
+
+    reason = "blocked"
+
+
 class NotAllowed(Denied):
     """The authorisation table gives this caller no such RPC."""
 

@@ -8,12 +8,15 @@
 5. It is of this time: one clock reading for the whole request, never below the highest that was recorded.
 6. The request agrees with the vocabulary, the active policy has a grant for it, and the grant has the properties
    that it filters and groups by. No policy, no grant, anything unknown: denied.
-7. In one transaction: the nonce is new, a slot is free, the view is chosen, the decision is logged. If that cannot be
-   committed, nothing is answered.
+7. In one transaction: the nonce is new, the city blocks neither key nor organisation nor a gateway on the way, a slot
+   is free, the view is chosen, the decision is logged. If that cannot be committed, nothing is answered.
 
 What fails before 4 is raised, and counted by the caller: nobody has proven to have asked. From 4 on a refusal is a
 ``Refusal``, which the service signs; it has its line in the log, and from 6 on it uses the nonce up. Whoever holds a
 query can present it again and again: the same refusal has one line, however often it is given.
+
+A block is looked at in 7, not before: so none that is committed earlier is missed, the query's nonce is used up, and
+whoever presents it again adds no line. It comes before what 6 found: who is blocked learns nothing of the policy.
 
 Synchronous: it is run in the service's executor, in several threads.
 """
@@ -24,6 +27,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 from cimfed.errors import (
+    Blocked,
     CimfedError,
     ClockBehind,
     ExpiredQuery,
@@ -49,7 +53,7 @@ from cimfed_node.asked import Signed, check_signed, subject_of
 from cimfed_node.policies import Policies, SignedPolicy
 from cimfed_node.sql.columns import Columns
 from cimfed_node.stores.base import View
-from cimfed_node.tables import Control
+from cimfed_node.tables import Control, Transaction
 from cimfed_node.tables.admissions import (
     Decision,
     advance_clock,
@@ -62,6 +66,7 @@ from cimfed_node.tables.admissions import (
     spend_nonce,
     take_slot,
 )
+from cimfed_node.tables.blocks import check_blocks
 from cimfed_node.tables.publication import (
     ActivePolicy,
     Place,
@@ -179,7 +184,7 @@ class Admitter:
         check(query, leave_unknown=True)
         policy = self._policies.in_force(active)
         if isinstance(query.request, Catalog):
-            return Given(policy)  # never refused: without a policy it is empty
+            return Given(policy)  # refused to none but the blocked: without a policy it is empty
         if policy is None:
             raise NotGranted("nothing is granted for this", remedy="Ask the city for access")
         decision = policy_decision.decide(
@@ -196,17 +201,18 @@ class Admitter:
         return Given(policy, decision.grant.id, decision.shape)
 
     def check_again(self, admission: Admission) -> None:
-        """Of a running answer: PolicyChanged or ViewGone once it may not go on. Keeps its slot alive."""
+        """Of a running answer: Blocked, PolicyChanged or ViewGone once it may not go on. Keeps its slot alive."""
         now = self._clock()
         signed, view = admission.signed, admission.view
         with self._control.reading() as connection:
+            _check_blocks(connection, signed)  # before the directory, which may be out of reach
             active = active_policy(connection)
             stands = view is None or view_stands(connection, view.id)
             expires = slot_expires(connection, admission.decision)
         try:
             directory = self._directories.current(now)
             subject = subject_of(directory.access_key(signed.key.id, now), directory)
-            for gateway in (*signed.way.passed, *([signed.way.presenter] if signed.way.presenter else [])):
+            for gateway in signed.way.gateways:
                 directory.gateway(gateway)
             given = self.decide(replace(signed, subject=subject), now, active)
         except CimfedError as error:
@@ -267,6 +273,7 @@ class Admitter:
                     self._check_expiry(query, mark)
                     kept_until = query.expires + self._tolerance
                     spend_nonce(transaction, signed.key.id, query.nonce, kept_until, mark)
+                    _check_blocks(transaction, signed)
                 if refusal is not None:
                     raise refusal
                 assert given is not None
@@ -280,6 +287,8 @@ class Admitter:
                         raise _PolicyMoved
                     shape_hash, view = found[0].shape_hash, found[1]
                     snapshot = current_snapshot(transaction, found[0].collection)  # views and this change as one
+            except Blocked as error:
+                refusal, given = error, None  # nor does the manifest name a policy or a grant
             except CimfedError as error:
                 refusal = error
             line = Decision(
@@ -306,6 +315,10 @@ class Admitter:
         if refusal is not None or given is None:
             return Refusal(signed, given, refusal or NotGranted("nothing is granted for this"), position)
         return Admission(signed, given, shape_hash, view, snapshot, position)
+
+
+def _check_blocks(connection: Transaction, signed: Signed) -> None:
+    check_blocks(connection, signed.key.id, signed.subject.org, signed.way.gateways, signed.way.signed)
 
 
 class _PolicyMoved(Exception):

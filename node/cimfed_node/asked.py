@@ -24,11 +24,20 @@ from cimfed.wire.queries import decode_query
 
 @dataclass(frozen=True)
 class Way:
-    """How a query came: ``presenter`` None is the partner itself. ``narrowing_hash`` is of the presenter's."""
+    """How a query came: ``presenter`` None is the partner itself. ``narrowing_hash`` is of the presenter's.
+
+    ``signed``: the ids of the keys that signed narrowings.
+    """
 
     presenter: GatewayName | None
     passed: tuple[GatewayName, ...] = ()
     narrowing_hash: bytes = b""
+    signed: frozenset[bytes] = frozenset()
+
+    @property
+    def gateways(self) -> tuple[GatewayName, ...]:
+        """All that the query came by."""
+        return self.passed if self.presenter is None else (*self.passed, self.presenter)
 
 
 @dataclass(frozen=True)
@@ -84,6 +93,7 @@ def _way(peer: Peer, envelope: Envelope, narrowings: tuple[Envelope, ...], direc
     if not narrowings:
         raise NotVia("the presenting gateway's narrowing is missing")
     passed: list[GatewayName] = []
+    signed: set[bytes] = set()
     for item in narrowings:
         if item.payload_type != PayloadType.NARROWING or len(item.payload) > LIMITS.error_detail:
             raise BadQuery("a narrowing is of another type, or too large")
@@ -93,13 +103,14 @@ def _way(peer: Peer, envelope: Envelope, narrowings: tuple[Envelope, ...], direc
             raise BadQuery(error.message) from None
         if narrowing.gateway in passed or narrowing.passed != tuple(passed):
             raise NotVia("the narrowings do not tell one way")
-        verify(item, PayloadType.NARROWING, directory.gateway(narrowing.gateway).keys)
+        signers = verify(item, PayloadType.NARROWING, directory.gateway(narrowing.gateway).keys)
+        signed.update(key.id for key in signers)
         if narrowing.request_hash != envelope.payload_hash:
             raise BadSignature("a narrowing is of another query")
         passed.append(narrowing.gateway)
     if passed[-1] != peer.name:
         raise NotVia(f"the last narrowing is not of {peer.name}, which presents the query")
-    return Way(passed[-1], tuple(passed[:-1]), narrowings[-1].payload_hash)
+    return Way(passed[-1], tuple(passed[:-1]), narrowings[-1].payload_hash, frozenset(signed))
 
 
 def _signer(envelope: Envelope, directory: Directory, now: int) -> AccessKey:

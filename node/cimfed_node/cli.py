@@ -1,4 +1,4 @@
-"""`cimfed-node init | import | activate | collections | snapshots | serve`.
+"""`cimfed-node init | import | activate | collections | snapshots | postgis | block | unblock | blocks | serve`.
 
 Thin: what it does is in the modules that it calls.
 """
@@ -21,6 +21,7 @@ from cimfed.rpc import clock
 from cimfed.rpc.run import following, run
 from cimfed.rpc.settings import check_bind
 from cimfed.trust.identity_files import load_public_key, read
+from cimfed_node.cli_block import block, list_blocks, unblock
 from cimfed_node.cli_import import import_
 from cimfed_node.cli_in_place import app as postgis
 from cimfed_node.cli_snapshots import app as snapshots
@@ -75,6 +76,9 @@ def init(
 app.command("import")(import_)
 app.add_typer(snapshots, name="snapshots")
 app.add_typer(postgis, name="postgis")
+app.command("block")(block)
+app.command("unblock")(unblock)
+app.command("blocks")(list_blocks)
 
 
 @app.command()

@@ -130,6 +130,14 @@ def test_the_operators_page_shows_settings_and_a_query_of_the_log_that_work(tmp_
     assert there <= {name.rstrip("/") for name in words(shown[1])}
 
 
+def test_the_page_of_commands_has_every_schema() -> None:
+    root = DOCS.parent
+    sources = [path.read_text("utf-8") for top in ("cimfed", "node", "gateway") for path in (root / top).rglob("*.py")]
+    made = {name for source in sources for name in re.findall(r'with Command\("([a-z-]+)"', source)}
+    listed = {row.split("|")[2].strip(" `") for row in page("commands.md").splitlines() if "/v1` |" in row}
+    assert listed - {"cimfed/<command>/v1"} == {f"cimfed/{name}/v1" for name in made}
+
+
 def test_the_operators_page_names_the_limits_that_may_be_lowered() -> None:
     (row,) = (line for line in page("operator.md").splitlines() if line.startswith("| `limits`"))
     assert words(row) == {"limits", *LOWERED}

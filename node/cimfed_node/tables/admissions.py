@@ -9,7 +9,7 @@ from __future__ import annotations
 import secrets
 from dataclasses import dataclass
 
-from sqlalchemy import bindparam, delete, func, insert, select, update
+from sqlalchemy import and_, bindparam, delete, func, insert, select, update
 from sqlalchemy.engine import Connection
 
 from cimfed.errors import Overloaded, Replayed
@@ -77,6 +77,20 @@ class Outcome:
     rows: int = 0
     batches: int = 0
     chain: bytes = b""
+
+
+@dataclass(frozen=True)
+class Asked:
+    """Queries of one organisation, presenter, key and grant that were granted: how many, when the last was, and how
+    many of them are being answered."""
+
+    organisation: str
+    presenter: str
+    key_id: bytes
+    grant: str
+    queries: int
+    last: int
+    running: int
 
 
 def clock_mark(connection: Connection) -> int:
@@ -148,6 +162,21 @@ def log_outcome(connection: Connection, outcome: Outcome) -> None:
 def views_in_use(connection: Connection, now: int) -> frozenset[str]:
     """Views that running queries read."""
     return frozenset(connection.execute(select(_SLOT.c.view).where(_SLOT.c.expires >= now)).scalars())
+
+
+def asked(connection: Connection, since: int, now: int) -> list[Asked]:
+    """Who was answered since then, and who is answered now; whoever asked last comes first."""
+    running = func.count(_SLOT.c.decision)
+    by = (_DECISION.c.organisation, _DECISION.c.presenter, _DECISION.c.key_id, _DECISION.c.grant)
+    last = func.max(_DECISION.c.time)
+    rows = connection.execute(
+        select(*by, func.count(), last, running)
+        .select_from(_DECISION.outerjoin(_SLOT, and_(_SLOT.c.decision == _DECISION.c.position, _SLOT.c.expires >= now)))
+        .where(_DECISION.c.time >= since, _DECISION.c.reason == "")
+        .group_by(*by)
+        .order_by(last.desc())
+    )
+    return [Asked(*row) for row in rows]
 
 
 def decisions(connection: Connection) -> list[tuple[int, Decision, Outcome | None]]:

@@ -12,7 +12,7 @@ from typing import Any
 from sqlalchemy import BigInteger, Integer, LargeBinary
 from sqlmodel import Field, SQLModel
 
-SCHEMA_VERSION = 3
+SCHEMA_VERSION = 4
 ONLY = 1  # the key of tables that have one row
 
 # SQLite numbers rows of an INTEGER key by itself, and only of that; elsewhere 64 bits must be asked for.
@@ -160,8 +160,22 @@ class OutcomeRow(SQLModel, table=True):
     chain: bytes = Field(default=b"", sa_type=LargeBinary)
 
 
+class BlockRow(SQLModel, table=True):
+    """Whom this city answers no more, until the row goes: a name, a key's id in hex digits, or everybody."""
+
+    __tablename__ = "block"
+
+    subject: str = Field(primary_key=True)
+    since: int = Field(sa_type=_NUMBER)
+    operator: str
+    reason: str
+
+
 class ActRow(SQLModel, table=True):
-    """One line for every administrative act: import, update, append, activate, rollback, prune, erase."""
+    """One line for every administrative act.
+
+    import, update, append, activate, rollback, prune, erase, block, unblock
+    """
 
     __tablename__ = "act"
     __table_args__ = {"sqlite_autoincrement": True}
@@ -199,6 +213,7 @@ TABLES: list[Any] = [
         SlotRow,
         DecisionRow,
         OutcomeRow,
+        BlockRow,
         ActRow,
         ErasedRow,
     )

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from decimal import Decimal
 from functools import partial
@@ -24,6 +26,7 @@ from cimfed_node.admit import Admission, Admitter, Refusal
 from cimfed_node.policies import Policies
 from cimfed_node.tables import Control
 from cimfed_node.tables.admissions import Decision, Outcome, decisions
+from cimfed_node.tables.blocks import Block, lift_block, put_block
 from tests.federation import raw
 from tests.federation.world import SECOND, City, World, buildings
 
@@ -493,6 +496,105 @@ def test_a_nonce_is_the_signers_own(door: Door) -> None:
     assert door.reason(door.query(nonce=nonce)) == "replayed"
 
 
+@contextmanager
+def blocked(door: Door, subject: str) -> Iterator[None]:
+    """The block is written by another connection, as an operator's command does it, and lifted again."""
+    with door.city.control() as operators:
+        with operators.writing() as connection:
+            assert put_block(connection, Block(subject, door.now, "op", "a stolen laptop"))
+        try:
+            yield
+        finally:
+            with operators.writing() as connection:
+                assert lift_block(connection, subject)
+
+
+@pytest.mark.parametrize("what", ["key", "organisation", "everybody"])
+def test_who_is_blocked_is_refused_whatever_it_asks(door: Door, what: str) -> None:
+    signer = door.signer().public
+    subject = {
+        "key": hashlib.sha256(signer.raw).hexdigest(),
+        "organisation": "inst.tsinghua",
+        "everybody": "all",
+    }[what]
+    asked = [
+        door.query(),
+        door.query(catalog=query_pb2.Catalog()),
+        door.query(purpose="marketing"),
+        door.query(purpose="both"),  # several grants would be named
+    ]
+    with blocked(door, subject):
+        for query in asked:
+            refusal = door.admit(query)
+            assert isinstance(refusal, Refusal)
+            assert refusal.error.reason == "blocked"
+            assert "laptop" not in str(refusal.error)
+            assert refusal.given is None  # so the manifest names neither policy nor grant
+            position, line, _ = door.log()[-1]
+            assert (position, line.reason, line.grant, line.view) == (refusal.decision, "blocked", "", "")
+        other = door.admitter().admit(
+            Read, raw.ask(door.signer("inst.iitd"), door.query()), Peer(Kind.PARTNER, "inst.iitd")
+        )
+        assert isinstance(other, Refusal) is (what == "everybody")
+    assert door.reason(door.query()) == ""
+    assert door.reason(asked[0]) == "replayed"  # refused once, it is used up
+
+
+@pytest.mark.parametrize("what", ["name", "key"])
+@pytest.mark.parametrize("gateway", ["gw.alliance", "gw.second"])
+def test_a_blocked_gateway_presents_nothing_and_passes_nothing_on(door: Door, gateway: str, what: str) -> None:
+    def through() -> str:
+        asked = door.query(via=["gw.alliance", "gw.second"])
+        way = [door.narrowing(asked, "gw.second"), door.narrowing(asked, "gw.alliance", "gw.second")]
+        return door.reason(asked, GATEWAY, narrowings=way)
+
+    with blocked(door, gateway if what == "name" else hashlib.sha256(door.signer(gateway).public.raw).hexdigest()):
+        assert through() == "blocked"
+        assert door.reason(door.query()) == ""
+        asked = door.query(via=["gw.alliance"])
+        alone = door.reason(asked, GATEWAY, narrowings=[door.narrowing(asked)])
+        assert alone == ("blocked" if gateway == "gw.alliance" else "")
+    assert through() == ""
+
+
+def test_a_blocked_query_that_is_presented_again_fills_no_log(door: Door) -> None:
+    with blocked(door, "inst.tsinghua"):
+        asked = door.query()
+        assert [door.reason(asked) for _ in range(4)] == ["blocked", "replayed", "replayed", "replayed"]
+        assert [line.reason for _, line, _ in door.log()[-2:]] == ["blocked", "replayed"]
+        for days, reason in ((1, "expired_query"), (-1, "expired_query")):
+            late = door.query(issued=door.now - days * 86_400 * SECOND, expires=door.now - days * 86_400 * SECOND + 1)
+            assert door.reason(late) == reason
+
+
+def test_a_block_that_comes_between_decision_and_log_is_not_missed(door: Door) -> None:
+    class Meanwhile(Admitter):
+        def decide(self, *how: Any) -> Any:
+            found = super().decide(*how)
+            with door.city.control() as operators, operators.writing() as connection:
+                put_block(connection, Block("inst.tsinghua", door.now, "op", "now"))
+            return found
+
+    home = door.city.home
+    admitter = Meanwhile(
+        home.city,
+        home.federation,
+        door.world.directories,
+        door.control,
+        Policies(home),
+        home.place,
+        lambda: door.now,
+        LIMITS,
+    )
+    try:
+        verdict = admitter.admit(Read, raw.ask(door.signer(), door.query()), PARTNER)
+    finally:
+        with door.control.writing() as connection:
+            lift_block(connection, "inst.tsinghua")
+    assert isinstance(verdict, Refusal)
+    assert verdict.error.reason == "blocked"
+
+
 def test_a_refused_query_has_used_its_nonce_up(door: Door) -> None:
     asked = door.query(purpose="marketing")
     assert door.reason(asked) == "not_granted"
@@ -599,6 +701,22 @@ def test_a_running_answer_may_go_on_while_everything_stands(tmp_path: Path) -> N
         with control.writing() as connection:
             connection.execute(text("DELETE FROM view WHERE id = :id"), {"id": running.view.id})
         assert raised(lambda: admitter.check_again(running)) == "view_gone"
+
+
+@pytest.mark.parametrize("subject", ["inst.tsinghua", "gw.alliance", "all"])
+def test_a_running_answer_may_not_go_on_once_it_is_blocked_with_no_directory_either(door: Door, subject: str) -> None:
+    asked = door.query(via=["gw.alliance"])
+    running = door.admit(asked, GATEWAY, narrowings=[door.narrowing(asked)])
+    assert isinstance(running, Admission)
+    admitter = door.admitter()
+    admitter.check_again(running)
+    with blocked(door, "inst.iitd"):
+        admitter.check_again(running)
+    with blocked(door, subject):
+        assert raised(lambda: admitter.check_again(running)) == "blocked"
+        door.now += 91 * 86_400 * SECOND
+        assert raised(lambda: door.world.current(door.now)) == "directory_expired"
+        assert raised(lambda: admitter.check_again(running)) == "blocked"
 
 
 def test_a_slot_is_renewed_while_its_answer_runs(door: Door) -> None:

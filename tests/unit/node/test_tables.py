@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
+import random
 import sqlite3
 import threading
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -22,6 +24,7 @@ from cimfed_node.tables.admissions import (
     Decision,
     Outcome,
     advance_clock,
+    asked,
     check_slots,
     clock_mark,
     decisions,
@@ -184,6 +187,41 @@ def test_slots_are_taken_freed_and_expire(control: Control) -> None:
         check_slots(connection, "inst.y", 60, 1, 2)  # its other one expired
         log_outcome(connection, Outcome(1, 60, "cancelled"))
         assert views_in_use(connection, 60) == frozenset()
+
+
+def test_who_was_answered_is_counted_by_who_asked_and_how(control: Control) -> None:
+    ways = [
+        {"organisation": organisation, "presenter": presenter, "key_id": key, "grant": grant}
+        for organisation, presenter, key, grant in (
+            ("inst.a", "inst.a", b"1", "all"),
+            ("inst.a", "gw.x", b"1", "all"),
+            ("inst.a", "gw.x", b"2", "all"),
+            ("inst.b", "gw.x", b"3", "some"),
+        )
+    ]
+    drawn = random.Random(5)
+    lines = [
+        replace(LINE, time=time, reason=drawn.choice(["", "", "replayed"]), **drawn.choice(ways)) for time in range(200)
+    ]
+    running: Counter[tuple[object, ...]] = Counter()
+    expected: dict[tuple[object, ...], list[int]] = {}
+    with control.writing() as connection:
+        for line in lines:
+            position = log_decision(connection, line)
+            by = (line.organisation, line.presenter, line.key_id, line.grant)
+            if not line.reason and line.time % 3:  # one of two kinds of slot is over
+                take_slot(connection, position, line.organisation, "v", 1000 * (line.time % 3))
+            if not line.reason and line.time >= 50:
+                expected.setdefault(by, []).append(line.time)
+                running[by] += line.time % 3 == 2
+    with control.reading() as connection:
+        found = asked(connection, 50, 1500)
+    assert {
+        (item.organisation, item.presenter, item.key_id, item.grant): (item.queries, item.last, item.running)
+        for item in found
+    } == {by: (len(times), max(times), running[by]) for by, times in expected.items()}
+    assert len(found) == len(expected) == 4
+    assert [item.last for item in found] == sorted((item.last for item in found), reverse=True)
 
 
 def test_a_database_that_cannot_be_written_says_so(control: Control) -> None:
