@@ -35,6 +35,8 @@ class PayloadType(StrEnum):
     ROUTING = "application/vnd.cimfed.routing.v1+json"
     DIRECTORY = "application/vnd.cimfed.directory.v1+json"
     CARD = "application/vnd.cimfed.card.v1+json"
+    ADMIN = "application/vnd.cimfed.admin.v1+json"
+    ACCESS_REQUEST = "application/vnd.cimfed.access-request.v1+json"
 
 
 @dataclass(frozen=True)
