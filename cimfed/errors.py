@@ -88,6 +88,12 @@ class Replayed(Unauthenticated):
     reason = "replayed"
 
 
+class BadInvitation(Unauthenticated):
+    """An invitation that the directory service does not know or no longer takes, or a code that it does not give."""
+
+    reason = "bad_invitation"
+
+
 # What they may
 
 

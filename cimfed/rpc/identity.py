@@ -5,7 +5,8 @@ checked (``cimfed.trust.tls.check_leaf``) against the directory in force now, so
 whose issuer has changed, is refused on connections that it still holds. A check is remembered for one certificate and
 one directory; the leaf's validity is looked at every time.
 
-A handler, and every task that it starts, learns its peer from ``current_peer()``.
+A handler, and every task that it starts, learns its peer from ``current_peer()``. A directory service asks for no
+certificate; whoever calls it is nobody, and code there that wants a peer is refused.
 """
 
 from __future__ import annotations
@@ -19,19 +20,30 @@ from cimfed.trust.directory.listing import Directory, DirectorySource
 from cimfed.trust.tls import CheckedLeaf, Peer, Use, check_leaf
 
 REMEMBERED = 4096  # certificates; above that all are checked anew
-_PEER: ContextVar[Peer] = ContextVar("cimfed.rpc.peer")
+_PEER: ContextVar[Peer | None] = ContextVar("cimfed.rpc.peer")
 
 
-def current_peer() -> Peer:
-    """The peer of the RPC that this code runs for; UnknownPeer outside of one."""
+def current_caller() -> Peer | None:
+    """The peer of the RPC that this code runs for, None where the server asks for no certificate.
+
+    UnknownPeer outside of one.
+    """
     try:
         return _PEER.get()
     except LookupError:
         raise UnknownPeer("no peer: this code runs outside of an RPC") from None
 
 
+def current_peer() -> Peer:
+    """The peer of the RPC that this code runs for; UnknownPeer outside of one, and where the caller is nobody."""
+    peer = current_caller()
+    if peer is None:
+        raise UnknownPeer("the caller showed no certificate")
+    return peer
+
+
 @contextmanager
-def as_peer(peer: Peer) -> Iterator[None]:
+def as_peer(peer: Peer | None) -> Iterator[None]:
     """Runs the block as if ``peer`` had called."""
     token = _PEER.set(peer)
     try:

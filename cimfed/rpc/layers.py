@@ -2,9 +2,9 @@
 
 1. ``Errors``: whatever a handler raises becomes a status by ``cimfed.wire.errors``; what cimfed did not raise on
    purpose becomes INTERNAL without its text, and is logged; of what several tasks raised, the gravest counts;
-2. ``Identity``: the peer, or ``unknown_peer``;
+2. ``Identity``: the peer, or ``unknown_peer``; where nobody is asked for a certificate, nobody;
 3. ``Authorisation``: the table, or ``not_allowed``, for methods that nobody serves too;
-4. ``AdmissionControl``: a slot, or ``overloaded``.
+4. ``AdmissionControl``: a slot, or ``overloaded``; for callers that are nobody ``ThrottleControl``.
 
 They wrap the call, not its messages: nothing here runs once per message. Sets of running calls are kept by ``Errors``,
 for the server to wait for when it drains.
@@ -26,7 +26,8 @@ from cimfed.errors import CimfedError, NotAllowed
 from cimfed.model.names import Kind
 from cimfed.rpc.admission import Admission
 from cimfed.rpc.authorisation import QUERIES, authorise
-from cimfed.rpc.identity import Identifier, as_peer, current_peer
+from cimfed.rpc.identity import Identifier, as_peer, current_caller, current_peer
+from cimfed.rpc.throttle import Throttle
 from cimfed.wire.errors import to_grpc
 
 log = logging.getLogger(__name__)
@@ -101,11 +102,11 @@ async def _end(context: Any, error: CimfedError) -> None:
 
 
 class Identity(Layer):
-    def __init__(self, identifier: Identifier) -> None:
+    def __init__(self, identifier: Identifier | None) -> None:
         self._identifier = identifier
 
     async def around(self, method: str, context: Any, proceed: Proceed) -> Any:
-        with as_peer(self._identifier.identify(context.auth_context())):
+        with as_peer(self._identifier.identify(context.auth_context()) if self._identifier else None):
             return await proceed()
 
 
@@ -118,7 +119,7 @@ class Authorisation(Layer):
         return wrapped(handler, partial(self.around, details.method))
 
     async def around(self, method: str, context: Any, proceed: Proceed) -> Any:
-        authorise(self._server, method, current_peer())
+        authorise(self._server, method, current_caller())
         return await proceed()
 
 
@@ -134,6 +135,15 @@ class AdmissionControl(Layer):
             peer = current_peer()
             if peer.kind is Kind.PARTNER:
                 slots.enter_context(self._admission.partner_slot(peer.name))
+            return await proceed()
+
+
+class ThrottleControl(Layer):
+    def __init__(self, throttle: Throttle) -> None:
+        self._throttle = throttle
+
+    async def around(self, method: str, context: Any, proceed: Proceed) -> Any:
+        with self._throttle.slot(method, context.peer()):
             return await proceed()
 
 

@@ -31,6 +31,19 @@ SERVER: Options = (
     ("grpc.server_handshake_timeout_ms", 10_000),
 )
 
+DIRECTORY_SERVER: Options = (
+    *(
+        option
+        for option in SERVER
+        if option[0] not in ("grpc.max_receive_message_length", "grpc.max_concurrent_streams")
+    ),
+    ("grpc.max_receive_message_length", LIMITS.message),  # a publication
+    ("grpc.max_concurrent_streams", 8),
+    ("grpc.max_allowed_incoming_connections", 256),
+    ("grpc.max_connection_idle_ms", 60_000),  # followers come every 2 s
+)
+"""Whoever calls is nobody: each connection may hold less, and there are not more of them than this."""
+
 CHANNEL: Options = (
     *_BOTH,
     ("grpc.max_receive_message_length", LIMITS.message),

@@ -1,4 +1,5 @@
-"""The server of a node or a gateway: mutual TLS, the layers, health and reflection around the handlers it is given.
+"""The server of a node, a gateway or the directory service: TLS, the layers, health and reflection around the handlers
+it is given.
 
 Handlers get and give bytes. A streaming handler is ``async def handler(request: bytes, context) -> None`` and sends by
 ``await context.write(data)``, which is also its back-pressure. When the caller leaves, what the handler awaits raises
@@ -8,6 +9,9 @@ exactly.
 TLS: clients must show a leaf of a listed issuer. The server's own leaf and the issuers that it takes are looked up at
 every handshake, so a renewed leaf and a new directory need no restart and cut no stream. With an expired directory
 handshakes go on by the last issuers and every call is refused (``directory_expired``), until there is a new one.
+
+A directory service (``directory`` None) is called by newcomers too, so it asks for no certificate: its callers are
+nobody, and a throttle stands in the place of their slots.
 
 Health says NOT_SERVING until ``serve`` and from ``drain`` on.
 """
@@ -28,10 +32,11 @@ from cimfed.model.names import Kind
 from cimfed.rpc import clock
 from cimfed.rpc.admission import Admission
 from cimfed.rpc.identity import Identifier
-from cimfed.rpc.layers import AdmissionControl, Authorisation, Errors, Identity
+from cimfed.rpc.layers import AdmissionControl, Authorisation, Errors, Identity, ThrottleControl
 from cimfed.rpc.options import SERVER, Options
+from cimfed.rpc.throttle import Throttle
 from cimfed.trust.directory.listing import Directory, DirectorySource
-from cimfed.trust.tls import LeafSource
+from cimfed.trust.tls import Leaf, LeafSource
 
 # Reflection describes what is loaded.
 from cimfed.v1 import catalog_service_pb2, directory_service_pb2, query_service_pb2  # noqa: F401
@@ -49,22 +54,25 @@ class Server:
         self,
         kind: Kind,
         bind: str,
-        directory: DirectorySource,
+        directory: DirectorySource | None,
         leaves: LeafSource,
         streams: Mapping[str, StreamHandler],
         unary: Mapping[str, UnaryHandler] | None = None,
         admission: Admission | None = None,
         now: Callable[[], int] = clock.now,
         options: Options = SERVER,
+        throttle: Throttle | None = None,
     ) -> None:
+        if (directory is None) != (kind is Kind.DIRECTORY) or (directory is None) != (throttle is not None):
+            raise BadConfig(f"a {kind} is served to callers of the other sort")
         self._errors = Errors()
         self._health = health.aio.HealthServicer()
         self._server = grpc.aio.server(
             interceptors=(
                 self._errors,
-                Identity(Identifier(directory, now)),
+                Identity(Identifier(directory, now) if directory else None),
                 Authorisation(kind),
-                AdmissionControl(admission or Admission()),
+                ThrottleControl(throttle) if throttle else AdmissionControl(admission or Admission()),
             ),
             options=options,
         )
@@ -119,26 +127,35 @@ class _Handlers(grpc.GenericRpcHandler):  # type: ignore[misc]
 class _Certificates:
     """What the TLS stack asks for at each handshake, from a thread of its own."""
 
-    def __init__(self, directory: DirectorySource, leaves: LeafSource, now: Callable[[], int]) -> None:
+    def __init__(self, directory: DirectorySource | None, leaves: LeafSource, now: Callable[[], int]) -> None:
         self._directory, self._leaves, self._now = directory, leaves, now
         self._of: tuple[Directory | None, bytes] = None, b""
 
     def credentials(self) -> Any:
         """DirectoryExpired or BadDirectory where there is no directory to start with."""
-        self._directory.current(self._now())
-        return grpc.dynamic_ssl_server_credentials(self._fetch(), self._fetch, require_client_authentication=True)
+        if self._directory is not None:
+            self._directory.current(self._now())
+        return grpc.dynamic_ssl_server_credentials(
+            self._fetch(), self._fetch, require_client_authentication=self._directory is not None
+        )
 
     def _fetch(self) -> Any:
         now = self._now()
         leaf = self._leaves.current(now)
+        if self._directory is None:
+            return self._configuration(None, leaf, None)
         try:
             directory = self._directory.current(now)
         except CimfedError as error:
             log.error("new connections use the last directory: %s", error)
             return None
+        roots = b"".join(issuer.pem for issuer in (*directory.issuers, self._leaves.issuer))
+        return self._configuration(directory, leaf, roots)
+
+    def _configuration(self, directory: Directory | None, leaf: Leaf, roots: bytes | None) -> Any:
+        """None where nothing has changed."""
         of = directory, leaf.chain_pem
         if of[0] is self._of[0] and of[1] == self._of[1]:
             return None
-        roots = b"".join(issuer.pem for issuer in (*directory.issuers, self._leaves.issuer))
         self._of = of
         return grpc.ssl_server_certificate_configuration([(leaf.key_pem, leaf.chain_pem)], root_certificates=roots)

@@ -31,7 +31,7 @@ from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
 from cimfed.errors import BadConfig, CimfedError
 from cimfed.model.names import Federation, federation, kind_of
-from cimfed.trust.directory_format import address
+from cimfed.trust.directory.documents import address
 from cimfed.trust.hashing import digest
 
 PREFIX = "cimfed1:"

@@ -13,9 +13,29 @@ from google.protobuf import descriptor_pool
 import cimfed.v1
 from cimfed.errors import NotAllowed
 from cimfed.model.names import Kind
-from cimfed.rpc.authorisation import AGGREGATE, CATALOG, FETCH, QUERIES, READ, TABLE, authorise
+from cimfed.rpc.authorisation import (
+    ADMINISTER,
+    AGGREGATE,
+    CATALOG,
+    FETCH,
+    HEALTH_CHECK,
+    JOIN,
+    JOIN_STATUS,
+    PUBLISH,
+    QUERIES,
+    READ,
+    REQUEST_ACCESS,
+    TABLE,
+    authorise,
+)
 from cimfed.trust.tls import Peer
-from cimfed.v1 import catalog_service_pb2, directory_service_pb2, query_service_pb2
+from cimfed.v1 import (
+    admission_service_pb2,
+    catalog_service_pb2,
+    directory_service_pb2,
+    publication_service_pb2,
+    query_service_pb2,
+)
 
 from ..parties import CITY, DIRECTORY, GATEWAY, PARTNER
 
@@ -23,6 +43,8 @@ FILES = (
     query_service_pb2.DESCRIPTOR,
     catalog_service_pb2.DESCRIPTOR,
     directory_service_pb2.DESCRIPTOR,
+    admission_service_pb2.DESCRIPTOR,
+    publication_service_pb2.DESCRIPTOR,
     grpc_health.v1.health_pb2.DESCRIPTOR,
     grpc_reflection.v1alpha.reflection_pb2.DESCRIPTOR,
 )
@@ -32,7 +54,9 @@ METHODS = {
     for service in file.services_by_name.values()
     for method in service.methods
 }
-PEERS = {kind: Peer(kind, name) for kind, name in zip(Kind, (CITY, PARTNER, GATEWAY, DIRECTORY), strict=True)}
+PEERS: dict[Kind | None, Peer | None] = {None: None} | {
+    kind: Peer(kind, name) for kind, name in zip(Kind, (CITY, PARTNER, GATEWAY, DIRECTORY), strict=True)
+}
 
 
 def test_every_service_of_the_contract_is_looked_at() -> None:
@@ -49,12 +73,12 @@ def test_every_service_of_the_contract_is_looked_at() -> None:
     assert in_package == {method.split("/")[1] for method in METHODS if method.startswith("/cimfed.")}
 
 
-@pytest.mark.parametrize("server", [Kind.CITY, Kind.GATEWAY])
+@pytest.mark.parametrize("server", TABLE)
 def test_every_rpc_has_a_row_and_every_row_is_an_rpc(server: Kind) -> None:
     assert set(TABLE[server]) == METHODS
 
 
-def allowed(server: Kind) -> set[tuple[str, Kind]]:
+def allowed(server: Kind) -> set[tuple[str, Kind | None]]:
     found = set()
     for method in METHODS:
         for kind, peer in PEERS.items():
@@ -86,6 +110,11 @@ def test_a_node_answers_gateways_and_partners() -> None:
 def test_a_gateway_answers_partners_alone() -> None:
     queries = {(method, Kind.PARTNER) for method in (READ, AGGREGATE, CATALOG)}
     assert allowed(Kind.GATEWAY) == queries | EVERYBODY
+
+
+def test_a_directory_service_answers_whoever_shows_no_certificate_and_tells_nobody_what_it_serves() -> None:
+    served = (FETCH, JOIN, JOIN_STATUS, ADMINISTER, REQUEST_ACCESS, PUBLISH, HEALTH_CHECK)
+    assert allowed(Kind.DIRECTORY) == {(method, None) for method in served}
 
 
 @pytest.mark.parametrize(
