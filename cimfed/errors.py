@@ -228,6 +228,12 @@ class LogUnavailable(Unavailable):
     reason = "log_unavailable"
 
 
+class KeyUnavailable(Unavailable):
+    """The token that holds a signing key is away or fails, so nothing is signed."""
+
+    reason = "key_unavailable"
+
+
 class TimedOut(CimfedError):
     reason = "timed_out"
     status = "DEADLINE_EXCEEDED"

@@ -12,6 +12,7 @@ from hypothesis import settings
 
 from tests.attack.broken.printed import show
 from tests.postgres import Cluster, Database, running
+from tests.tokens import Soft, soft
 
 SCRIPTS = Path(__file__).resolve().parent.parent / "scripts"
 sys.path.insert(0, str(SCRIPTS))  # alliance, scenarios, citygen
@@ -53,3 +54,10 @@ def postgres() -> Iterator[Cluster]:
 def database(postgres: Cluster) -> Database:
     """A new database."""
     return postgres.database()
+
+
+@pytest.fixture
+def token(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Soft]:
+    """A token with nothing on it."""
+    with soft(tmp_path / "softhsm", monkeypatch) as made:
+        yield made

@@ -1,4 +1,5 @@
-"""Where commands get a passphrase: a file, a prompt on the terminal, or knowingly none. Never an argument."""
+"""Where commands get a passphrase, or a token's PIN: a file, a prompt on the terminal, or knowingly none. Never an
+argument."""
 
 from __future__ import annotations
 
@@ -10,12 +11,14 @@ from typing import Annotated
 import typer
 
 from cimfed.errors import BadConfig
-from cimfed.trust.identity_files import encrypted, load_signing_key, read
-from cimfed.trust.keys import KeySigner
+from cimfed.trust.identity_files import asks_for, load_signing_key, read
+from cimfed.trust.keys import Signer
+from cimfed.trust.token.uri import TOKEN_KEY, TokenKey, parse_token_key
 
 FileOption = Annotated[
-    Path | None, typer.Option("--passphrase-file", help="A file whose first line is the key's passphrase.")
+    Path | None, typer.Option("--passphrase-file", help="A file whose first line is the key's passphrase or PIN.")
 ]
+TokenOption = Annotated[str, typer.Option("--key", help=TOKEN_KEY)]
 NoneOption = Annotated[bool, typer.Option("--no-passphrase", help="Leave the private key file unencrypted.")]
 
 
@@ -33,11 +36,21 @@ def new_passphrase(file: Path | None, none: bool) -> bytes | None:
     return first
 
 
-def open_key(path: Path, file: Path | None) -> KeySigner:
-    """The key in a file, asking for its passphrase where it has one."""
-    if not encrypted(path):
-        return load_signing_key(path)
-    return load_signing_key(path, _first_line(file) if file is not None else _ask(f"Passphrase of {path}: "))
+def open_key(place: Path | TokenKey, file: Path | None) -> Signer:
+    """A signing key, asking for its passphrase or PIN where it has one that no file is named for."""
+    return load_signing_key(place, secret_of(place, file))
+
+
+def secret_of(place: Path | TokenKey, file: Path | None) -> bytes | None:
+    """The passphrase of a key that is there, or the PIN of its token."""
+    what = asks_for(place)
+    if what is None:
+        return None
+    return _first_line(file) if file is not None else _ask(f"{what}: ")
+
+
+def token_option(text: str) -> TokenKey | None:
+    return parse_token_key(text) if text else None
 
 
 def _first_line(file: Path) -> bytes:
@@ -49,7 +62,9 @@ def _first_line(file: Path) -> bytes:
 
 def _ask(prompt: str) -> bytes:
     if not sys.stdin.isatty():
-        raise BadConfig("a passphrase is needed", remedy="Give --passphrase-file, or --no-passphrase for a new key")
+        raise BadConfig(
+            "a passphrase or PIN is needed", remedy="Give --passphrase-file, or --no-passphrase for a new key"
+        )
     given = getpass.getpass(prompt)
     if not given:
         raise BadConfig("the passphrase is empty")

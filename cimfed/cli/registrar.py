@@ -27,7 +27,7 @@ from cimfed.trust.directory.edit import DAY, check_keys, publish
 from cimfed.trust.directory.listing import Directory, Listing
 from cimfed.trust.files import replace_file
 from cimfed.trust.identity_files import load_public_key, load_signing_key, make_signing_key, read
-from cimfed.trust.keys import KeySigner
+from cimfed.trust.keys import Signer
 
 HomeOption = Annotated[Path, typer.Option("--home", help="The registrar's folder.", envvar="CIMFED_REGISTRAR_HOME")]
 MAX_DAYS = 3_660
@@ -52,7 +52,7 @@ def found(of: Federation, home: Path, passphrase: bytes | None, days: int) -> Di
     return directory
 
 
-def open_signer(home: Path, passphrase: bytes | None) -> KeySigner:
+def open_signer(home: Path, passphrase: bytes | None) -> Signer:
     return load_signing_key(_key(home), passphrase)
 
 

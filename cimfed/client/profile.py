@@ -68,7 +68,7 @@ class Profile:
     @property
     def encrypted(self) -> bool:
         """Whether the access key asks for a passphrase."""
-        return identity_files.encrypted(self.access_key)
+        return identity_files.asks_for(self.access_key) is not None
 
 
 def profiles_folder(environment: Mapping[str, str] = os.environ) -> Path:

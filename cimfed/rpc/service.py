@@ -1,0 +1,77 @@
+"""Calls to the directory service: one unary call, synchronous, as nobody in particular.
+
+What is sent is signed, or bears a code; what matters of the answers verifies by itself or is only shown. The service is
+asked under the issuers that the directory lists for it, or, where none is known or it has others by now, under whatever
+certificate it shows (``cimfed.rpc.mirror``).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import grpc
+from google.protobuf.message import DecodeError
+
+from cimfed.errors import BadAnswer, CimfedError
+from cimfed.rpc.authorisation import PUBLISH
+from cimfed.rpc.channel import credentials_for, dialling
+from cimfed.rpc.mirror import open_unverified
+from cimfed.rpc.options import CHANNEL
+from cimfed.trust.directory.listing import Directory
+from cimfed.trust.tls import dns_name
+from cimfed.v1 import directory_service_pb2, publication_service_pb2
+from cimfed.wire.errors import from_rpc_error
+
+SECONDS = 30.0
+
+
+class ServiceClient:
+    """``directory`` is what is known of it, None before anything is; then ``address`` is where it is dialled."""
+
+    def __init__(self, address: str, directory: Directory | None = None) -> None:
+        self.name = directory.service.name if directory else address
+        if directory is None:
+            self._channel = open_unverified(address)
+        else:
+            service = directory.service
+            self._channel = grpc.secure_channel(
+                f"dns:///{service.address}",
+                credentials_for(service.issuers, None),
+                options=(*CHANNEL, *dialling(dns_name(directory.federation, service.name), service.address)),
+            )
+
+    def call(self, method: str, request: Any, reply: Any) -> Any:
+        """``reply`` filled with the answer. CimfedError as the service gave it, NodeUnreachable where it is away."""
+        try:
+            reply.ParseFromString(self._channel.unary_unary(method)(request.SerializeToString(), timeout=SECONDS))
+        except grpc.RpcError as error:
+            raise from_rpc_error(error, self.name) from None
+        except DecodeError:
+            raise BadAnswer(f"the answer of {self.name} cannot be parsed") from None
+        return reply
+
+    def publish(self, files: Mapping[str, bytes]) -> int:
+        """The version of the directory that has them."""
+        request = publication_service_pb2.PublishRequest(
+            files=[directory_service_pb2.DirectoryFile(path=path, content=content) for path, content in files.items()]
+        )
+        return int(self.call(PUBLISH, request, publication_service_pb2.PublishReply()).version)
+
+    def close(self) -> None:
+        self._channel.close()
+
+    def __enter__(self) -> ServiceClient:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+
+def reached(address: str, directory: Directory | None) -> CimfedError | None:
+    """Why the service cannot be reached; None where it can."""
+    try:
+        open_unverified(directory.service.address if directory else address).close()
+    except CimfedError as error:
+        return error
+    return None
