@@ -25,6 +25,7 @@ from cimfed.trust.directory.edit import with_routing
 from cimfed.trust.envelope import PayloadType, from_json, seal, to_json
 from cimfed.trust.files import create_file
 from cimfed.trust.identity_files import make_signing_key, read
+from cimfed.trust.token.uri import TokenKey, parse_key_place
 
 app = typer.Typer(no_args_is_help=True, help="A city's access policy: signed by its steward, published in part.")
 SUFFIX, ROUTING_SUFFIX = ".policy.json", ".routing.json"
@@ -32,21 +33,35 @@ SUFFIX, ROUTING_SUFFIX = ".policy.json", ".routing.json"
 
 @app.command()
 def new_key(
-    out: Annotated[Path, typer.Argument(help="Where the private key goes; the public one gets the suffix .pub.")],
+    place: Annotated[
+        str, typer.Argument(metavar="KEY", help="Where the private key goes: a file, or a token by a pkcs11: URI.")
+    ],
+    out: Annotated[
+        Path | None, typer.Option(help="Where the public key goes; beside a key file it is the same with .pub.")
+    ] = None,
     passphrase_file: passphrase.FileOption = None,
     no_passphrase: passphrase.NoneOption = False,
 ) -> None:
     """Makes a steward's key. Keep it offline: whoever has it decides what the city gives."""
-    paths.new_file(out)
-    paths.new_file(out.with_suffix(".pub"))
-    key = make_signing_key(out, passphrase.new_passphrase(passphrase_file, no_passphrase))
-    console.say(f"made {out} and {out.with_suffix('.pub')}, key id {key.id.hex()[:16]}")
+    to = parse_key_place(place)
+    if isinstance(to, Path):
+        out = out or to.with_suffix(".pub")
+        paths.new_file(to)
+    if out is not None:
+        paths.new_file(out)
+    if isinstance(to, TokenKey):
+        secret = passphrase.secret_of(to, passphrase_file)
+    else:
+        secret = passphrase.new_passphrase(passphrase_file, no_passphrase)
+    key = make_signing_key(to, secret, out)
+    console.say(f"made {to if isinstance(to, Path) else to.name}, key id {key.id.hex()[:16]}")
+    console.say(f"public key: {out or key.text}")
 
 
 @app.command()
 def sign(
     policy: Annotated[Path, typer.Argument(help="The policy, in YAML.")],
-    key: Annotated[Path, typer.Option(help="The steward's private key.")],
+    key: Annotated[str, typer.Option(help="The steward's private key: a file, or a pkcs11: URI.")],
     out: Annotated[Path, typer.Option(help=f"The signed policy, *{SUFFIX}; the routing entry goes beside it.")],
     accept_findings: Annotated[bool, typer.Option(help="Sign in spite of lint errors.")] = False,
     passphrase_file: passphrase.FileOption = None,
@@ -71,7 +86,7 @@ def sign(
             "the policy has lint errors", place=str(policy), remedy="Correct it, or sign with --accept-findings"
         )
     payload = to_payload(composed)
-    signer = passphrase.open_key(key, passphrase_file)
+    signer = passphrase.open_key(parse_key_place(key), passphrase_file)
     try:
         create_file(out, to_json(seal(PayloadType.POLICY, payload, signer)))
         routing = seal(PayloadType.ROUTING, routing_entry(composed, payload), signer)

@@ -32,6 +32,7 @@ def new(
     ],
     directory: Annotated[Path, typer.Option(help="The federation's signed directory.json.")],
     gateway: Annotated[str, typer.Option(help="The gateway to ask, such as gw.alliance.")],
+    key: passphrase.TokenOption = "",
     passphrase_file: passphrase.FileOption = None,
     no_passphrase: passphrase.NoneOption = False,
 ) -> None:
@@ -48,8 +49,12 @@ def new(
         raise not_listed(made.gateway, current.gateways)
     if home.exists() and any(home.iterdir()):
         raise Conflict(f"there is a profile in {home} already", remedy="Choose another name, or remove it yourself")
-    secret = passphrase.new_passphrase(passphrase_file, no_passphrase)
-    card = make_identity(home, made.name, made.federation, now, passphrase=secret)
+    token = passphrase.token_option(key)
+    if token is None:
+        secret = passphrase.new_passphrase(passphrase_file, no_passphrase)
+    else:
+        secret = passphrase.secret_of(token, passphrase_file)
+    card = make_identity(home, made.name, made.federation, now, passphrase=secret, token=token)
     replace_file(made.directory, current.content)
     write_profile(made)
     console.say(f"made the profile {profile} in {home}, fingerprint {card.fingerprint}")

@@ -26,6 +26,7 @@ from cimfed.trust.directory.proof import check_root
 from cimfed.trust.files import create_file
 from cimfed.trust.identity_files import load_issuing_key, load_signer, make_identity, read
 from cimfed.trust.tls import IssuingKey, LeafSource, Use
+from cimfed.trust.token.uri import TOKEN_KEY, parse_token_key
 from cimfed_gateway.config import FILE, Home, Settings
 from cimfed_gateway.fanout import Patience
 from cimfed_gateway.registry import Registry
@@ -48,6 +49,7 @@ def init(
     ],
     directory: Annotated[str, typer.Option(help="host:port of the directory service.")],
     listen: Annotated[str, typer.Option(help="host:port to bind; the address's port where not given.")] = "",
+    key: Annotated[str, typer.Option(help=TOKEN_KEY)] = "",
 ) -> None:
     """Makes the gateway's keys, settings and card."""
     gateway_name(name)
@@ -62,7 +64,8 @@ def init(
     }
     settings_of(Settings, values, "--")
     home.mkdir(mode=0o750, parents=True, exist_ok=True)
-    card = make_identity(home, name, alliance, clock.now(), address)
+    token = parse_token_key(key) if key else None
+    card = make_identity(home, name, alliance, clock.now(), address, token=token)
     pin(home / "directory", pinned)
     create_file(home / FILE, toml(values))
     console.say(f"{name} has its keys in {home / 'keys'}, fingerprint {card.fingerprint}")

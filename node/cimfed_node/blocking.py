@@ -11,11 +11,12 @@ import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
+from cimfed.trust.pinned import pinned_directory
+
 from cimfed.errors import BadConfig, CimfedError, NotFound
 from cimfed.model.names import Kind, kind_of
 from cimfed.trust.directory import Directory
 from cimfed.trust.keys import ALGORITHM, PublicKey
-from cimfed.trust.pinned import pinned_directory
 from cimfed_node.config import Home
 from cimfed_node.tables.admissions import Asked
 from cimfed_node.tables.blocks import EVERYBODY

@@ -21,6 +21,7 @@ from cimfed.rpc import clock
 from cimfed.rpc.run import following, run
 from cimfed.rpc.settings import check_bind
 from cimfed.trust.identity_files import load_public_key, read
+from cimfed.trust.token.uri import TOKEN_KEY, parse_token_key
 from cimfed_node.cli_block import block, list_blocks, unblock
 from cimfed_node.cli_import import import_
 from cimfed_node.cli_in_place import app as postgis
@@ -52,6 +53,7 @@ def init(
     directory: Annotated[str, typer.Option(help="host:port of the directory service.")],
     service_user: Annotated[str, typer.Option(help="The Unix user that serves, of its own: name or number.")] = "",
     listen: Annotated[str, typer.Option(help="host:port to bind; the address's port where not given.")] = "",
+    key: Annotated[str, typer.Option(help=TOKEN_KEY)] = "",
 ) -> None:
     """Makes the node's keys, settings and card."""
     plan = Plan(
@@ -63,6 +65,7 @@ def init(
         directory,
         service_user,
         listen,
+        parse_token_key(key) if key else None,
     )
     made, card = make_home(home, plan, clock.now())
     console.say(f"{city} has its keys in {made.keys}, fingerprint {card.fingerprint}")

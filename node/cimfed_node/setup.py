@@ -20,6 +20,7 @@ from cimfed.trust.directory.proof import check_root
 from cimfed.trust.files import create_file
 from cimfed.trust.identity_files import make_identity
 from cimfed.trust.keys import PublicKey
+from cimfed.trust.token.uri import TokenKey
 from cimfed_node.config import FILE, Home, Settings
 from cimfed_node.serve import find_user
 from cimfed_node.tables import Control
@@ -40,6 +41,7 @@ class Plan:
     directory: str
     service_user: str = ""
     listen: str = ""
+    token: TokenKey | None = None  # with the node's key, which is there already
 
 
 def make_home(path: Path, plan: Plan, now: int) -> tuple[Home, Card]:
@@ -73,7 +75,7 @@ def make_home(path: Path, plan: Plan, now: int) -> tuple[Home, Card]:
         os.chown(folder, -1, group)
         folder.chmod(mode)
     pin(home.directory, plan.root)
-    card = make_identity(home.path, plan.city, plan.federation, now, plan.address, plan.steward_keys)
+    card = make_identity(home.path, plan.city, plan.federation, now, plan.address, plan.steward_keys, token=plan.token)
     create_file(home.secret, secrets.token_bytes(32), 0o600)
     Control.create(home.database).close()
     create_file(home.path / FILE, toml(values), 0o644)

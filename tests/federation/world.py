@@ -46,6 +46,7 @@ from cimfed.trust.identity_files import load_issuing_key, load_signer, make_iden
 from cimfed.trust.keys import KeySigner, Signer
 from cimfed.trust.directory.edit import DAY, publish, with_gateway, with_member, with_partner, with_routing
 from cimfed.trust.tls import LeafSource, Use
+from cimfed.trust.token.uri import TokenKey
 from cimfed_gateway.fanout import Patience
 from cimfed_gateway.registry import Registry
 from cimfed_gateway.service import Gateway
@@ -193,7 +194,7 @@ class World:
 
     # Who is in it
 
-    def add_city(self, name: str) -> City:
+    def add_city(self, name: str, token: TokenKey | None = None) -> City:
         steward = KeySigner.generate()
         plan = Plan(
             city=city_name(name),
@@ -202,6 +203,7 @@ class World:
             registrar_key=self.registrar.public,
             steward_keys=(steward.public,),
             directory=self.file,
+            token=token,
         )
         made, card = make_home(self.folder / name, plan, self.clock())
         self.cities[name] = City(self, made, steward)
