@@ -84,6 +84,10 @@ class Command:
         self._fields["changed"] = True
         return True
 
+    def agreed(self) -> None:
+        """What the question asks was answered otherwise: it is not asked any more."""
+        self._yes = True
+
     def confirm(self, question: str) -> None:
         if self._yes:
             return

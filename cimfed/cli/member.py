@@ -7,14 +7,10 @@ from typing import Annotated
 
 import typer
 
-from cimfed.cli import passphrase, registrar
-from cimfed.errors import BadConfig, BadDirectory, BadSignature
-from cimfed.model.limits import LIMITS
+from cimfed.cli import cards, office, passphrase
+from cimfed.command import DRY_RUN, JSON, YES, Command
 from cimfed.model.names import Kind
-from cimfed.trust.directory.edit import with_gateway, with_member
-from cimfed.trust.directory.listing import Listing
-from cimfed.trust.envelope import Envelope, from_json
-from cimfed.trust.identity_files import read
+from cimfed.trust.directory.edit import with_card
 
 app = typer.Typer(no_args_is_help=True, help="Cities and gateways.")
 
@@ -22,33 +18,25 @@ app = typer.Typer(no_args_is_help=True, help="Cities and gateways.")
 @app.command()
 def add(
     card: Annotated[Path, typer.Argument(help="The card.json that `cimfed-node init` or `cimfed-gateway init` made.")],
-    home: registrar.HomeOption,
-    routing: Annotated[
-        Path | None, typer.Option(help="The .routing.json beside the city's signed policy; it may come later.")
-    ] = None,
-    fingerprint: registrar.FingerprintOption = None,
-    replace: registrar.ReplaceOption = False,
-    days: registrar.DaysOption = registrar.LIFE_DAYS,
+    home: office.HomeOption,
+    fingerprint: cards.FingerprintOption = None,
+    replace: cards.ReplaceOption = False,
+    days: office.DaysOption = office.LIFE_DAYS,
+    key: office.KeyOption = "",
+    out: office.OutOption = None,
     passphrase_file: passphrase.FileOption = None,
+    as_json: JSON = False,
+    dry_run: DRY_RUN = False,
+    yes: YES = False,
 ) -> None:
     """Lists a city or gateway, or lists it anew after a change.
 
     Compare the fingerprint with the one that its operator sees, by another way than the card came.
     """
-    facts = registrar.read_card(card, home, Kind.CITY, Kind.GATEWAY)
-    if facts.kind is Kind.GATEWAY and routing is not None:
-        raise BadConfig("a gateway has no routing entry")
-    entry = None if routing is None else routing_of(routing)
-
-    def edit(listing: Listing) -> Listing:
-        return with_gateway(listing, facts) if facts.kind is Kind.GATEWAY else with_member(listing, facts, entry)
-
-    registrar.list_card(facts, home, passphrase_file, edit, days, fingerprint, replace)
-
-
-def routing_of(path: Path) -> Envelope:
-    """A signed routing entry's file; whose it is and who signed it is checked with the listing."""
-    try:
-        return from_json(read(path), LIMITS.envelope)
-    except BadSignature as error:
-        raise BadDirectory(error.message, place=str(path)) from None
+    with Command("member-add", as_json, dry_run=dry_run, yes=yes) as command:
+        at = office.read_office(home)
+        facts = cards.read_card(card, at, Kind.CITY, Kind.GATEWAY)
+        cards.list_card(
+            command, facts, at, lambda listing: with_card(listing, facts), fingerprint, replace,
+            key=key, passphrase_file=passphrase_file, out=out, days=days,
+        )  # fmt: skip

@@ -7,43 +7,58 @@ from typing import Annotated
 
 import typer
 
-from cimfed.cli import passphrase, registrar
+from cimfed.cli import cards, office, passphrase
+from cimfed.command import DRY_RUN, JSON, YES, Command
 from cimfed.model.names import Kind
 from cimfed.rpc import clock
-from cimfed.trust.directory.edit import DAY, with_partner
-from cimfed.trust.directory.listing import Listing
+from cimfed.trust.directory.edit import DAY, with_card
 
 app = typer.Typer(no_args_is_help=True, help="Partner institutions.")
+
+CountryOption = Annotated[
+    str | None, typer.Option(help="Two letters as in ISO 3166-1, such as CN; kept where it is listed already.")
+]
+RoleOption = Annotated[
+    list[str] | None, typer.Option(help="A role that policies may name; again for more. Kept if none is given.")
+]
+KeyDaysOption = Annotated[
+    int, typer.Option(help="New access keys are valid for so many days from today.", min=1, max=office.MAX_DAYS)
+]
 
 
 @app.command()
 def add(
     card: Annotated[Path, typer.Argument(help="The card.json that `cimfed profile new` made.")],
-    home: registrar.HomeOption,
-    country: Annotated[
-        str | None, typer.Option(help="Two letters as in ISO 3166-1, such as CN; kept where it is listed already.")
-    ] = None,
-    role: Annotated[
-        list[str] | None, typer.Option(help="A role that policies may name; again for more. Kept if none is given.")
-    ] = None,
-    key_days: Annotated[
-        int, typer.Option(help="New access keys are valid for so many days from today.", min=1, max=registrar.MAX_DAYS)
-    ] = 365,
-    fingerprint: registrar.FingerprintOption = None,
-    replace: registrar.ReplaceOption = False,
-    days: registrar.DaysOption = registrar.LIFE_DAYS,
+    home: office.HomeOption,
+    country: CountryOption = None,
+    role: RoleOption = None,
+    key_days: KeyDaysOption = 365,
+    fingerprint: cards.FingerprintOption = None,
+    replace: cards.ReplaceOption = False,
+    days: office.DaysOption = office.LIFE_DAYS,
+    key: office.KeyOption = "",
+    out: office.OutOption = None,
     passphrase_file: passphrase.FileOption = None,
+    as_json: JSON = False,
+    dry_run: DRY_RUN = False,
+    yes: YES = False,
 ) -> None:
     """Lists a partner and its access key, or lists it anew after a change.
 
     Compare the fingerprint with the one that the partner sees, by another way than the card came. What it may see is
     for each city's policy to say.
     """
-    facts = registrar.read_card(card, home, Kind.PARTNER)
+    with Command("partner-add", as_json, dry_run=dry_run, yes=yes) as command:
+        at = office.read_office(home)
+        facts = cards.read_card(card, at, Kind.PARTNER)
+        roles, valid = tuple(role) if role else None, validity(key_days)
+        cards.list_card(
+            command, facts, at, lambda listing: with_card(listing, facts, country, roles, valid), fingerprint, replace,
+            key=key, passphrase_file=passphrase_file, out=out, days=days,
+        )  # fmt: skip
+
+
+def validity(days: int) -> tuple[int, int]:
+    """From today on, for so many days."""
     today = clock.now() // DAY * DAY
-    valid = (today, today + (key_days + 1) * DAY)
-
-    def edit(listing: Listing) -> Listing:
-        return with_partner(listing, facts, country, tuple(role) if role else None, valid)
-
-    registrar.list_card(facts, home, passphrase_file, edit, days, fingerprint, replace)
+    return today, today + (days + 1) * DAY

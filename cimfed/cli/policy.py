@@ -10,18 +10,19 @@ from typing import Annotated
 import typer
 
 from cimfed import console, paths
-from cimfed.cli import passphrase, registrar
-from cimfed.cli.member import routing_of
+from cimfed.cli import passphrase
 from cimfed.errors import BadPolicy, BadSignature
 from cimfed.model.instants import instant_text
 from cimfed.model.limits import LIMITS
-from cimfed.model.routing import parse_routing
 from cimfed.policy.document import SALT_BYTES, compose
 from cimfed.policy.grant import Grant, Policy
 from cimfed.policy.lint import Severity, lint
 from cimfed.policy.payload import from_payload, policy_hash, routing_entry, to_payload
 from cimfed.policy.shape import EXACT
-from cimfed.trust.directory.edit import with_routing
+from cimfed.rpc.service import ServiceClient
+from cimfed.trust.directory import publication
+from cimfed.trust.directory.documents import address
+from cimfed.trust.directory.publication import city_draft, to_file
 from cimfed.trust.envelope import PayloadType, from_json, seal, to_json
 from cimfed.trust.files import create_file
 from cimfed.trust.identity_files import make_signing_key, read
@@ -90,9 +91,11 @@ def sign(
     try:
         create_file(out, to_json(seal(PayloadType.POLICY, payload, signer)))
         routing = seal(PayloadType.ROUTING, routing_entry(composed, payload), signer)
+        draft = city_draft(composed.city, composed.version, routing, composed.valid[1])
+        published = publication.sign(draft, signer, {composed.city: [signer.public]})
     finally:
         signer.close()
-    create_file(beside, to_json(routing))
+    create_file(beside, to_file(published))
     console.say(f"signed version {composed.version} of {composed.city}: {out} for its node, {beside} to publish")
 
 
@@ -118,14 +121,15 @@ def show(policy: Annotated[Path, typer.Argument(help=f"A signed policy, *{SUFFIX
 @app.command()
 def publish(
     routing: Annotated[Path, typer.Argument(help=f"*{ROUTING_SUFFIX}, as `cimfed policy sign` wrote it.")],
-    home: registrar.HomeOption,
-    days: registrar.DaysOption = registrar.LIFE_DAYS,
-    passphrase_file: passphrase.FileOption = None,
+    directory: Annotated[
+        str, typer.Option(help="host:port of the directory service.", envvar="CIMFED_DIRECTORY", show_default=False)
+    ],
 ) -> None:
-    """Puts a city's routing entry into the directory."""
-    envelope = routing_of(routing)
-    city = parse_routing(envelope.payload).city
-    registrar.change(home, passphrase_file, lambda listing: with_routing(listing, city, envelope), days)
+    """Hands a city's routing entry to the directory service. It is signed: anybody may."""
+    files = publication.from_file(read(routing), str(routing))
+    with ServiceClient(address(directory)) as service:
+        version = service.publish(files)
+    console.say(f"published in version {version} of the directory")
 
 
 def _rows(policy: Policy, grant: Grant) -> list[tuple[str, object]]:

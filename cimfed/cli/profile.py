@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tempfile
 from pathlib import Path
 from typing import Annotated
 
@@ -11,13 +12,14 @@ from cimfed import console
 from cimfed.cli import passphrase
 from cimfed.client.ask import not_listed
 from cimfed.client.profile import Profile, profile_home, profile_names, profiles_folder, read_profile, write_profile
-from cimfed.errors import BadConfig, CimfedError, Conflict
-from cimfed.model.names import federation, gateway_name, partner_name
+from cimfed.errors import CimfedError, Conflict
+from cimfed.model.names import Federation, federation, gateway_name, partner_name
 from cimfed.rpc import clock
-from cimfed.trust.directory.listing import expired
-from cimfed.trust.directory.pinned import pinned_directory
-from cimfed.trust.files import replace_file
-from cimfed.trust.identity_files import load_public_key, make_identity
+from cimfed.rpc.mirror import Mirrors
+from cimfed.trust.directory.documents import address
+from cimfed.trust.directory.follow import Follower, pin
+from cimfed.trust.directory.listing import Directory
+from cimfed.trust.identity_files import make_identity, read
 
 app = typer.Typer(no_args_is_help=True, help="Connection profiles of a partner.")
 
@@ -27,10 +29,10 @@ def new(
     profile: Annotated[str, typer.Argument(help="A short name of your choice, or a path.")],
     name: Annotated[str, typer.Argument(help="The institution, such as inst.tsinghua.")],
     of: Annotated[str, typer.Option("--federation", help="Such as sco.")],
-    registrar_key: Annotated[
-        Path, typer.Option(exists=True, help="registrar.pub of the administrator: what you will trust.")
+    root: Annotated[
+        Path, typer.Option(exists=True, help="root.json of the federation's directory: what you will trust.")
     ],
-    directory: Annotated[Path, typer.Option(help="The federation's signed directory.json.")],
+    directory: Annotated[str, typer.Option(help="host:port of the directory service.")],
     gateway: Annotated[str, typer.Option(help="The gateway to ask, such as gw.alliance.")],
     key: passphrase.TokenOption = "",
     passphrase_file: passphrase.FileOption = None,
@@ -38,13 +40,9 @@ def new(
 ) -> None:
     """Makes an institution's keys and profile, and the card that its administrator lists it by."""
     home = profile_home(profile)
-    made = Profile(home, partner_name(name), federation(of), load_public_key(registrar_key), gateway_name(gateway))
-    now = clock.now()
-    current = pinned_directory(directory, made.registrar, made.federation)
-    if current is None:
-        raise BadConfig("there is no such file", place=str(directory), remedy="Get it from the administrator")
-    if now >= current.expires:
-        raise expired(current)
+    made = Profile(home, partner_name(name), federation(of), address(directory), gateway_name(gateway))
+    now, pinned = clock.now(), read(root)
+    current = looked_up(pinned, made.federation, made.service)
     if made.gateway not in current.gateways:
         raise not_listed(made.gateway, current.gateways)
     if home.exists() and any(home.iterdir()):
@@ -55,7 +53,7 @@ def new(
     else:
         secret = passphrase.secret_of(token, passphrase_file)
     card = make_identity(home, made.name, made.federation, now, passphrase=secret, token=token)
-    replace_file(made.directory, current.content)
+    pin(made.directory, pinned)
     write_profile(made)
     console.say(f"made the profile {profile} in {home}, fingerprint {card.fingerprint}")
     console.say(f"Send {made.card} to the administrator and tell them the fingerprint by another way")
@@ -75,3 +73,14 @@ def list_() -> None:
         console.out.print(console.table(("profile", "name", "federation", "gateway"), rows))
     else:
         console.err.print(f"there is no profile in {profiles_folder()}", markup=False)
+
+
+def looked_up(root: bytes, of: Federation, service: str) -> Directory:
+    """The directory as the service has it now; nothing of it is kept."""
+    with tempfile.TemporaryDirectory(prefix="cimfed-directory-") as folder:
+        pin(Path(folder), root)
+        follower = Follower(Path(folder), of, Mirrors(of, service), clock.now)
+        try:
+            return follower.refresh()
+        finally:
+            follower.close()

@@ -14,16 +14,14 @@ from typing import Annotated
 import typer
 
 from cimfed import console
-from cimfed.cli import passphrase, registrar
+from cimfed.cli import office, passphrase
+from cimfed.command import DRY_RUN, JSON, YES, Command
 from cimfed.errors import BadVocabulary, NotFound
 from cimfed.model.vocabulary import VOCABULARY, Collection, Property, Vocabulary
 from cimfed.model.vocabulary.canonical import document, vocabulary_hash
 from cimfed.model.vocabulary.compare import Change, compare
 from cimfed.model.vocabulary.document import COMMON, MAX_TEXT, SUFFIX, read
-from cimfed.trust.directory.documents import parse_however_old
 from cimfed.trust.directory.listing import other_vocabulary, own_vocabulary
-from cimfed.trust.identity_files import load_public_key
-from cimfed.trust.identity_files import read as read_file
 
 app = typer.Typer(no_args_is_help=True, help="Collections and properties that the cities have in common.")
 CEASES = 5
@@ -83,23 +81,28 @@ def diff(path: DocumentArgument) -> None:
 
 @app.command()
 def publish(
-    home: registrar.HomeOption,
-    days: registrar.DaysOption = registrar.LIFE_DAYS,
+    home: office.HomeOption,
+    days: office.DaysOption = office.LIFE_DAYS,
+    key: office.KeyOption = "",
+    out: office.OutOption = None,
     passphrase_file: passphrase.FileOption = None,
+    as_json: JSON = False,
+    dry_run: DRY_RUN = False,
+    yes: YES = False,
 ) -> None:
-    """Publishes version and hash of this release's vocabulary in the directory. Releases that do not know of this
-    cannot read such a directory: upgrade all members first."""
+    """Publishes version and hash of this release's vocabulary in the directory."""
     mine = own_vocabulary()
-    registrar.change(home, passphrase_file, lambda listing: replace(listing, vocabulary=mine), days)
+    with Command("vocabulary-publish", as_json, dry_run=dry_run, yes=yes) as command:
+        office.change(
+            command, office.read_office(home), lambda listing: replace(listing, vocabulary=mine),
+            f"Publish vocabulary {mine.version}?", key=key, passphrase_file=passphrase_file, out=out, days=days,
+        )  # fmt: skip
 
 
 @app.command()
-def published(
-    directory: Annotated[Path, typer.Option(help="The directory's file.")],
-    registrar_key: Annotated[Path, typer.Option(help="The registrar's public key, as pinned.")],
-) -> None:
-    """Compares this release's vocabulary with the one published in a directory; exit code 5 where it is another."""
-    found = parse_however_old(read_file(directory), load_public_key(registrar_key))
+def published(home: office.HomeOption) -> None:
+    """Compares this release's vocabulary with the one that the directory publishes; exit code 5 where it is another."""
+    found = office.read_office(home).current()
     if found.listing.vocabulary is None:
         console.say(f"version {found.version} of the directory publishes no vocabulary")
         return

@@ -8,19 +8,17 @@ certificate it shows (``cimfed.rpc.mirror``).
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
 
 import grpc
-from google.protobuf.message import DecodeError
 
-from cimfed.errors import BadAnswer, CimfedError
+from cimfed.errors import CimfedError
 from cimfed.rpc.authorisation import PUBLISH
 from cimfed.rpc.channel import credentials_for, dialling
 from cimfed.rpc.mirror import open_unverified
 from cimfed.rpc.options import CHANNEL
 from cimfed.trust.directory.listing import Directory
 from cimfed.trust.tls import dns_name
-from cimfed.v1 import directory_service_pb2, publication_service_pb2
+from cimfed.wire.admissions import decode_published, encode_publish
 from cimfed.wire.errors import from_rpc_error
 
 SECONDS = 30.0
@@ -41,22 +39,16 @@ class ServiceClient:
                 options=(*CHANNEL, *dialling(dns_name(directory.federation, service.name), service.address)),
             )
 
-    def call(self, method: str, request: Any, reply: Any) -> Any:
-        """``reply`` filled with the answer. CimfedError as the service gave it, NodeUnreachable where it is away."""
+    def call(self, method: str, request: bytes) -> bytes:
+        """CimfedError as the service gave it, NodeUnreachable where it is away."""
         try:
-            reply.ParseFromString(self._channel.unary_unary(method)(request.SerializeToString(), timeout=SECONDS))
+            return bytes(self._channel.unary_unary(method)(request, timeout=SECONDS))
         except grpc.RpcError as error:
             raise from_rpc_error(error, self.name) from None
-        except DecodeError:
-            raise BadAnswer(f"the answer of {self.name} cannot be parsed") from None
-        return reply
 
     def publish(self, files: Mapping[str, bytes]) -> int:
         """The version of the directory that has them."""
-        request = publication_service_pb2.PublishRequest(
-            files=[directory_service_pb2.DirectoryFile(path=path, content=content) for path, content in files.items()]
-        )
-        return int(self.call(PUBLISH, request, publication_service_pb2.PublishReply()).version)
+        return decode_published(self.call(PUBLISH, encode_publish(files)))
 
     def close(self) -> None:
         self._channel.close()

@@ -16,6 +16,7 @@ from cimfed.model.admission import AskStatus, InvitationEntry, Join, JoinEntry, 
 from cimfed.model.limits import KIB, LIMITS
 from cimfed.trust.envelope import Envelope
 from cimfed.v1 import admission_service_pb2 as admission
+from cimfed.v1 import directory_service_pb2
 from cimfed.v1 import publication_service_pb2 as publication
 from cimfed.wire.envelopes import from_message, parse, to_message
 
@@ -142,7 +143,7 @@ def encode_access_kept() -> bytes:
 
 def encode_publish(files: Mapping[str, bytes]) -> bytes:
     return publication.PublishRequest(
-        files=[publication.DirectoryFile(path=path, content=content) for path, content in files.items()]
+        files=[directory_service_pb2.DirectoryFile(path=path, content=content) for path, content in files.items()]
     ).SerializeToString()
 
 

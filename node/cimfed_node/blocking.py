@@ -11,11 +11,11 @@ import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
-from cimfed.trust.pinned import pinned_directory
-
 from cimfed.errors import BadConfig, CimfedError, NotFound
 from cimfed.model.names import Kind, kind_of
-from cimfed.trust.directory import Directory
+from cimfed.rpc import clock
+from cimfed.trust.directory.follow import last_known
+from cimfed.trust.directory.listing import Directory
 from cimfed.trust.keys import ALGORITHM, PublicKey
 from cimfed_node.config import Home
 from cimfed_node.tables.admissions import Asked
@@ -56,7 +56,7 @@ class Target:
 def listed(home: Home) -> Directory | None:
     """The home's directory, expired or not; None where there is none that can be believed."""
     try:
-        return pinned_directory(home.directory, home.registrar_key, home.federation)
+        return last_known(home.directory, home.federation, clock.now())
     except CimfedError:
         return None
 

@@ -1,4 +1,4 @@
-"""The registrar's changes: each is a function from a ``Listing`` to a ``Listing``; done twice it changes nothing more."""
+"""The registrar's changes: functions from a ``Listing`` to a ``Listing``. The same change twice is no change."""
 
 from __future__ import annotations
 

@@ -120,6 +120,15 @@ class Folder(Mapping[str, bytes]):
     def __len__(self) -> int:
         return sum(1 for _ in self)
 
+    def copy_to(self, folder: Path) -> int:
+        """Copies every file, the timestamp last, and says how many: whoever follows from there sees one state."""
+        target = Folder(folder)
+        paths = sorted(self, key=lambda path: path == layout.TIMESTAMP_FILE)
+        for path in paths:
+            if path == layout.TIMESTAMP_FILE or path not in target:
+                target.put(path, self[path])
+        return len(paths)
+
     def put(self, path: str, content: bytes) -> None:
         """Writes a file, whole or not at all."""
         file = self.path / path
@@ -137,6 +146,15 @@ def pin(home: Path, root: bytes) -> None:
             raise Conflict("another root is pinned here", place=str(file))
         return
     create_file(file, root)
+
+
+def last_known(home: Path, of: Federation, now: int) -> Directory | None:
+    """What a follower in that folder put in force last, expired or not. BadDirectory where it does not verify."""
+    files = Folder(home / "files")
+    try:
+        return proof.read(files, (home / "root.json").read_bytes(), now, of) if layout.TIMESTAMP_FILE in files else None
+    except OSError:
+        return None
 
 
 class Follower:
@@ -234,11 +252,13 @@ class Follower:
 
     def _load(self) -> None:
         """What was in force when this folder was last written."""
-        if layout.TIMESTAMP_FILE in self.files:
-            try:
-                self._accept(proof.read(self.files, self.root, self._now(), self._of))
-            except BadDirectory as error:
-                log.error("%s: %s; it is fetched anew", self.files.path, error)
+        try:
+            known = last_known(self._home, self._of, self._now())
+        except BadDirectory as error:
+            log.error("%s: %s; it is fetched anew", self.files.path, error)
+            return
+        if known is not None:
+            self._accept(known)
 
     def _refresh_from(self, mirror: Mirror) -> Directory:
         held, now = self._held, self._now()

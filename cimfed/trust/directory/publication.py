@@ -8,11 +8,14 @@ stamps: ``stamp`` makes the next snapshot and timestamp, ``restamp`` the next ti
 
 from __future__ import annotations
 
+import json
+from base64 import b64decode, b64encode
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
+import rfc8785
 from tuf.api.metadata import (
     DelegatedRole,
     Delegations,
@@ -252,3 +255,28 @@ def _by(metadata: Metadata[Any], key: PublicKey) -> bool:
 
 def _end(now: int, life: timedelta) -> datetime:
     return datetime_of(now).replace(microsecond=0) + life
+
+
+# A draft or a publication as one file, to be carried from one machine to the next
+
+FORMAT = "cimfed/publication/v1"
+
+
+def to_file(files: Files) -> bytes:
+    return rfc8785.dumps(
+        {"format": FORMAT, "files": {path: b64encode(content).decode() for path, content in files.items()}}
+    )
+
+
+def from_file(data: bytes, place: str) -> dict[str, bytes]:
+    """BadDirectory for what is none. Nothing is verified."""
+    try:
+        document = json.loads(data)
+        if document.keys() != {"format", "files"} or document["format"] != FORMAT:
+            raise ValueError
+        files = {str(path): b64decode(text, validate=True) for path, text in document["files"].items()}
+    except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
+        raise BadDirectory(f"not a draft or a publication of format {FORMAT}", place=place) from None
+    if not files or not all(layout.is_file(path) for path in files):
+        raise BadDirectory("a file in it is none of a directory's", place=place)
+    return files

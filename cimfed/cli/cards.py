@@ -1,0 +1,78 @@
+"""Listing a party by its card: what `cimfed member add`, `partner add` and `requests approve` share.
+
+A card proves who holds its keys, not who its bearer is. So its fingerprint is compared with the one that its owner
+sees, by another way than the card came: with ``--fingerprint``, or by whoever answers the question at the terminal.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from cimfed.cli.office import Office, change
+from cimfed.command import Command
+from cimfed.errors import BadConfig, BadDirectory
+from cimfed.model.names import Kind
+from cimfed.trust.card import Card, parse_card
+from cimfed.trust.directory.edit import check_keys
+from cimfed.trust.directory.listing import Directory, Listing
+from cimfed.trust.identity_files import read
+
+FingerprintOption = Annotated[
+    str | None, typer.Option(help="As the card's owner sees it: anything else is refused, and you are not asked.")
+]
+ReplaceOption = Annotated[bool, typer.Option("--replace", help="List it with new keys in place of those it had.")]
+
+
+def read_card(path: Path, office: Office, *kinds: Kind) -> Card:
+    """A card that may be listed in this federation."""
+    try:
+        card = parse_card(read(path))
+    except BadDirectory as error:
+        raise BadDirectory(error.message, place=str(path), remedy=error.remedy) from None
+    check_card(card, office, str(path), *kinds)
+    return card
+
+
+def check_card(card: Card, office: Office, place: str, *kinds: Kind) -> None:
+    if card.federation != office.federation:
+        raise BadDirectory(f"this card is for {card.federation}, the office is of {office.federation}", place=place)
+    if card.kind not in kinds:
+        raise BadConfig(f"this is the card of a {card.kind}", place=place)
+
+
+def list_card(
+    command: Command,
+    card: Card,
+    office: Office,
+    edit: Callable[[Listing], Listing],
+    fingerprint: str | None,
+    replace: bool,
+    *,
+    key: str,
+    passphrase_file: Path | None,
+    out: Path | None,
+    days: int,
+) -> Directory | None:
+    """Publishes a listing that has the card, once its fingerprint was compared."""
+    command.put(name=card.name, kind=str(card.kind), fingerprint=card.fingerprint)
+    command.say(f"{card.kind} {card.name}, fingerprint {card.fingerprint}")
+    if fingerprint is not None:
+        if _digits(fingerprint) != _digits(card.fingerprint):
+            raise BadDirectory("the card has another fingerprint than the one given", place=card.name)
+        command.agreed()
+
+    def checked(listing: Listing) -> Listing:
+        if not replace:
+            check_keys(listing, card)
+        return edit(listing)
+
+    question = f"Does {card.name} see the same fingerprint?"
+    return change(command, office, checked, question, key=key, passphrase_file=passphrase_file, out=out, days=days)
+
+
+def _digits(fingerprint: str) -> str:
+    return "".join(fingerprint.split()).lower()
