@@ -280,6 +280,12 @@ class Truncated(DataLoss):
     reason = "truncated"
 
 
+class LogInconsistent(DataLoss):
+    """A log, a checkpoint or a proof does not agree with itself, with what was seen before, or with its form."""
+
+    reason = "log_inconsistent"
+
+
 class CoverageMismatch(DataLoss):
     """The gateway's coverage, its total or its routing does not agree with what the cities signed."""
 
