@@ -9,8 +9,9 @@ a decision's position 16 hex digits (it is drawn from 63 bits: too many for a JS
 from __future__ import annotations
 
 import json
+import secrets
 from collections.abc import Mapping
-from dataclasses import MISSING, dataclass, fields
+from dataclasses import MISSING, dataclass, field, fields
 from typing import Any, ClassVar, NewType, get_type_hints
 
 import rfc8785
@@ -102,7 +103,7 @@ class Act(Entry):
     subject: str = ""
     objects: int = 0
     reason: str = ""
-    token: bytes = b""
+    token: bytes = field(default_factory=lambda: secrets.token_bytes(16))
 
 
 @dataclass(frozen=True)
@@ -151,7 +152,7 @@ class Other:
 def _described(cls: type[Entry]) -> tuple[tuple[str, Any, Any], ...]:
     """Name, kind and default of each field; MISSING where there is none."""
     hints = get_type_hints(cls)
-    return tuple((field.name, hints[field.name], field.default) for field in fields(cls))
+    return tuple((each.name, hints[each.name], each.default) for each in fields(cls))
 
 
 _TYPES: dict[str, type[Entry]] = {cls.type: cls for cls in Entry.__subclasses__()}
