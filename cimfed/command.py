@@ -46,7 +46,8 @@ class Command:
     def __init__(self, name: str, as_json: bool = False, *, dry_run: bool | None = None, yes: bool = False) -> None:
         self.as_json = as_json
         self._name, self._dry_run, self._yes = name, dry_run, yes
-        self._fields: dict[str, Any] = {"schema": f"cimfed/{name}/v1"}
+        self.schema = f"cimfed/{name}/v1"
+        self._fields: dict[str, Any] = {"schema": self.schema}
         self._notes: list[str] = []
         self._said: list[str] = []
         if dry_run is not None:

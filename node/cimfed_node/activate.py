@@ -89,6 +89,15 @@ class Report:
     notes: tuple[str, ...] = ()
 
 
+@dataclass(frozen=True)
+class Checked:
+    """A policy that may be put in force. ``same``: it is already. ``notes``: what to tell the operator."""
+
+    signed: SignedPolicy
+    same: bool
+    notes: tuple[str, ...]
+
+
 class Publisher:
     """``shelves``: one for each engine of the home; opened only when there is something to build. ``clock`` in
     microseconds. ``complete``: whatever a command that was killed had begun for good; called by who gets the lock.
@@ -108,27 +117,14 @@ class Publisher:
 
     def activate(self, content: bytes, source: str, building: Building = lambda *_: None) -> Report:
         """Puts a signed policy in force. BadSignature, BadPolicy or Conflict where it may not be."""
-        signed = read_policy(content, self._home.city, self._home.steward_keys, source)
-        policy, now = signed.policy, self._clock()
+        now = self._clock()
         with self.alone():
+            checked = self.check(content, source)
+            signed, policy, same = checked.signed, checked.signed.policy, checked.same
             with self._control.reading() as connection:
-                active = active_policy(connection)
-                highest = highest_version(connection)
                 snapshots = current_snapshots(connection)
-            same = active is not None and (active.version, active.hash) == (policy.version, signed.hash)
-            highest = max(highest, self._recorded())
-            if policy.version < highest or (policy.version == highest and not same):
-                raise Conflict(
-                    f"version {policy.version} is not above version {highest}, which was in force here",
-                    place=source,
-                    remedy="Sign it with a higher version",
-                )
-            if now >= policy.valid[1]:
-                raise BadPolicy(f"the policy's validity ended at {instant_text(policy.valid[1])}", place=source)
-            notes = [f"nothing is granted before {instant_text(policy.valid[0])}"] if now < policy.valid[0] else []
             current = {name: read_snapshot(self._home.snapshots / entry.id) for name, entry in snapshots.items()}
             grants, built, told_of = self._build(signed, current, building)
-            notes += told_of
             if not same:
                 replace_file(self._home.policy_file(policy.version), content, mode=0o640)
             with self._control.writing() as transaction:
@@ -140,7 +136,34 @@ class Publisher:
             if policy.version > self._recorded():  # also where an activation was killed just before this
                 replace_file(self._home.policy_record, f"{policy.version}\n".encode())
             self._sweep()
-        return Report(policy.version, not same, _reports(grants, built, current), tuple(notes))
+        return Report(policy.version, not same, _reports(grants, built, current), (*checked.notes, *told_of))
+
+    def check(self, content: bytes, source: str) -> Checked:
+        """Rule 1: what ``activate`` raises before it builds anything. Takes no lock and touches nothing."""
+        signed = read_policy(content, self._home.city, self._home.steward_keys, source)
+        policy, now = signed.policy, self._clock()
+        with self._control.reading() as connection:
+            active = active_policy(connection)
+            highest = highest_version(connection)
+        same = active is not None and (active.version, active.hash) == (policy.version, signed.hash)
+        highest = max(highest, self._recorded())
+        if policy.version < highest or (policy.version == highest and not same):
+            raise Conflict(
+                f"version {policy.version} is not above version {highest}, which was in force here",
+                place=source,
+                remedy="Sign it with a higher version",
+            )
+        if now >= policy.valid[1]:
+            raise BadPolicy(f"the policy's validity ended at {instant_text(policy.valid[1])}", place=source)
+        early = now < policy.valid[0]
+        notes = (f"nothing is granted before {instant_text(policy.valid[0])}",) if early else ()
+        return Checked(signed, same, notes)
+
+    def policy_in_force(self) -> SignedPolicy | None:
+        """NotFound, BadPolicy or Conflict where there is one that cannot be believed."""
+        with self._control.reading() as connection:
+            active = active_policy(connection)
+        return None if active is None else self._active(active)
 
     def adopt(
         self,

@@ -16,21 +16,25 @@ from cimfed import program  # noqa: F401  # before what takes long
 import typer
 
 from cimfed import console
+from cimfed.command import DRY_RUN, JSON, Command
 from cimfed.model.names import city_name, federation
 from cimfed.rpc import clock
 from cimfed.rpc.run import following, run
 from cimfed.rpc.settings import check_bind
 from cimfed.trust.identity_files import load_public_key, read
 from cimfed.trust.token.uri import TOKEN_KEY, parse_token_key
+from cimfed_node.affected import lately, say_affected
 from cimfed_node.cli_block import block, list_blocks, unblock
 from cimfed_node.cli_import import import_
 from cimfed_node.cli_in_place import app as postgis
 from cimfed_node.cli_snapshots import app as snapshots
 from cimfed_node.config import Home
+from cimfed_node.foresee import Foreseen, foresee
 from cimfed_node.operate import clear_away, opened, publisher
-from cimfed_node.printing import building_progress, show
+from cimfed_node.printing import building_progress, tell
 from cimfed_node.serve import Keys, Node, drop_to, follower
 from cimfed_node.setup import Plan, make_home
+from cimfed_node.tables import Control
 from cimfed_node.tables.publication import active_grants, active_policy, current_snapshots
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
@@ -85,13 +89,43 @@ app.command("blocks")(list_blocks)
 
 
 @app.command()
-def activate(policy: Annotated[Path, typer.Argument(help="A signed policy, *.policy.json.")], home: HOME) -> None:
-    """Puts a signed policy in force."""
-    with opened(home) as (at, control), building_progress() as building:
-        report = publisher(at, control).activate(read(policy), str(policy), building)
-    verb = "is in force now" if report.changed else "was in force already"
-    console.say(f"policy version {report.version} {verb}")
-    show(report)
+def activate(
+    policy: Annotated[Path, typer.Argument(help="A signed policy, *.policy.json.")],
+    home: HOME,
+    as_json: JSON = False,
+    dry_run: DRY_RUN = False,
+) -> None:
+    """Puts a signed policy in force. It does not ask: the steward's signature is the word that counts."""
+    with Command("activate", as_json, dry_run=dry_run, yes=True) as command, opened(home) as (at, control):
+        publishing, content = publisher(at, control), read(policy)
+        if dry_run:
+            _foresee(command, foresee(publishing, content, str(policy)), control)
+        if not command.goes_on(""):
+            return
+        with building_progress() as building:
+            report = publishing.activate(content, str(policy), building)
+        command.put(changed=report.changed)
+        verb = "is in force now" if report.changed else "was in force already"
+        command.say(f"policy version {report.version} {verb}")
+        tell(command, report)
+
+
+def _foresee(command: Command, found: Foreseen, control: Control) -> None:
+    now = clock.now()
+    with control.reading() as connection:
+        hit = [line for line in lately(connection, now) if line.grant in (*found.removed, *found.altered)]
+    command.put(policy=found.version, before=found.before or None)
+    command.put(added=list(found.added), removed=list(found.removed), altered=list(found.altered))
+    if found.same:
+        command.say(f"policy version {found.version} is in force already")
+    else:
+        command.say(f"to be in force: policy version {found.version}, in the place of {found.before or 'none'}")
+    for what, grants in (("new", found.added), ("gone", found.removed), ("other than before", found.altered)):
+        if grants:
+            command.say(f"{what}: {', '.join(grants)}")
+    say_affected(command, hit, "end, where they are given something else")
+    for note in found.notes:
+        command.note(note)
 
 
 @app.command()

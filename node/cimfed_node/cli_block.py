@@ -16,13 +16,12 @@ from cimfed.command import DRY_RUN, JSON, YES, Command
 from cimfed.model.instants import instant_text
 from cimfed.rpc import clock
 from cimfed_node.acting import acceptable_reason, operator
+from cimfed_node.affected import lately, say_affected
 from cimfed_node.blocking import Target, listed, standing, target
 from cimfed_node.operate import opened
 from cimfed_node.tables.acts import Act, put_act
-from cimfed_node.tables.admissions import Asked, asked
 from cimfed_node.tables.blocks import EVERYBODY, Block, blocks, lift_block, put_block
 
-DAYS = 30  # that "lately" goes back
 HOME = Annotated[Path, typer.Option(help="The node's folder.", envvar="CIMFED_NODE_HOME")]
 WHOM = Annotated[
     str | None,
@@ -51,14 +50,14 @@ def block(
         found, now = target(whom, everybody, listed(at), unlisted=unlisted), clock.now()
         with control.reading() as connection:
             stands = [item for item in blocks(connection) if item.subject == found.subject]
-            hit = [line for line in asked(connection, now - DAYS * 86_400_000_000, now) if found.hits(line)]
-        command.put(**_facts(found), reason=reason, affected=_affected(hit))
+            hit = [line for line in lately(connection, now) if found.hits(line)]
+        command.put(**_facts(found), reason=reason)
         if stands:
             command.put(**_row(stands[0]))
             command.say(f"{found.shown} is blocked already, since {_when(stands[0].since)} by {stands[0].operator}")
             return
         command.say(f"to be blocked: {found.shown}")
-        _say_affected(command, hit)
+        say_affected(command, hit, "end")
         if found.listed is None and found.subject != EVERYBODY:
             command.note("there is no directory here that can be read: nobody looked whether it lists this")
         elif found.listed is False:
@@ -119,32 +118,6 @@ def list_blocks(home: HOME, as_json: JSON = False) -> None:
             for item in stand
         ]
         command.show(console.table(("blocked", "since (UTC)", "by", "reason"), rows))
-
-
-def _say_affected(command: Command, hit: list[Asked]) -> None:
-    for row in _affected(hit)["organisations"]:
-        command.say(f"  {row['organisation']}: {row['queries']:,} queries answered in {DAYS} days, last {row['last']}")
-    if not hit:
-        command.say(f"  nothing of it was answered in the last {DAYS} days")
-    if running := sum(line.running for line in hit):
-        command.say(f"  {running} answers that run now end")
-
-
-def _affected(hit: list[Asked]) -> dict[str, Any]:
-    """``running``: answers that end. ``organisations``: whose queries were answered lately, the last first."""
-    queries: dict[str, int] = {}
-    last: dict[str, int] = {}
-    for line in hit:
-        queries[line.organisation] = queries.get(line.organisation, 0) + line.queries
-        last[line.organisation] = max(last.get(line.organisation, 0), line.last)
-    return {
-        "running": sum(line.running for line in hit),
-        "days": DAYS,
-        "organisations": [
-            {"organisation": name, "queries": count, "last": instant_text(last[name])}
-            for name, count in queries.items()
-        ],
-    }
 
 
 def _facts(found: Target) -> dict[str, Any]:

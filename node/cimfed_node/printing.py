@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, ProgressColumn, TextColumn, TimeElapsedColumn
 
 from cimfed import console
+from cimfed.command import Command
 from cimfed_node.activate import Building, Report
 from cimfed_node.ingest import ImportReport, Preview
 
@@ -43,14 +44,28 @@ def show(report: Report) -> None:
             for item in report.grants
         ]
         console.out.print(console.table(("grant", "collection", "rows", "of"), rows))
-    for item in report.grants:
-        if item.of and not item.rows:
-            console.say(
-                f"note: {item.grant} gives nothing: all rows of {item.collection} lie outside the declared extent and "
-                "its area, or do not meet its rows; see whether longitude comes first"
-            )
-    for note in report.notes:
+    for note in _notes(report):
         console.say(f"note: {note}")
+
+
+def tell(command: Command, report: Report) -> None:
+    """The same, as text or as fields of the command's object."""
+    if not command.as_json:
+        show(report)
+        return
+    command.put(policy=report.version, grants=[vars(item) for item in report.grants])
+    for note in _notes(report):
+        command.note(note)
+
+
+def _notes(report: Report) -> list[str]:
+    empty = [
+        f"{item.grant} gives nothing: all rows of {item.collection} lie outside the declared extent and "
+        "its area, or do not meet its rows; see whether longitude comes first"
+        for item in report.grants
+        if item.of and not item.rows
+    ]
+    return [*empty, *report.notes]
 
 
 def show_preview(found: Preview) -> None:

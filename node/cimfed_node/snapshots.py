@@ -203,22 +203,28 @@ def earlier(held: Iterable[Held], collection: str, wanted: str | None) -> Held:
 
 
 def roll_back(control: Control, publisher: Publisher, chosen: Held, building: Building = lambda *_: None) -> Report:
-    """Makes it current, under the time of its own import. BadFile, and nothing done, where its files do not verify.
-
-    Conflict for a table in place where objects were erased here: it is searched for them at its import alone.
-    """
+    """Makes it current, under the time of its own import. Nothing is done where ``may_come_back`` raises."""
     with publisher.alone():
-        snapshot = read_snapshot(chosen.folder, verify=True)
-        with control.reading() as connection:
-            if "in_place" in snapshot.inventory and erased_digests(connection):
-                raise Conflict(
-                    "objects were erased from this node, and this table in place may hold them",
-                    place=snapshot.inventory["in_place"]["relation"],
-                    remedy="Import it in place again, which looks for them",
-                )
+        snapshot = may_come_back(control, chosen)
         report = publisher.adopt(snapshot, building, chosen.imported, "rollback")
         log.info("snapshot %s of %s is current again", chosen.id, chosen.collection)
     return report
+
+
+def may_come_back(control: Control, chosen: Held) -> Snapshot:
+    """BadFile where its files do not verify.
+
+    Conflict for a table in place where objects were erased here: it is searched for them at its import alone.
+    """
+    snapshot = read_snapshot(chosen.folder, verify=True)
+    with control.reading() as connection:
+        if "in_place" in snapshot.inventory and erased_digests(connection):
+            raise Conflict(
+                "objects were erased from this node, and this table in place may hold them",
+                place=snapshot.inventory["in_place"]["relation"],
+                remedy="Import it in place again, which looks for them",
+            )
+    return snapshot
 
 
 def prunable(held: Sequence[Held], keep: int) -> list[Held]:

@@ -139,8 +139,14 @@ class Crashes:
         if act == "activate":
             return ["activate", str(self.sign())]
         if act == "rollback":
-            return ["snapshots", "rollback", "admin_unit", next(id for id, of in self.known.items() if of == file)]
-        return ["snapshots", "prune", "--keep", "0"]
+            return [
+                "snapshots",
+                "rollback",
+                "--yes",
+                "admin_unit",
+                next(id for id, of in self.known.items() if of == file),
+            ]
+        return ["snapshots", "prune", "--keep", "0", "--yes"]
 
     def next_child(self) -> Child:
         """The one that is ready, while another gets ready."""

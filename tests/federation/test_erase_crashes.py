@@ -52,7 +52,7 @@ class Erasures:
         id = self.left[self.drawn.randrange(len(self.left))]
         before = ids_on_disk(self.city.home.snapshots)
         code, said, _ = self.run(
-            "snapshots", "erase", "--collection", "admin_unit", "--id", id, "--reason", "law", step=step
+            "snapshots", "erase", "--collection", "admin_unit", "--id", id, "--reason", "law", "--yes", step=step
         )
         begun = (self.city.home.snapshots / ERASING / PLAN).exists()
         if begun:
@@ -77,7 +77,7 @@ class Erasures:
                 with self.city.control() as control:
                     self.city.publisher(control).tidy()
             case 2:
-                self.run("snapshots", "prune", "--keep", "9")
+                self.run("snapshots", "prune", "--keep", "9", "--yes")
 
     def check(self) -> None:
         home, expected = self.city.home, set(self.left)

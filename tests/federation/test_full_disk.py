@@ -172,7 +172,7 @@ def test_an_erasure_on_a_full_disk_is_not_begun(
     ballast.unlink()
     assert not (city.home.snapshots / ERASING).exists()
     assert state(city) == before
-    said("snapshots", "erase", *IMPORT, "--id", "a", "--reason", "law")
+    said("snapshots", "erase", *IMPORT, "--id", "a", "--reason", "law", "--yes")
 
 
 def test_a_budget_is_told_and_kept(

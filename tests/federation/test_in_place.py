@@ -270,7 +270,7 @@ def test_a_table_in_place_stands_in_no_files_way(city: City, said: Said, databas
     fill(database, 10)
     in_place(said, database)
     with pytest.raises(NotFound, match="no snapshot here holds"):
-        said("snapshots", "erase", "--collection", "building", "--id", "7", "--reason", "order")
+        said("snapshots", "erase", "--collection", "building", "--id", "7", "--reason", "order", "--yes")
     file = tmp_path / "b.geojson"
     ring = [[76.9, 43.2], [76.9005, 43.2], [76.9, 43.2005], [76.9, 43.2]]
     shape = {"type": "Polygon", "coordinates": [ring]}
@@ -280,7 +280,7 @@ def test_a_table_in_place_stands_in_no_files_way(city: City, said: Said, databas
     assert "2 rows" in printed
     assert "cannot be compared" not in printed
     assert "erased: 1 objects" in said(
-        "snapshots", "erase", "--collection", "building", "--id", "7", "--reason", "order"
+        "snapshots", "erase", "--collection", "building", "--id", "7", "--reason", "order", "--yes"
     )
     assert sum(pq.read_metadata(path).num_rows for path in city.home.snapshots.glob("*/*.parquet")) == 1
     with pytest.raises(BadFile, match="1 objects were erased from this node"):
@@ -289,11 +289,11 @@ def test_a_table_in_place_stands_in_no_files_way(city: City, said: Said, databas
     with database.connect() as connection:
         connection.execute("DELETE FROM houses WHERE gid = 7")
     assert "9 rows, in place" in in_place(said, database)
-    printed = said("snapshots", "erase", "--collection", "building", "--id", "8", "--reason", "order")
+    printed = said("snapshots", "erase", "--collection", "building", "--id", "8", "--reason", "order", "--yes")
     assert "public.houses was not searched" in printed
     in_place(said, database, "--on-erased", "allow", "--attribution", "the city")
     with pytest.raises(Conflict, match="may hold them"):
-        said("snapshots", "rollback", "building")
+        said("snapshots", "rollback", "building", "--yes")
 
 
 @pytest.mark.parametrize(
