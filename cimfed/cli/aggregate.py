@@ -6,7 +6,8 @@ from typing import Annotated
 
 import typer
 
-from cimfed.cli import asking, output_table, passphrase
+from cimfed import passphrase
+from cimfed.cli import asking, output_table
 from cimfed.cli.output import Target, check
 
 

@@ -21,8 +21,8 @@ from typing import Annotated
 
 import typer
 
-from cimfed import console, paths
-from cimfed.cli import output, output_table, passphrase
+from cimfed import console, passphrase, paths
+from cimfed.cli import output, output_table
 from cimfed.cli.output import Format, Rows, Target
 from cimfed.client.answer import Answer
 from cimfed.client.connect import asker_of

@@ -9,8 +9,8 @@ import typer
 from rich.markup import escape
 from rich.table import Table
 
-from cimfed import console
-from cimfed.cli import asking, passphrase
+from cimfed import console, passphrase
+from cimfed.cli import asking
 from cimfed.cli.output import Rows, Target, check
 from cimfed.model.texts import plain
 

@@ -13,8 +13,8 @@ from typing import Annotated
 
 import typer
 
-from cimfed import console, paths
-from cimfed.cli import office, passphrase
+from cimfed import console, passphrase, paths
+from cimfed.cli import office
 from cimfed.cli.ceremony import Change, describe, draft_holders, first_draft, next_draft, still_missing
 from cimfed.command import DRY_RUN, JSON, YES, Command
 from cimfed.errors import BadConfig

@@ -21,11 +21,11 @@ from typing import Annotated
 
 import typer
 
-from cimfed.cli.passphrase import open_key
 from cimfed.command import Command
 from cimfed.errors import BadConfig, CimfedError, Conflict, NotFound
 from cimfed.model.instants import instant_text
 from cimfed.model.names import Federation, federation
+from cimfed.passphrase import open_key
 from cimfed.rpc import clock
 from cimfed.rpc.mirror import Mirrors
 from cimfed.rpc.service import ServiceClient

@@ -7,7 +7,8 @@ from typing import Annotated
 
 import typer
 
-from cimfed.cli import cards, office, passphrase
+from cimfed import passphrase
+from cimfed.cli import cards, office
 from cimfed.command import DRY_RUN, JSON, YES, Command
 from cimfed.model.names import Kind
 from cimfed.rpc import clock

@@ -9,8 +9,7 @@ from typing import Annotated
 
 import typer
 
-from cimfed import console, paths
-from cimfed.cli import passphrase
+from cimfed import console, passphrase, paths
 from cimfed.errors import BadPolicy, BadSignature
 from cimfed.model.instants import instant_text
 from cimfed.model.limits import LIMITS

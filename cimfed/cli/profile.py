@@ -8,8 +8,7 @@ from typing import Annotated
 
 import typer
 
-from cimfed import console
-from cimfed.cli import passphrase
+from cimfed import console, passphrase
 from cimfed.client.ask import not_listed
 from cimfed.client.profile import Profile, profile_home, profile_names, profiles_folder, read_profile, write_profile
 from cimfed.errors import CimfedError, Conflict

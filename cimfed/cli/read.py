@@ -7,8 +7,8 @@ from typing import Annotated
 
 import typer
 
-from cimfed import console, paths
-from cimfed.cli import asking, output_table, passphrase
+from cimfed import console, passphrase, paths
+from cimfed.cli import asking, output_table
 from cimfed.cli.output import STDOUT, Format, Target, check
 from cimfed.cli.output_original import Written, write_originals
 from cimfed.errors import BadConfig

@@ -13,8 +13,8 @@ from typing import Annotated
 
 import typer
 
-from cimfed import console
-from cimfed.cli import office, passphrase
+from cimfed import console, passphrase
+from cimfed.cli import office
 from cimfed.command import DRY_RUN, JSON, YES, Command
 from cimfed.errors import BadVocabulary, NotFound
 from cimfed.model.vocabulary import VOCABULARY, Collection, Property, Vocabulary

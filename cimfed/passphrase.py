@@ -28,9 +28,14 @@ def new_passphrase(file: Path | None, none: bool) -> bytes | None:
         raise BadConfig("--passphrase-file and --no-passphrase exclude each other")
     if none:
         return None
+    return chosen("Passphrase for the new key: ", file)
+
+
+def chosen(prompt: str, file: Path | None) -> bytes:
+    """One that is given for the first time."""
     if file is not None:
         return _first_line(file)
-    first = _ask("Passphrase for the new key: ")
+    first = _ask(prompt)
     if first != _ask("The same again: "):
         raise BadConfig("the two passphrases differ")
     return first
@@ -46,7 +51,12 @@ def secret_of(place: Path | TokenKey, file: Path | None) -> bytes | None:
     what = asks_for(place)
     if what is None:
         return None
-    return _first_line(file) if file is not None else _ask(f"{what}: ")
+    return known(f"{what}: ", file)
+
+
+def known(prompt: str, file: Path | None) -> bytes:
+    """One that was chosen before."""
+    return _first_line(file) if file is not None else _ask(prompt)
 
 
 def token_option(text: str) -> TokenKey | None:
