@@ -346,6 +346,12 @@ class Declined(CimfedError):
     exit_code = 1
 
 
+class BadBackup(BadInput):
+    """A backup that is cut short, altered, of another program or release, or holds what no backup holds."""
+
+    reason = "bad_backup"
+
+
 class NotFound(CimfedError):
     reason = "not_found"
     status = "NOT_FOUND"
