@@ -84,7 +84,8 @@ def check_apart(board: Holders, registrar: Holders, revoker: Holders, online: Pu
     """BadConfig where one key has two of these roles: a thief of it would have both."""
     seen: dict[PublicKey, str] = {}
     for role, keys in (
-        ("board", board.keys), (layout.REGISTRAR, registrar.keys), (layout.REVOKER, revoker.keys), ("online", (online,)),
+        ("board", board.keys), (layout.REGISTRAR, registrar.keys),
+        (layout.REVOKER, revoker.keys), ("online", (online,)),
     ):  # fmt: skip
         for key in keys:
             if key in seen:
@@ -157,7 +158,5 @@ def _exchanged(held: Holders, keys: tuple[PublicKey, ...], threshold: int | None
 def _named(word: str, keys: tuple[PublicKey, ...]) -> PublicKey:
     found = [key for key in keys if key.id.hex().startswith(word.lower()) or key.text == word.strip()]
     if len(word) < 8 or len(found) != 1:
-        raise BadConfig(
-            "no key of the board, or more than one", place=word[:80], remedy="Give 8 or more digits of its id"
-        )
+        raise BadConfig("no key of the board, or several", place=word[:80], remedy="Give 8 or more digits of its id")
     return found[0]

@@ -53,8 +53,8 @@ class Keys:
 
 
 class Node:
-    """``files`` are those of the directory, for whoever follows it from here. ``bind`` is ``host:port``; ``server.port``
-    is the port that was bound.
+    """``files`` are those of the directory, for whoever follows it from here. ``bind`` is ``host:port``;
+    ``server.port`` is the port that was bound.
     """
 
     def __init__(
