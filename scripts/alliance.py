@@ -25,7 +25,8 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 BIN = Path(sys.executable).parent
-GATEWAY = "gw.alliance"
+GATEWAY, SERVICE = "gw.alliance", "dir.alliance"
+PROGRAMS = {GATEWAY: ("cimfed-gateway",), SERVICE: ("cimfed-gateway", "directory")}
 
 T = TypeVar("T")
 
@@ -59,6 +60,7 @@ class Alliance:
     folder: Path
     show: Callable[[str], None] = lambda line: None
     federation: str = "sco"
+    service: str = field(default_factory=lambda: f"127.0.0.1:{free_port()}")
     servers: dict[str, subprocess.Popen[bytes]] = field(default_factory=dict)
     _commands: set[subprocess.Popen[str]] = field(default_factory=set, init=False, repr=False)
     _starting: threading.Lock = field(default_factory=threading.Lock, init=False, repr=False)
@@ -66,12 +68,13 @@ class Alliance:
     _given_up: bool = field(default=False, init=False, repr=False)
 
     @property
-    def registrar(self) -> Path:
-        return self.folder / "registrar"
+    def office(self) -> Path:
+        """Of board, registrar and revoker; in real life each has its own."""
+        return self.folder / "office"
 
     @property
-    def directory(self) -> Path:
-        return self.registrar / "directory.json"
+    def root(self) -> Path:
+        return self.office / "directory" / "root.json"
 
     @property
     def profiles(self) -> Path:
@@ -88,7 +91,8 @@ class Alliance:
         """Lines for a shell in which the README's tours run: the partner's keys, the registrar's, a free address."""
         variables = {
             **self.environment(partner),
-            "CIMFED_REGISTRAR_HOME": str(self.registrar),
+            "CIMFED_OFFICE": str(self.office),
+            "CIMFED_DIRECTORY": self.service,
             "NODE_ADDRESS": f"127.0.0.1:{free_port()}",
         }
         lines = [f"export PATH={shlex.quote(str(BIN))}:$PATH"]
@@ -137,16 +141,25 @@ class Alliance:
                 raise
 
     def found(self) -> None:
-        """Makes the directory and the gateway's identity, and lists the gateway."""
+        """Founds the directory, starts its service, makes the gateway's identity and lists it."""
         self.folder.mkdir(parents=True, exist_ok=True)
+        home, draft = self.home(SERVICE), self.folder / "first.draft.json"
         self.run(
-            "cimfed", "directory", "init", self.federation, "--home", str(self.registrar), "--no-passphrase"
+            "cimfed-gateway", "directory", "init", SERVICE,
+            "--home", str(home), "--federation", self.federation, "--address", self.service,
         )  # fmt: skip
+        self.run(
+            "cimfed", "directory", "init", self.federation, "--service", str(home / "card.json"),
+            "--online", str(home / "keys" / "online.pub"), "--alone", str(self.office), "--out", str(draft),
+            "--no-passphrase",
+        )  # fmt: skip
+        self.run("cimfed-gateway", "directory", "begin", str(draft), "--home", str(home))
+        self.start(SERVICE)
         self.run(
             "cimfed-gateway", "init", GATEWAY,
             "--home", str(self.home(GATEWAY)), "--federation", self.federation,
             "--address", f"127.0.0.1:{free_port()}",
-            "--registrar-key", str(self.registrar / "registrar.pub"), "--directory", str(self.directory),
+            "--root", str(self.root), "--directory", self.service,
         )  # fmt: skip
         self._list(self.home(GATEWAY) / "card.json")
 
@@ -156,7 +169,7 @@ class Alliance:
     def _publish(self, *edit: str) -> None:
         """An edit of the directory by its registrar."""
         with self._publishing:
-            self.run("cimfed", *edit, "--home", str(self.registrar))
+            self.run("cimfed", *edit, "--home", str(self.office), "--yes")
 
     def join_all(self, cities: Sequence[City]) -> dict[str, list[str]]:
         """Gives what the imports of each city printed."""
@@ -171,15 +184,16 @@ class Alliance:
         self.run(
             "cimfed-node", "init", city.name,
             "--home", str(home), "--federation", self.federation, "--address", f"127.0.0.1:{free_port()}",
-            "--registrar-key", str(self.registrar / "registrar.pub"),
-            "--steward-key", str(key.with_suffix(".pub")), "--directory", str(self.directory),
+            "--root", str(self.root),
+            "--steward-key", str(key.with_suffix(".pub")), "--directory", self.service,
         )  # fmt: skip
+        self._list(home / "card.json")
         printed = [self.run("cimfed-node", "import", *arguments, "--home", str(home)) for arguments in city.imports]
-        self._list(home / "card.json", "--routing", str(self._put_in_force(city)))
+        self._put_in_force(city)
         return printed
 
-    def _put_in_force(self, city: City) -> Path:
-        """The steward signs the policy, the operator activates it; gives the routing entry to publish."""
+    def _put_in_force(self, city: City) -> None:
+        """The steward signs the policy, the operator activates it, which publishes its routing entry."""
         steward = self._steward(city.name)
         source, signed = steward / "policy.yaml", steward / "policy.policy.json"
         source.write_text(city.policy, "utf-8")
@@ -187,7 +201,6 @@ class Alliance:
             "cimfed", "policy", "sign", str(source), "--key", str(steward / "steward.key"), "--out", str(signed)
         )  # fmt: skip
         self.run("cimfed-node", "activate", str(signed), "--home", str(self.home(city.name)))
-        return steward / "policy.routing.json"
 
     def _steward(self, city: str) -> Path:
         folder = self.folder / "stewards" / city
@@ -197,8 +210,8 @@ class Alliance:
     def admit(self, partner: str, country: str, role: str) -> None:
         self.run(
             "cimfed", "profile", "new", "sco", partner,
-            "--federation", self.federation, "--registrar-key", str(self.registrar / "registrar.pub"),
-            "--directory", str(self.directory), "--gateway", GATEWAY, "--no-passphrase",
+            "--federation", self.federation, "--root", str(self.root),
+            "--directory", self.service, "--gateway", GATEWAY, "--no-passphrase",
             partner=partner,
         )  # fmt: skip
         card = self.profiles / partner / "sco" / "card.json"
@@ -212,13 +225,13 @@ class Alliance:
         home = self.home(name)
         ready = home / "ready"
         ready.unlink(missing_ok=True)
-        program = "cimfed-gateway" if name == GATEWAY else "cimfed-node"
-        self.show(f"{program} serve --home {home} &")
+        program = PROGRAMS.get(name, ("cimfed-node",))
+        self.show(f"{shlex.join(program)} serve --home {home} &")
         with self._starting, open(home / "serve.log", "ab") as log:
             if self._given_up:
                 raise CommandFailed("given up")
             process = subprocess.Popen(
-                [str(BIN / program), "serve", "--home", str(home), "--ready-file", str(ready)],
+                [str(BIN / program[0]), *program[1:], "serve", "--home", str(home), "--ready-file", str(ready)],
                 stdin=subprocess.DEVNULL, stdout=log, stderr=log, env=_environment({}),
             )  # fmt: skip
             self.servers[name] = process

@@ -24,6 +24,7 @@ from cimfed.rpc.settings import check_bind
 from cimfed.trust.identity_files import load_public_key, read
 from cimfed.trust.token.uri import TOKEN_KEY, parse_token_key
 from cimfed_node.affected import lately, say_affected
+from cimfed_node.announce import announced
 from cimfed_node.cli_block import block, list_blocks, unblock
 from cimfed_node.cli_import import import_
 from cimfed_node.cli_in_place import app as postgis
@@ -95,7 +96,8 @@ def activate(
     as_json: JSON = False,
     dry_run: DRY_RUN = False,
 ) -> None:
-    """Puts a signed policy in force. It does not ask: the steward's signature is the word that counts."""
+    """Puts a signed policy in force, and publishes the *.routing.json beside it. It does not ask: the steward's
+    signature is the word that counts."""
     with Command("activate", as_json, dry_run=dry_run, yes=True) as command, opened(home) as (at, control):
         publishing, content = publisher(at, control), read(policy)
         if dry_run:
@@ -108,6 +110,9 @@ def activate(
         verb = "is in force now" if report.changed else "was in force already"
         command.say(f"policy version {report.version} {verb}")
         tell(command, report)
+        if said := announced(at, policy):
+            command.put(published=said)
+            command.say(said)
 
 
 def _foresee(command: Command, found: Foreseen, control: Control) -> None:

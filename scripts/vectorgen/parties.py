@@ -16,10 +16,10 @@ from cryptography.x509.oid import NameOID
 
 from cimfed.model.names import CityName, Federation, GatewayName, PartnerName
 from cimfed.model.routing import RoutingEntry, routing_payload
+from cimfed.trust.directory.edit import publish
 from cimfed.trust.directory.listing import AccessKey, Directory, Gateway, Listing, Member, Partner, PublishedVocabulary
 from cimfed.trust.envelope import Envelope, PayloadType, seal
 from cimfed.trust.keys import KeySigner
-from cimfed.trust.directory.edit import publish
 from cimfed.trust.tls import Issuer
 
 SCO = Federation("sco")
