@@ -25,14 +25,11 @@ from cimfed.trust.directory.documents import address as dialled
 LOOPBACK = ("localhost", "127.0.0.1", "[::1]")
 
 
-class ServerSettings(BaseSettings):
-    """``listen`` is ``host:port`` to bind, ``directory`` that of the directory service. ``mirrors`` are further places
-    where its files can be had: URLs or absolute paths."""
+class ListenerSettings(BaseSettings):
+    """``listen`` is ``host:port`` to bind."""
 
     federation: str
     listen: str
-    directory: str = ""
-    mirrors: tuple[str, ...] = ()
 
     @classmethod
     def settings_customise_sources(
@@ -58,6 +55,14 @@ class ServerSettings(BaseSettings):
             raise ValueError(f"{value[:100]!r} is not host:port")
         return value
 
+
+class ServerSettings(ListenerSettings):
+    """``directory`` is ``host:port`` of the directory service. ``mirrors`` are further places where its files can be
+    had: URLs or absolute paths."""
+
+    directory: str = ""
+    mirrors: tuple[str, ...] = ()
+
     @field_validator("directory")
     @classmethod
     def _directory(cls, value: str) -> str:
@@ -71,7 +76,7 @@ class ServerSettings(BaseSettings):
         return value
 
 
-Found = TypeVar("Found", bound=ServerSettings)
+Found = TypeVar("Found", bound=ListenerSettings)
 
 
 def checked(check: Callable[[str], str], value: str) -> str:

@@ -20,8 +20,8 @@ from cimfed.v1 import directory_service_pb2
 from cimfed.v1 import publication_service_pb2 as publication
 from cimfed.wire.envelopes import from_message, parse, to_message
 
-CARD = 64 * KIB  # bytes of a card's file
-REQUEST = CARD + KIB  # of a whole message but a publication
+CARD = 16 * KIB  # bytes of a card's file
+REQUEST = 32 * KIB  # of a whole message but a publication
 _STATES = {
     RequestState.WAITING: admission.REQUEST_STATE_WAITING,
     RequestState.APPROVED: admission.REQUEST_STATE_APPROVED,

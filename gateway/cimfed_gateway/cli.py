@@ -1,4 +1,4 @@
-"""`cimfed-gateway init | serve`."""
+"""`cimfed-gateway init | serve | directory`."""
 
 from __future__ import annotations
 
@@ -28,6 +28,7 @@ from cimfed.trust.identity_files import load_issuing_key, load_signer, make_iden
 from cimfed.trust.tls import IssuingKey, LeafSource, Use
 from cimfed.trust.token.uri import TOKEN_KEY, parse_token_key
 from cimfed_gateway.config import FILE, Home, Settings
+from cimfed_gateway.directory.cli import app as directory_app
 from cimfed_gateway.fanout import Patience
 from cimfed_gateway.registry import Registry
 from cimfed_gateway.service import Gateway
@@ -35,6 +36,7 @@ from cimfed_gateway.tables import Journal
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
 console.versioned(app, "cimfed-gateway", "A gateway: asks the cities that can answer, and brings their answers back.")
+app.add_typer(directory_app, name="directory")
 HOME = Annotated[Path, typer.Option(help="The gateway's folder.", envvar="CIMFED_GATEWAY_HOME")]
 
 

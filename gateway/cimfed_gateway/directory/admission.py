@@ -1,0 +1,247 @@
+"""How newcomers and partners are heard: functions of a transaction, what is published, a request and a time.
+
+A newcomer joins by these rules, numbered in ``join`` as here:
+
+1. the code is of the invitation and of these very bytes of the card. It is computed and compared for an invitation that
+   nobody made, too; ten wrong ones spoil an invitation that is still open. Until the code is right, nothing that is
+   said tells whether there is such an invitation;
+2. the invitation is open and has not expired. Whoever has used it may hand in the same card again, for a lost reply;
+3. the card is one, of this federation and of the invited name, so of the invited kind;
+4. the name is listed if, and only if, new keys were invited;
+5. not too many requests wait.
+
+An error that must leave its trace is given back rather than raised, so that its transaction is kept.
+
+A request waits until the registrar denies it, or lists the card: ``settle`` looks at what was published. A registrar's
+approval in between is a note to the newcomer and to other registrars; it lists nobody.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+
+from cimfed.errors import (
+    BadDirectory,
+    BadInvitation,
+    BadQuery,
+    BadSignature,
+    CimfedError,
+    Conflict,
+    DirectoryExpired,
+    Overloaded,
+    TooLarge,
+)
+from cimfed.model.admission import AskStatus, Join, RequestState, Status
+from cimfed.trust.admin import open_access
+from cimfed.trust.card import Card, parse_card
+from cimfed.trust.directory import layout
+from cimfed.trust.directory.acceptance import holders
+from cimfed.trust.directory.listing import Directory, Member, expired, signing_keys
+from cimfed.trust.envelope import Envelope, to_json
+from cimfed.trust.hashing import digest, sha256
+from cimfed.trust.invitation import InvitationKey
+from cimfed.trust.keys import PublicKey
+from cimfed.trust.tlog.entries import Act, Admission
+from cimfed.wire.admissions import CARD
+from cimfed_gateway.directory import tables
+from cimfed_gateway.directory.tables import AccessRow, InvitationRow, RequestRow, Transaction
+
+FAILURES = 10  # wrong codes that an open invitation survives, less one
+WAITING = 200  # requests that may wait at once
+KEPT_OF_PARTNER = 20  # requests for access
+KEPT = 30 * 86_400_000_000  # microseconds: how long a request for access is kept
+DAY_LATER = "Ask the administrator for another"
+NOBODY = InvitationKey(bytes(32), bytes(32))
+
+
+@dataclass(frozen=True)
+class Roster:
+    """What is published now, and who may administer by it."""
+
+    directory: Directory
+
+    @cached_property
+    def registrars(self) -> frozenset[PublicKey]:
+        """The board names them. One that was revoked is none, though the board has not replaced it yet."""
+        revoked = {item.subject for item in self.directory.revoked}
+        named = holders(self.directory)[layout.REGISTRAR].keys
+        return frozenset(key for key in named if key.id.hex() not in revoked)
+
+    def check_board(self, now: int) -> None:
+        """DirectoryExpired where the board's word has ended: nobody is a registrar then."""
+        if now >= min(self.directory.ends[role] for role in (layout.ROOT, layout.TARGETS)):
+            raise expired(self.directory)
+
+    def check_current(self, now: int) -> None:
+        if now >= self.directory.expires:
+            raise expired(self.directory)
+
+    def lists(self, name: str) -> bool:
+        """Whether the name is taken, be its party suspended or revoked."""
+        return name == self.directory.service.name or any(
+            party.name == name for party in self.directory.published.parties()
+        )
+
+    def has(self, card: Card) -> bool:
+        """Whether the card's party is listed with what the card says."""
+        for party in self.directory.published.parties():
+            if party.name == card.name:
+                stewards = party.stewards if isinstance(party, Member) else ()
+                return (
+                    card.issuer in party.issuers
+                    and set(card.keys) <= set(signing_keys(party))
+                    and set(card.stewards) <= set(stewards)
+                )
+        return False
+
+
+def nothing_published() -> DirectoryExpired:
+    return DirectoryExpired(
+        "no directory has been published here yet", remedy="Its operator runs cimfed-gateway directory begin"
+    )
+
+
+def join(transaction: Transaction, roster: Roster, request: Join, now: int) -> Status | BadInvitation:
+    """What becomes of a newcomer's card.
+
+    BadInvitation (given back), BadDirectory, TooLarge, Conflict, Overloaded, ClockBehind.
+    """
+    tables.check_clock(transaction, now)
+    # 1
+    invitation = tables.find_invitation(transaction, request.invitation)
+    key, name = _key(invitation)
+    if not key.checks_join(request.code, name, request.card) or invitation is None:
+        return _refused(transaction, invitation, now)
+    # 2
+    known = tables.find_request(transaction, invitation.id)
+    if known is not None and known.card == request.card:
+        return _status(known)
+    if known is not None:
+        raise Conflict("another card was handed in with this invitation", remedy=DAY_LATER)
+    if (trouble := _trouble(invitation, now)) is not None:
+        return trouble
+    # 3
+    card = _card(request.card, invitation, roster)
+    # 4
+    if roster.lists(card.name) != invitation.new_keys:
+        taken = "is listed already, and was not invited to come with new keys"
+        raise Conflict(f"{card.name} {'is not listed any more' if invitation.new_keys else taken}", remedy=DAY_LATER)
+    # 5
+    if tables.count_undecided(transaction) >= WAITING:
+        raise Overloaded("too many requests wait for the registrar", retry_after=3600.0)
+    row = RequestRow(
+        id=invitation.id, name=card.name, card=request.card, received=now, new_keys=invitation.new_keys
+    )
+    tables.add_request(transaction, row)
+    tables.mark_invitation(transaction, invitation.id, "used")
+    tables.note(transaction, Admission(now, "requested", card.name, card=sha256(request.card)))
+    return _status(row)
+
+
+def status(transaction: Transaction, request: AskStatus, now: int) -> Status | BadInvitation:
+    """What became of the request that came with an invitation; rule 1 of ``join`` holds here too."""
+    tables.check_clock(transaction, now)
+    invitation = tables.find_invitation(transaction, request.invitation)
+    key, name = _key(invitation)
+    if not key.checks_status(request.code, name) or invitation is None or request.name != name:
+        return _refused(transaction, invitation, now)
+    known = tables.find_request(transaction, invitation.id)
+    if known is None:
+        return _trouble(invitation, now) or BadInvitation("no card was handed in with this invitation")
+    return _status(known)
+
+
+def request_access(transaction: Transaction, roster: Roster, envelope: Envelope, now: int) -> None:
+    """Keeps a partner's request.
+
+    UnknownKey, BadSignature, BadQuery, TooLarge, NotAddressed, ExpiredQuery, Replayed, Overloaded, DirectoryExpired.
+    """
+    tables.check_clock(transaction, now)
+    roster.check_current(now)
+    directory = roster.directory
+    if len(envelope.signatures) != 1:
+        raise BadSignature("a request has one signature")
+    access = directory.access_key(envelope.signatures[0].key_id, now)
+    request, key = open_access(envelope, [access.key], directory.federation, directory.service.name, now)
+    if request.partner != access.organisation:
+        raise BadSignature(f"the key is not one of {request.partner}")
+    for city in request.cities:
+        if city not in directory.members:
+            raise BadQuery(f"the directory does not list {city}", place="cities")
+    tables.spend(transaction, spent(key, request.occasion.nonce), request.occasion.over, now)
+    tables.forget_access(transaction, now - KEPT)
+    if tables.count_access(transaction, request.partner) >= KEPT_OF_PARTNER:
+        raise Overloaded(f"{KEPT_OF_PARTNER} requests of {request.partner} are kept here", retry_after=86400.0)
+    row = AccessRow(
+        id=envelope.payload_hash,
+        partner=request.partner,
+        cities=f" {' '.join(request.cities)} ",
+        envelope=to_json(envelope),
+        received=now,
+    )
+    tables.add_access(transaction, row)
+    tables.note(
+        transaction,
+        Act(now, "access-requested", request.partner, request.collection, envelope.payload_hash.hex()),
+    )
+
+
+def settle(transaction: Transaction, roster: Roster, now: int) -> None:
+    """Ends the requests whose card is listed now."""
+    for row in tables.undecided_requests(transaction):
+        try:
+            card = parse_card(row.card)
+        except CimfedError:  # of another release
+            continue
+        if roster.has(card):
+            tables.decide_request(transaction, row.id, RequestState.LISTED)
+            tables.note(transaction, Admission(now, "listed", row.name, card=sha256(row.card)))
+
+
+def spent(key: PublicKey, nonce: bytes) -> bytes:
+    """What a signed request's nonce is kept as: two keys may draw the same."""
+    return digest("cimfed/spent-nonce/v1", (key.raw, nonce))
+
+
+def _key(invitation: InvitationRow | None) -> tuple[InvitationKey, str]:
+    if invitation is None:
+        return NOBODY, "nobody"
+    return InvitationKey(invitation.id, invitation.key), invitation.name
+
+
+def _refused(transaction: Transaction, invitation: InvitationRow | None, now: int) -> BadInvitation:
+    if invitation is not None and invitation.state == "open":
+        if tables.count_failure(transaction, invitation.id) >= FAILURES:
+            tables.mark_invitation(transaction, invitation.id, "spoiled")
+            tables.note(transaction, Admission(now, "spoiled", invitation.name))
+    return BadInvitation(
+        "there is no such invitation, or what came with it is not from its holder", remedy=DAY_LATER
+    )
+
+
+def _trouble(invitation: InvitationRow, now: int) -> BadInvitation | None:
+    """Why nobody can join by it; only its holder is told."""
+    match invitation.state:
+        case "open" if now < invitation.expires:
+            return None
+        case "open":
+            why = "has expired"
+        case "spoiled":
+            why = "was tried too often by somebody who does not hold it"
+        case _:
+            why = "was withdrawn"
+    return BadInvitation(f"the invitation {why}", remedy=DAY_LATER)
+
+
+def _card(content: bytes, invitation: InvitationRow, roster: Roster) -> Card:
+    if len(content) > CARD:
+        raise TooLarge(f"the card has more than {CARD} bytes")
+    card = parse_card(content)
+    if (card.federation, card.name) != (roster.directory.federation, invitation.name):
+        raise BadDirectory(f"the card is of {card.name} in {card.federation}, the invitation of {invitation.name}")
+    return card
+
+
+def _status(row: RequestRow) -> Status:
+    return Status(RequestState(row.state), row.message)

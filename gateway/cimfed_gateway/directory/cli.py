@@ -1,0 +1,184 @@
+"""`cimfed-gateway directory init | begin | serve`."""
+
+from __future__ import annotations
+
+import asyncio
+import fcntl
+import logging
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from cimfed import console
+from cimfed.errors import CimfedError, Conflict
+from cimfed.model.names import Kind, directory_name, federation
+from cimfed.rpc import clock
+from cimfed.rpc.mirror import mirror
+from cimfed.rpc.options import DIRECTORY_SERVER
+from cimfed.rpc.run import run
+from cimfed.rpc.server import Server
+from cimfed.rpc.settings import bind_of, check_bind, settings_of, toml
+from cimfed.rpc.throttle import Throttle
+from cimfed.tlog.publisher import Publisher
+from cimfed.trust.directory import publication
+from cimfed.trust.directory.follow import fingerprint
+from cimfed.trust.files import create_file
+from cimfed.trust.identity_files import (
+    load_issuing_key,
+    load_signer,
+    load_signing_key,
+    make_identity,
+    make_signing_key,
+    read,
+)
+from cimfed.trust.keys import Signer, works
+from cimfed.trust.tlog.checkpoint import Origin
+from cimfed.trust.tls import LeafSource, Use
+from cimfed_gateway.directory.config import FILE, Home, Settings
+from cimfed_gateway.directory.repository import Repository
+from cimfed_gateway.directory.service import ALLOWANCES, Service
+from cimfed_gateway.directory.tables import Records
+
+RENEW_EVERY = 10.0  # seconds between two looks whether a timestamp is due
+
+app = typer.Typer(no_args_is_help=True, help="The directory service: publishes the directory, and lets parties join.")
+log = logging.getLogger(__name__)
+HOME = Annotated[Path, typer.Option(help="The service's folder.", envvar="CIMFED_DIRECTORY_HOME")]
+
+
+@app.command()
+def init(
+    name: Annotated[str, typer.Argument(help="Such as dir.alliance.")],
+    home: HOME,
+    federation_name: Annotated[str, typer.Option("--federation", help="Such as sco.")],
+    address: Annotated[str, typer.Option(help="host:port that everybody dials.")],
+    listen: Annotated[str, typer.Option(help="host:port to bind; the address's port where not given.")] = "",
+) -> None:
+    """Makes the service's keys, settings and card."""
+    directory_name(name)
+    alliance, bound = federation(federation_name), bind_of(address)
+    values = {"name": name, "federation": federation_name, "listen": listen or bound}
+    place = Home(home, settings_of(Settings, values, "--"))
+    home.mkdir(mode=0o750, parents=True, exist_ok=True)
+    card = make_identity(home, name, alliance, clock.now(), address)
+    make_signing_key(place.online_key, None)
+    Records.create(place.records).close()
+    create_file(home / FILE, toml(values))
+    console.say(f"{name} has its keys in {home / 'keys'}, fingerprint {card.fingerprint}")
+    console.say("Next:")
+    console.say(f"  give {home / 'card.json'} and {place.online_key.with_suffix('.pub')} to the board, which founds the")
+    console.say("    directory with them (cimfed directory)")
+    console.say(f"  cimfed-gateway directory begin --home {home} FOLDER, with what the board signed")
+    console.say(f"  cimfed-gateway directory serve --home {home}")
+
+
+@app.command()
+def begin(
+    draft: Annotated[Path, typer.Argument(exists=True, help="The first draft, as everybody signed it.")],
+    home: HOME,
+) -> None:
+    """Publishes the first version of the directory. Later ones are sent to the running service."""
+    place = Home.load(home)
+    with _alone(place), _records(place) as records:
+        directory = _repository(place, records).begin(publication.from_file(read(draft), str(draft)))
+    root = (place.repository / "root.json").read_bytes()
+    console.say(f"version {directory.version} of the directory of {directory.federation} is published")
+    console.say(f"  its root is {place.repository / 'root.json'}, SHA-256 {fingerprint(root)}")
+
+
+@app.command()
+def serve(
+    home: HOME,
+    ready_file: Annotated[Path | None, typer.Option(help="Written with host:port once it serves.")] = None,
+) -> None:
+    """Serves until it is told to end (SIGTERM, Ctrl-C)."""
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s")
+    place = Home.load(home)
+    with _alone(place), _records(place) as records:
+        asyncio.run(_serve(place, records, ready_file))
+
+
+async def _serve(home: Home, records: Records, ready_file: Path | None) -> None:
+    check_bind(home.settings.listen)
+    alliance = federation(home.settings.federation)
+    repository, signer = _repository(home, records), load_signer(home.path, Kind.DIRECTORY)
+    repository.roster()
+    repository.renew()
+    repository.settle()
+    service = Service(records, repository, clock.now)
+    server = Server(
+        Kind.DIRECTORY,
+        home.settings.listen,
+        None,
+        LeafSource(load_issuing_key(home.path), alliance, home.name, Use.SERVER),
+        {},
+        {**service.handlers(), **mirror(repository.files)},
+        options=DIRECTORY_SERVER,
+        throttle=Throttle(ALLOWANCES),
+    )
+
+    async def self_test() -> None:
+        _check_signs(signer)
+        await asyncio.to_thread(records.self_test)
+
+    publisher = Publisher(records, Origin(alliance, home.name), signer, clock.now)
+    publisher.start()
+    renewing = asyncio.create_task(renew_for_ever(repository))
+    try:
+        await run(server, home.settings.listen.rpartition(":")[0], self_test, ready_file)
+    finally:
+        renewing.cancel()
+        await asyncio.wait([renewing])
+        await publisher.close()
+
+
+async def renew_for_ever(repository: Repository, every: float = RENEW_EVERY) -> None:
+    """Keeps timestamp and snapshot from ending. What goes wrong is logged: there are minutes to mend it."""
+    while True:
+        try:
+            await asyncio.to_thread(repository.renew)
+        except CimfedError as error:
+            log.error("the timestamp could not be renewed: %s", error)
+        except Exception:
+            log.exception("the timestamp could not be renewed")
+        await asyncio.sleep(every)
+
+
+def _repository(home: Home, records: Records) -> Repository:
+    online = load_signing_key(home.online_key)
+    _check_signs(online)
+    return Repository(
+        home.repository, federation(home.settings.federation), home.name, online, records, clock.now
+    )
+
+
+def _check_signs(signer: Signer) -> None:
+    if not works(signer):
+        raise CimfedError("a key of the directory service does not sign")
+
+
+@contextmanager
+def _records(home: Home) -> Iterator[Records]:
+    records = Records.open(home.records)
+    try:
+        yield records
+    finally:
+        records.close()
+
+
+@contextmanager
+def _alone(home: Home) -> Iterator[None]:
+    """One process writes the directory; Conflict where another does."""
+    handle = os.open(home.path / "lock", os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600)
+    try:
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise Conflict("the directory service is running already", place=str(home.path)) from None
+        yield
+    finally:
+        os.close(handle)
