@@ -100,7 +100,11 @@ class Command:
         if self.as_json:
             for line in self._said:
                 console.err.print(line, markup=False)
-        if not typer.confirm(question, err=True):
+        try:
+            agreed = typer.confirm(question, err=True)
+        except typer.Abort:  # the end of the input, or Ctrl-C
+            agreed = False
+        if not agreed:
             raise Declined("nothing was changed")
 
     def __enter__(self) -> Command:

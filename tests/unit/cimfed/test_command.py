@@ -110,7 +110,7 @@ def test_a_script_says_yes(program: Program) -> None:
     assert not program.page.exists()
 
 
-@pytest.mark.parametrize(("answer", "code"), [(b"y\n", 0), (b"n\n", 1), (b"\n", 1)])
+@pytest.mark.parametrize(("answer", "code"), [(b"y\n", 0), (b"n\n", 1), (b"\n", 1), (b"\x04", 1)])
 def test_at_a_terminal_it_asks(program: Program, answer: bytes, code: int) -> None:
     done = program.tear(answer=answer)
     assert done.returncode == code
