@@ -12,8 +12,10 @@ Everything goes the way of the real thing (``acceptance``); only the network and
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass, field
 from datetime import timedelta
 
+from cimfed.errors import NodeUnreachable
 from cimfed.model.names import CityName, DirectoryName, Federation
 from cimfed.trust.directory import acceptance, layout, proof
 from cimfed.trust.directory import publication as drafts
@@ -24,6 +26,22 @@ from cimfed.trust.keys import KeySigner, Signer
 from cimfed.trust.tls import IssuingKey
 
 SERVICE = DirectoryName("dir.alliance")
+
+
+@dataclass
+class Files:
+    """A mirror that serves what is in memory now. ``away``: it cannot be asked. ``asked``: for which files it was."""
+
+    files: Mapping[str, bytes]
+    name: str = "memory"
+    away: bool = False
+    asked: list[str] = field(default_factory=list)
+
+    def get(self, path: str) -> bytes | None:
+        if self.away:
+            raise NodeUnreachable(f"{self.name} cannot be reached")
+        self.asked.append(path)
+        return self.files.get(path)
 
 
 class Board:

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
+from datetime import timedelta
 
 from cimfed.model.names import Federation, Kind, kind_of
 from cimfed.trust.card import Card
+from cimfed.trust.directory import layout
+from cimfed.trust.directory.edit import DAY, with_gateway, with_member, with_partner, without
 from cimfed.trust.directory.listing import Directory, Listing
 from cimfed.trust.keys import KeySigner
-from cimfed.trust.directory.edit import DAY, publish, with_gateway, with_member, with_partner
 from cimfed.trust.tls import IssuingKey, LeafSource, Use
+from tests.board import Board
 
 SCO = Federation("sco")
 CITY, GATEWAY, PARTNER, DIRECTORY = "kz.almaty", "gw.alliance", "inst.tsinghua", "dir.alliance"
@@ -59,22 +62,22 @@ class World:
 
     def __init__(self, now: int, *names: str) -> None:
         self.now = now
-        self.registrar = KeySigner.generate()
         self.parties = {name: Party.make(name, now) for name in names or (CITY, GATEWAY, PARTNER)}
         self.listing = Listing()
         for party in self.parties.values():
             self.listing = listed(self.listing, party, now)
-        self.directory: Directory | None = None
-        self.publish()
+        self.board = Board(SCO, now, self.listing)
 
-    def publish(self, now: int | None = None, life: int = 90 * DAY) -> Directory:
-        self.directory = publish(SCO, self.listing, self.directory, now or self.now, self.registrar, life)
-        return self.directory
+    @property
+    def directory(self) -> Directory:
+        return self.board.directory
+
+    def publish(self, now: int | None = None, life: timedelta = layout.REGISTRAR_LIFE) -> Directory:
+        return self.board.publish(self.listing, now, life)
 
     def current(self, now: int) -> Directory:
-        """The world is a ``DirectorySource``."""
-        assert self.directory is not None
-        return self.directory
+        """The world is a ``DirectorySource``, whose directory never runs out."""
+        return self.board.directory
 
     latest = current
 
@@ -83,10 +86,5 @@ class World:
         self.publish()
 
     def drop(self, name: str) -> None:
-        self.listing = replace(
-            self.listing,
-            members={key: value for key, value in self.listing.members.items() if key != name},
-            gateways={key: value for key, value in self.listing.gateways.items() if key != name},
-            partners={key: value for key, value in self.listing.partners.items() if key != name},
-        )
+        self.listing = without(self.listing, name)
         self.publish()

@@ -196,18 +196,18 @@ def test_coverage_can_be_had_as_json(cimfed: Partner) -> None:
 
 
 def test_a_receipt_is_written_verified_and_shown(cimfed: Partner) -> None:
-    Path("registrar.pub").write_text(cimfed.world.registrar.public.text)
+    Path("root.json").write_bytes(cimfed.world.root)
     assert cimfed(*READ, "--receipt", "a.receipt").code == 0
-    verified = cimfed("receipt", "verify", "a.receipt", "--registrar-key", "registrar.pub")
+    verified = cimfed("receipt", "verify", "a.receipt", "--root", "root.json")
     assert verified.code == 0
     assert "verified: 62 rows of cn.qingdao, kz.almaty, uz.tashkent, asked by inst.tsinghua" in verified.out
-    shown = cimfed("receipt", "show", "a.receipt", "--registrar-key", "registrar.pub", "--json")
+    shown = cimfed("receipt", "show", "a.receipt", "--root", "root.json", "--json")
     assert json.loads(shown.out)["coverage"]["cities"][1]["policy_version"] == 3
-    assert "purpose: research" in cimfed("receipt", "show", "a.receipt", "--registrar-key", "registrar.pub").out
+    assert "purpose: research" in cimfed("receipt", "show", "a.receipt", "--root", "root.json").out
     data = bytearray(Path("a.receipt").read_bytes())
     data[len(data) // 2] ^= 1
     Path("a.receipt").write_bytes(data)
-    assert cimfed("receipt", "verify", "a.receipt", "--registrar-key", "registrar.pub").code == 8
+    assert cimfed("receipt", "verify", "a.receipt", "--root", "root.json").code == 8
 
 
 def test_aggregates_are_put_out_like_rows(cimfed: Partner) -> None:

@@ -224,7 +224,7 @@ def test_a_file_says_who_gave_it_on_which_terms_and_who_is_missing(tmp_path: Pat
         "vocabulary": VOCABULARY.version,
         "crs": "OGC:CRS84",
         "gateway": "gw.alliance",
-        "directory_version": 1,
+        "directory_version": world.directory.version,
         "complete": False,
     }
     assert (cities[ALMATY]["outcome"], cities[ALMATY]["word"]) == ("unreachable", "gateway")

@@ -12,10 +12,25 @@ from cimfed.client.federation import Federation
 from cimfed.client.profile import Profile, read_profile, write_profile
 from cimfed.errors import BadConfig, BadQuery, NodeUnreachable, NotFound
 from cimfed.model.names import gateway_name
+from cimfed.trust.directory.follow import pin
 from cimfed.trust.identity_files import make_identity
 
 from .test_answer import went_down
-from .world import ALMATY, NOW, PARTNER, QINGDAO, SCO, TASHKENT, Line, World, asker, connect, connect_async, line_of
+from .world import (
+    ALMATY,
+    GATEWAY,
+    NOW,
+    PARTNER,
+    QINGDAO,
+    SCO,
+    TASHKENT,
+    Line,
+    World,
+    asker,
+    connect,
+    connect_async,
+    line_of,
+)
 
 
 @pytest.mark.parametrize(
@@ -132,15 +147,14 @@ def test_public_names_are_shown_and_there() -> None:
         assert getattr(cimfed, name) is not None
 
 
-def test_a_receipts_registrar_can_be_read_from_its_file(tmp_path: Path) -> None:
+def test_a_receipt_is_checked_from_the_root_that_a_profile_pins(tmp_path: Path) -> None:
     world = World()
-    (tmp_path / "registrar.pub").write_text(world.registrar.public.text + "\n")
     with connect(world) as fed:
         answer = fed.read("building", purpose="research")
         answer.to_table()
-    key = cimfed.load_public_key(str(tmp_path / "registrar.pub"))
-    assert key == cimfed.PublicKey.parse(world.registrar.public.text)
-    assert cimfed.verify_receipt(answer.receipt, key).coverage.rows == 62
+    profile = Profile(tmp_path, PARTNER, SCO, "dir.example:5000", GATEWAY)
+    pin(profile.directory, world.root)
+    assert cimfed.verify_receipt(answer.receipt, profile.root).coverage.rows == 62
 
 
 def test_the_only_profile_needs_no_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -149,7 +163,9 @@ def test_the_only_profile_needs_no_name(tmp_path: Path, monkeypatch: pytest.Monk
         cimfed.connect()
     for name in ("one", "two"):
         make_identity(tmp_path / name, PARTNER, SCO, NOW)
-        write_profile(Profile(tmp_path / name, PARTNER, SCO, World().registrar.public, gateway_name(f"gw.{name}")))
+        profile = Profile(tmp_path / name, PARTNER, SCO, "dir.example:5000", gateway_name(f"gw.{name}"))
+        write_profile(profile)
+        pin(profile.directory, World().root)
         if name == "one":
             with cimfed.connect() as fed:
                 assert fed.source == "gw.one"

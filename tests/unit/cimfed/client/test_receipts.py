@@ -1,4 +1,4 @@
-"""Receipts: they verify with the registrar's key alone, and no part of them can be changed."""
+"""Receipts: they verify from the directory's root alone, and no part of them can be changed."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from cimfed.client.receipts import verify_receipt
 from cimfed.errors import BadAnswer, ChainBroken, CimfedError, CoverageMismatch, DataLoss, Forged
 from cimfed.model.answer import Outcome
 from cimfed.model.names import CityName
+from cimfed.trust.directory import layout
 from cimfed.trust.envelope import Envelope, PayloadType, seal
 from cimfed.trust.keys import KeySigner
 from cimfed.wire import answers, frames
@@ -30,7 +31,7 @@ def receipt_of(world: World, **options: object) -> bytes:
 
 def test_a_receipt_says_who_asked_what_and_who_answered() -> None:
     world = World()
-    report = verify_receipt(receipt_of(world), world.registrar.public)
+    report = verify_receipt(receipt_of(world), world.root)
     assert report.organisation == "inst.tsinghua"
     assert report.query.purpose == "research"
     assert report.coverage.rows == 62
@@ -49,13 +50,13 @@ def test_a_receipt_proves_the_terms_under_which_rows_were_given() -> None:
     world = World()
     with_terms(world, QINGDAO, licence="CC-BY-4.0", attribution="the city", vertical="Yellow Sea 1985")
     receipt = decode_receipt(receipt_of(world))
-    line = verify_receipt(encode_receipt(receipt), world.registrar.public).coverage[QINGDAO]
+    line = verify_receipt(encode_receipt(receipt), world.root).coverage[QINGDAO]
     assert (line.licence, line.attribution, line.vertical) == ("CC-BY-4.0", "the city", "Yellow Sea 1985")
     (other,) = (item for item in receipt.cities if item.city == QINGDAO)
     cheaper = replace(other, schema=other.schema.replace(b"CC-BY-4.0", b"CC0-1.0 \x20"))
     changed = replace(receipt, cities=tuple(cheaper if item is other else item for item in receipt.cities))
     with pytest.raises(ChainBroken, match=QINGDAO):
-        verify_receipt(encode_receipt(changed), world.registrar.public)
+        verify_receipt(encode_receipt(changed), world.root)
 
 
 def test_terms_are_short_lines_whatever_a_city_says() -> None:
@@ -71,9 +72,10 @@ def test_terms_are_short_lines_whatever_a_city_says() -> None:
 def test_a_receipt_is_good_after_the_directory_has_changed() -> None:
     world = World()
     receipt = receipt_of(world)
+    before = world.directory.version
     world.cities[ALMATY].key = KeySigner.generate()
     world.publish(without=QINGDAO)
-    assert verify_receipt(receipt, world.registrar.public).directory_version == 1
+    assert verify_receipt(receipt, world.root).directory_version == before
 
 
 def test_receipts_of_refusals_ruled_out_and_unreachable_cities() -> None:
@@ -82,7 +84,7 @@ def test_receipts_of_refusals_ruled_out_and_unreachable_cities() -> None:
     with connect(world, went_down(TASHKENT)) as fed:  # type: ignore[arg-type]
         answer = fed.read("building", purpose="research", bbox=(60, 30, 180, 60))
         answer.to_table()
-    coverage = verify_receipt(answer.receipt, world.registrar.public).coverage
+    coverage = verify_receipt(answer.receipt, world.root).coverage
     assert [(line.city, line.outcome, line.word) for line in coverage] == [
         (QINGDAO, Outcome.REFUSED, "city"),
         (ALMATY, Outcome.ANSWERED, "city"),
@@ -95,7 +97,7 @@ def test_a_receipt_of_an_aggregate() -> None:
     with connect(world) as fed:
         answer = fed.aggregate("building", ["count", "mean:height", "max:height"], by=["function"], purpose="research")
         answer.to_table()
-    assert verify_receipt(answer.receipt, world.registrar.public).coverage.complete
+    assert verify_receipt(answer.receipt, world.root).coverage.complete
 
 
 def test_a_receipt_of_a_city_asked_directly() -> None:
@@ -108,7 +110,7 @@ def test_a_receipt_of_a_city_asked_directly() -> None:
     with Federation(asker(world, Line(respond, world.directory), source=ALMATY)) as fed:
         answer = fed.read("building", purpose="research")
         answer.to_table()
-    report = verify_receipt(answer.receipt, world.registrar.public)
+    report = verify_receipt(answer.receipt, world.root)
     assert [line.city for line in report.coverage] == [ALMATY]
 
 
@@ -125,6 +127,10 @@ def change_city(receipt: Receipt, city: str, **changes: object) -> Receipt:
 
 def flip(data: bytes) -> bytes:
     return data[:-1] + bytes([data[-1] ^ 1])
+
+
+def change_files(receipt: Receipt, change: Callable[[bytes], bytes]) -> Receipt:
+    return replace(receipt, directory={path: change(content) for path, content in receipt.directory.items()})
 
 
 def flip_payload(envelope: Envelope) -> Envelope:
@@ -198,10 +204,14 @@ TAMPERED: dict[str, tuple[Callable[[World, Receipt], Receipt], type[CimfedError]
     "coverage dropped": (lambda world, receipt: replace(receipt, coverage=None), CoverageMismatch),
     "coverage rewritten": (coverage_without, CoverageMismatch),
     "coverage out of the directory's time": (later, CoverageMismatch),
-    "directory": (lambda world, receipt: replace(receipt, directory=flip(receipt.directory)), Forged),
+    "directory": (lambda world, receipt: change_files(receipt, flip), Forged),
     "directory of another version": (
-        lambda world, receipt: replace(receipt, directory=world.publish().content),
+        lambda world, receipt: replace(receipt, directory=world.publish().files),
         CoverageMismatch,
+    ),
+    "directory of another federation's board": (
+        lambda world, receipt: replace(receipt, directory=World().directory.files),
+        Forged,
     ),
 }
 
@@ -212,30 +222,63 @@ def test_a_tampered_receipt_does_not_verify(name: str) -> None:
     world = World()
     receipt = tamper(world, decode_receipt(receipt_of(world)))
     with pytest.raises(error):
-        verify_receipt(encode_receipt(receipt), world.registrar.public)
+        verify_receipt(encode_receipt(receipt), world.root)
 
 
-def test_another_registrar_vouches_for_nothing() -> None:
-    with pytest.raises(Forged, match="registrar"):
-        verify_receipt(receipt_of(World()), KeySigner.generate().public)
+def test_each_file_of_the_directory_but_a_citys_own_is_needed_as_it_is() -> None:
+    world = World()
+    receipt = decode_receipt(receipt_of(world))
+    pinned = layout.metadata_file(layout.ROOT, 1)
+    for path in receipt.directory:
+        others = {other: content for other, content in receipt.directory.items() if other != path}
+        for directory in (others, {**others, path: flip(receipt.directory[path])}):
+            changed = encode_receipt(replace(receipt, directory=directory))
+            if path == pinned or any(city in path for city in world.cities):
+                assert verify_receipt(changed, world.root).coverage.rows == 62  # nothing was ruled out by it
+            else:
+                with pytest.raises(Forged):
+                    verify_receipt(changed, world.root)
+
+
+def test_a_receipt_has_the_partners_that_may_have_asked_and_no_others() -> None:
+    world = World()
+    bins = [path for path in decode_receipt(receipt_of(world)).directory if path.startswith("targets/partners/")]
+    assert len(world.directory.files) - len(decode_receipt(receipt_of(world)).directory) == 15
+    (content,) = (world.directory.files[path] for path in bins)
+    assert b"inst.tsinghua" in content
+
+
+def test_another_root_vouches_for_nothing() -> None:
+    with pytest.raises(Forged, match="does not verify"):
+        verify_receipt(receipt_of(World()), World().root)
+
+
+def test_what_was_revoked_when_it_answered_counts_for_nothing_and_later_changes_nothing() -> None:
+    world = World()
+    before = receipt_of(world)
+    world.directory = world.board.revoke(world.access.public.id.hex(), "stolen")
+    verify_receipt(before, world.root)
+    receipt = replace(decode_receipt(before), directory=world.directory.files)
+    with pytest.raises(Forged, match="not signed by an access key"):
+        verify_receipt(encode_receipt(receipt), world.root)
 
 
 @pytest.mark.parametrize("data", [b"", b"no receipt", bytes(100)])
 def test_what_is_no_receipt_is_refused(data: bytes) -> None:
     with pytest.raises(BadAnswer):
-        verify_receipt(data, KeySigner.generate().public)
+        verify_receipt(data, World().root)
 
 
 def test_no_bit_of_a_receipt_can_be_flipped_unnoticed() -> None:
     """All that a receipt holds is signed or hashed; what protobuf leaves open (field order) does not matter."""
     world = World()
     receipt = receipt_of(world)
-    expected = str(verify_receipt(receipt, world.registrar.public))
+    expected = str(verify_receipt(receipt, world.root))
     for at in range(0, len(receipt), max(1, len(receipt) // 400)):
         data = bytearray(receipt)
         data[at] ^= 0x10
         try:
-            found = str(verify_receipt(bytes(data), world.registrar.public))
+            found = str(verify_receipt(bytes(data), world.root))
         except DataLoss:
             continue
         assert found == expected  # a key id is only a hint
@@ -247,5 +290,5 @@ def test_a_receipt_is_saved_whole(tmp_path) -> None:  # type: ignore[no-untyped-
         answer = fed.read("building", purpose="research")
         answer.to_table()
         answer.receipt.save(tmp_path / "a.receipt")
-    report = verify_receipt((tmp_path / "a.receipt").read_bytes(), world.registrar.public)
+    report = verify_receipt((tmp_path / "a.receipt").read_bytes(), world.root)
     assert report.coverage.gateway == GATEWAY

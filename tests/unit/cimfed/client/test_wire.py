@@ -23,8 +23,10 @@ from cimfed.rpc import clock
 from cimfed.rpc.authorisation import AGGREGATE, CATALOG, READ
 from cimfed.rpc.mirror import mirror
 from cimfed.rpc.server import Server
+from cimfed.trust.directory.follow import Always, Follower, pin
 from cimfed.trust.directory.listing import Directory
 from cimfed.trust.tls import LeafSource, Use
+from tests.board import Files
 
 from .world import ALMATY, GATEWAY, PARTNER, SCO, World
 
@@ -47,7 +49,7 @@ class Served:
         world = self.world
         leaves = LeafSource(world.issuing[GATEWAY], SCO, GATEWAY, Use.SERVER)
         streams = {method: self.answer for method in (READ, AGGREGATE, CATALOG)}
-        server = Server(Kind.GATEWAY, "127.0.0.1:0", self, leaves, streams, mirror(self))
+        server = Server(Kind.GATEWAY, "127.0.0.1:0", self, leaves, streams, mirror(world.board.files))
         await server.start()
         await server.serve()
         world.address = f"127.0.0.1:{server.port}"
@@ -87,15 +89,17 @@ def write_home(world: World, home: Path) -> None:
         path = home / "keys" / name
         path.touch(mode=0o600)
         path.write_bytes(content)
-    (home / "directory.json").write_bytes(world.directory.content)
-    write_profile(Profile(home, PARTNER, SCO, world.registrar.public, GATEWAY))
+    profile = Profile(home, PARTNER, SCO, "localhost:1", GATEWAY)
+    write_profile(profile)
+    pin(profile.directory, world.root)
+    Follower(profile.directory, SCO, Always(Files(world.board.files)), clock.now).refresh()
 
 
 def test_a_profile_is_all_that_is_needed(served: Served, tmp_path: Path) -> None:
     with cimfed.connect(str(tmp_path)) as fed:
         answer = fed.read("building", where="height > 1", purpose="research", require="all")
         assert answer.to_table().num_rows == 62
-    report = cimfed.verify_receipt(answer.receipt, served.world.registrar.public)
+    report = cimfed.verify_receipt(answer.receipt, served.world.root)
     assert report.coverage.gateway == GATEWAY
 
 
@@ -103,7 +107,8 @@ def test_a_newer_directory_is_kept_on_disk(served: Served, tmp_path: Path) -> No
     newer = served.world.publish()
     with cimfed.connect(str(tmp_path)) as fed:
         fed.read("building", purpose="research").to_table()
-    assert (tmp_path / "directory.json").read_bytes() == newer.content
+    kept = Follower(tmp_path / "directory", SCO, Always(), clock.now)
+    assert kept.current(clock.now()).version == newer.version
 
 
 async def test_the_async_client_over_grpc(served: Served, tmp_path: Path) -> None:
@@ -186,6 +191,7 @@ def test_an_interrupt_ends_the_answer_and_the_call(served: Served, tmp_path: Pat
 
 def test_a_gateway_that_is_away_is_unreachable(served: Served, tmp_path: Path) -> None:
     served.world.address = "127.0.0.1:1"
-    (tmp_path / "directory.json").write_bytes(served.world.publish().content)
+    served.world.publish()
+    Follower(tmp_path / "directory", SCO, Always(Files(served.world.board.files)), clock.now).refresh()
     with cimfed.connect(str(tmp_path)) as fed, pytest.raises(NodeUnreachable, match=GATEWAY):
         fed.read("building", purpose="research", cities=[ALMATY]).to_table()

@@ -6,9 +6,10 @@ and gives it to the client.
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Callable, Iterable
+from collections.abc import AsyncGenerator, Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from decimal import Decimal
+from types import MappingProxyType
 
 import pyarrow as pa
 import shapely
@@ -25,14 +26,14 @@ from cimfed.query.aggregate import merge
 from cimfed.query.query import Aggregate, Query
 from cimfed.query.route import route
 from cimfed.trust.chain import Chain
-from cimfed.trust.directory.listing import AccessKey, Directory, FixedDirectory, Gateway, Listing, Member, Partner
-from cimfed.trust.directory.documents import parse_however_old, payload
-from cimfed.trust.envelope import Envelope, PayloadType, seal, to_json
+from cimfed.trust.directory.listing import AccessKey, Directory, Gateway, Listing, Member, Partner, Span, expired
+from cimfed.trust.envelope import Envelope, PayloadType, seal
 from cimfed.trust.hashing import digest, sha256
 from cimfed.trust.keys import KeySigner
 from cimfed.trust.tls import IssuingKey
 from cimfed.wire import answers, envelopes, frames
 from cimfed.wire.queries import decode_query
+from tests.board import Board
 
 NOW = 1_790_000_000_000_000
 DAY = 86_400_000_000
@@ -161,12 +162,11 @@ class Stream:
 
 
 class World:
-    """Three cities, a gateway, a partner, a registrar."""
+    """Three cities, a gateway, a partner, and a directory that lists them."""
 
     def __init__(self, now: int = NOW) -> None:
         self.now = now
         base = ("city", "id", "height", "geometry_lod0")
-        self.registrar = KeySigner.generate()
         self.gateway = KeySigner.generate()
         self.access = KeySigner.generate()
         self.cities = {
@@ -182,8 +182,12 @@ class World:
         }
         self.issuing = {name: IssuingKey.make(SCO, name, now) for name in (*self.cities, GATEWAY, PARTNER)}
         self.address = "127.0.0.1:2"  # of the gateway
-        self.version = 1
+        self.board = Board(SCO, now)
         self.directory = self.publish()
+
+    @property
+    def root(self) -> bytes:
+        return self.board.root
 
     def routing(self, city: City) -> Envelope:
         entry = RoutingEntry(
@@ -191,13 +195,14 @@ class World:
         )
         return seal(PayloadType.ROUTING, routing_payload(entry), city.steward)
 
-    def publish(self, without: str = "") -> Directory:
+    def publish(self, without: str = "", suspended: Mapping[CityName, Span] = MappingProxyType({})) -> Directory:
         """The next version of the directory, with the cities as they are now."""
-        of = {name: key.issuer for name, key in self.issuing.items()}
+        of = {name: (key.issuer,) for name, key in self.issuing.items()}
         listing = Listing(
             members={
                 name: Member(
-                    name, "127.0.0.1:1", of[name], (city.key.public,), (city.steward.public,), self.routing(city)
+                    name, "127.0.0.1:1", of[name], (city.key.public,), (city.steward.public,),
+                    suspended=suspended.get(name),
                 )
                 for name, city in self.cities.items()
                 if name != without
@@ -210,11 +215,10 @@ class World:
                 )
             },
         )  # fmt: skip
-        content = payload(SCO, self.version, self.now - DAY, self.now + DAY, listing)
-        self.version += 1
-        self.directory = parse_however_old(
-            to_json(seal(PayloadType.DIRECTORY, content, self.registrar)), self.registrar.public
-        )
+        self.directory = self.board.publish(listing)
+        for name, member in self.directory.members.items():
+            if member.entry is None:
+                self.directory = self.board.route(name, self.routing(self.cities[name]), self.cities[name].steward)
         return self.directory
 
     def answer(self, request: bytes) -> Stream:
@@ -304,24 +308,29 @@ class Line:
         finally:
             self.open -= 1
 
-    async def directory(self, known_version: int) -> bytes | None:
-        return self.mirrored.content if self.mirrored.version > known_version else None
-
     async def close(self) -> None:
         self.closed = True
 
 
-class Memory(FixedDirectory):
-    """The client's directories, kept nowhere."""
+@dataclass
+class Memory:
+    """The client's directories, kept nowhere; newer ones come by the line."""
 
-    def __init__(self, directory: Directory, registrar: KeySigner) -> None:
-        super().__init__(directory)
-        object.__setattr__(self, "_registrar", registrar.public)
+    directory: Directory
+    line: Line
 
-    def update(self, content: bytes, now: int) -> Directory:
-        directory = parse_however_old(content, self._registrar)  # type: ignore[attr-defined]
-        object.__setattr__(self, "directory", directory)
-        return directory
+    def current(self, now: int) -> Directory:
+        if now >= self.directory.expires:
+            raise expired(self.directory)
+        return self.directory.as_of(now)
+
+    def refresh(self) -> Directory:
+        if self.line.mirrored.version > self.directory.version:
+            self.directory = self.line.mirrored
+        return self.directory
+
+    def close(self) -> None:
+        """There is nothing to close."""
 
 
 def line_of(world: World, change: Callable[[Stream], object] = lambda stream: None) -> Line:
@@ -334,7 +343,7 @@ def line_of(world: World, change: Callable[[Stream], object] = lambda stream: No
 
 
 def asker(world: World, line: Line, known: Directory | None = None, source: str = GATEWAY) -> Asker:
-    directories = Memory(known or world.directory, world.registrar)
+    directories = Memory(known or world.directory, line)
     return Asker(source, directories, KeySigner.from_seed(seed_of(world.access)), line, lambda: world.now)
 
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 from contextlib import aclosing
 from dataclasses import replace
+from pathlib import Path
 
 import grpc
 
@@ -12,13 +14,15 @@ from cimfed.model.names import Kind
 from cimfed.rpc import clock
 from cimfed.rpc.authorisation import READ
 from cimfed.rpc.channel import ChannelPool
-from cimfed.rpc.mirror import fetch, mirror
+from cimfed.rpc.mirror import Mirrors, mirror
 from cimfed.rpc.server import Server
-from cimfed.trust.directory.listing import Directory, expired
 from cimfed.trust.directory.edit import DAY
+from cimfed.trust.directory.follow import Always, Follower, pin
+from cimfed.trust.directory.listing import Directory, expired
 from cimfed.trust.tls import Issuer, Leaf, Use
+from tests.board import Files
 
-from ..parties import CITY, GATEWAY, PARTNER, Party, World, listed
+from ..parties import CITY, GATEWAY, PARTNER, SCO, Party, World, listed
 from .serving import WITHIN, Gate, ask, calling, dial, echo, refusal, serving, status_of
 
 UNAVAILABLE = grpc.StatusCode.UNAVAILABLE
@@ -127,16 +131,24 @@ class Expiring:
         return self.world.current(now)
 
 
-async def test_an_expired_directory_is_enough_to_fetch_a_newer_one_and_for_nothing_else() -> None:
-    world = World(clock.now())
-    stale = Expiring(world)
-    async with serving(world, {READ: echo}, unary=mirror(world)):
-        pool = ChannelPool(stale, world.parties[PARTNER].leaves(Use.CLIENT))
-        stale.over = True
-        content = await fetch(lambda method, request: pool.unary(CITY, method, request, WITHIN), 0)
-        assert content == world.current(0).content
+async def test_an_expired_directory_is_enough_to_find_a_newer_one_and_for_nothing_else(tmp_path: Path) -> None:
+    world, moment = World(clock.now()), [clock.now()]
+    leaves = world.parties[PARTNER].leaves(Use.CLIENT)
+    async with serving(world, {READ: echo}, unary=mirror(world.board.files)):
+        pin(tmp_path, world.board.root)
+        first = Follower(tmp_path, SCO, Always(Files(world.board.files)), lambda: moment[0])
+        first.refresh()
+        later = Follower(tmp_path, SCO, Mirrors(SCO, "", PARTNER, leaves, now=lambda: moment[0]), lambda: moment[0])
+        pool = ChannelPool(later, leaves, lambda: moment[0])
+        assert await ask(pool)
+        moment[0] += 3_600_000_000
         assert isinstance(await refusal(pool), DirectoryExpired)
+        world.board.restamp(moment[0])
+        await asyncio.to_thread(later.refresh)
+        assert later.current(moment[0]).issued > world.now
+        assert await ask(pool)
         await pool.close()
+        await asyncio.to_thread(later.close)
 
 
 async def test_with_an_expired_directory_every_call_is_refused_until_there_is_a_new_one() -> None:

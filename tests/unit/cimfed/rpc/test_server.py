@@ -12,18 +12,28 @@ import pytest
 from grpc_health.v1 import health_pb2
 from grpc_reflection.v1alpha import reflection_pb2
 
-from cimfed.errors import BadConfig, CimfedError, NodeUnreachable, NotAllowed, Overloaded, TimedOut, UnknownProperty
+from cimfed.errors import (
+    BadConfig,
+    BadQuery,
+    CimfedError,
+    NodeUnreachable,
+    NotAllowed,
+    Overloaded,
+    TimedOut,
+    UnknownProperty,
+)
 from cimfed.model.limits import LIMITS, MIB
 from cimfed.model.names import Kind
 from cimfed.rpc import clock, layers
 from cimfed.rpc.admission import Admission
 from cimfed.rpc.authorisation import AGGREGATE, FETCH, HEALTH_CHECK, HEALTH_WATCH, READ, REFLECTION
-from cimfed.rpc.mirror import fetch, mirror
+from cimfed.rpc.mirror import PartyMirror, mirror
 from cimfed.rpc.outlet import Outlet
 from cimfed.rpc.server import Server
 from cimfed.trust.tls import Use
+from cimfed.v1 import directory_service_pb2
 
-from ..parties import CITY, GATEWAY, PARTNER, World
+from ..parties import CITY, GATEWAY, PARTNER, SCO, World
 from .serving import WITHIN, Gate, ask, calling, echo, refusal, serving
 
 SERVING = health_pb2.HealthCheckResponse(status="SERVING").SerializeToString()
@@ -310,16 +320,28 @@ async def test_a_port_in_use_is_refused(world: World) -> None:
             Server(Kind.CITY, f"127.0.0.1:{server.port}", world, world.parties[CITY].leaves(Use.SERVER), {READ: echo})
 
 
-async def test_a_mirror_gives_the_directory_to_who_has_an_older_one(world: World) -> None:
-    async with serving(world, {READ: echo}, unary=mirror(world)), calling(world) as pool:
+async def test_a_mirror_gives_the_files_of_the_directory_one_by_one(world: World) -> None:
+    files = world.board.files
+    async with serving(world, {READ: echo}, unary=mirror(files)) as server, calling(world) as pool:
+        leaf = world.parties[PARTNER].leaves(Use.CLIENT).current(world.now)
+        city = PartyMirror(SCO, CITY, f"127.0.0.1:{server.port}", world.directory.member(CITY).issuers, leaf)
+        try:
+            served = {path: await asyncio.to_thread(city.get, path) for path in files}
+            assert served == files
+            assert await asyncio.to_thread(city.get, "metadata/99.registrar.json") is None
+        finally:
+            city.close()
+        assert isinstance(await refusal(pool, b"\xff", FETCH), BadQuery)
 
-        async def call(method: str, request: bytes) -> bytes:
-            return await pool.unary(CITY, method, request, WITHIN)
 
-        current = world.current(0)
-        assert await fetch(call, current.version - 1) == current.content
-        assert await fetch(call, current.version) is None
-        assert isinstance(await refusal(pool, b"\xff", FETCH), CimfedError)
+async def test_a_mirror_looks_for_nothing_but_files_of_a_directory(world: World) -> None:
+    files = {"../node.key": b"secret", "metadata/../../node.key": b"secret", "settings.json": b"secret"}
+    async with serving(world, {READ: echo}, unary=mirror(files)), calling(world) as pool:
+        for path in files:
+            request = directory_service_pb2.FetchRequest(path=path).SerializeToString()
+            reply = directory_service_pb2.FetchReply()
+            reply.ParseFromString(await pool.unary(CITY, FETCH, request, WITHIN))
+            assert (reply.found, reply.content) == (False, b"")
 
 
 class TestChannels:
