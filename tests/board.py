@@ -11,6 +11,7 @@ Everything goes the way of the real thing (``acceptance``); only the network and
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
@@ -59,6 +60,7 @@ class Board:
         address: str = "localhost:1",
     ) -> None:
         self.of, self.now = Federation(of), now
+        self._turn = threading.Lock()
         self.keys = [KeySigner.generate() for _ in range(members)]
         self.online, self.registrar, self.revoker = (KeySigner.generate() for _ in range(3))
         self.log = KeySigner.generate()
@@ -108,6 +110,18 @@ class Board:
         self.files |= drafts.restamp(self.files, self.online, now)
         self.directory = self._read(now)
         return self.directory
+
+    def keep_up(self, now: int) -> Directory:
+        """What the service and the revoker do by themselves: what has ended of theirs is said anew."""
+        with self._turn:
+            if now >= self.directory.ends[layout.REVOKER]:
+                draft = drafts.revoker_draft(
+                    self.directory.versions[layout.REVOKER] + 1, self.of, self.directory.revoked, now
+                )
+                self.accept(self.sign(draft, self.revoker), now)
+            elif now >= min(self.directory.ends[role] for role in (layout.TIMESTAMP, layout.SNAPSHOT)):
+                self.restamp(now)
+            return self.directory
 
     def accept(self, publication: Mapping[str, bytes], now: int | None = None) -> Directory:
         """As the directory service does."""

@@ -157,8 +157,7 @@ def logged(scene: Scene) -> int:
 
 
 def caller(scene: Scene, leaf: Leaf) -> raw.Caller:
-    assert scene.world.directory is not None
-    return raw.Caller(scene.nodes[CITY].server.port, CITY, scene.world.directory.member(CITY).issuer.pem, leaf)
+    return raw.Caller(scene.nodes[CITY].server.port, CITY, scene.world.directory.member(CITY).issuers[0].pem, leaf)
 
 
 @pytest.mark.parametrize("visit", VISITS.values(), ids=VISITS.keys())
@@ -211,11 +210,10 @@ async def test_a_gateway_that_is_listed_no_more_is_nobody_on_the_connection_that
 
 @pytest.mark.parametrize("encrypted", [True, False], ids=["without a client certificate", "in plaintext"])
 async def test_nobody_is_let_in(scene: Scene, encrypted: bool) -> None:
-    assert scene.world.directory is not None
     address = f"127.0.0.1:{scene.nodes[CITY].server.port}"
     options = (("grpc.ssl_target_name_override", f"{CITY}.sco.invalid"), ("grpc.enable_http_proxy", 0))
     if encrypted:
-        credentials = grpc.ssl_channel_credentials(scene.world.directory.member(CITY).issuer.pem)
+        credentials = grpc.ssl_channel_credentials(scene.world.directory.member(CITY).issuers[0].pem)
         channel = grpc.aio.secure_channel(address, credentials, options=options)
     else:
         channel = grpc.aio.insecure_channel(address, options=(("grpc.enable_http_proxy", 0),))

@@ -77,7 +77,6 @@ class Desk:
         self.world, self.caller = world, caller
 
     async def ask(self, **request: Any) -> Reply:
-        assert self.world.directory is not None
         asked = raw.query(self.world.clock(), **request)
         payload = raw.ask(self.world.parties["inst.tsinghua"].signer, asked)
         kind = asked.WhichOneof("request")
@@ -100,9 +99,8 @@ def _hash(asked: query_pb2.Query) -> bytes:
 @asynccontextmanager
 async def desk(world: World) -> AsyncIterator[Desk]:
     async with world.node(CITY) as node:
-        assert world.directory is not None
         leaf = world.parties["inst.tsinghua"].leaves[Use.CLIENT].current(world.clock())
-        async with raw.Caller(node.server.port, CITY, world.directory.member(CITY).issuer.pem, leaf) as caller:
+        async with raw.Caller(node.server.port, CITY, world.directory.member(CITY).issuers[0].pem, leaf) as caller:
             yield Desk(world, caller)
 
 

@@ -37,7 +37,6 @@ async def asked_once(scene: Scene, **how: Any) -> bytes:
 async def present(scene: Scene, city: str, request: bytes, channels: Any = None) -> City:
     """The city's answer to a request that is presented by hand, verified by docs/wire.md alone."""
     payload = query_service_pb2.Ask.FromString(request).query.payload
-    assert scene.world.directory is not None
     keys = [key.raw for key in scene.world.directory.member(city).keys]
     answer = City(city, keys, hashlib.sha256(payload).digest(), "sco", "building")
     async for data in (channels or scene.gateway.channels).stream(city, READ, request, 30):

@@ -72,7 +72,7 @@ def typed(city: City, *argv: str, expect: int = 0) -> str:
 def caller(world: World, node: Node, name: str) -> raw.Caller:
     assert world.directory is not None
     leaf = world.parties["inst.tsinghua"].leaves[Use.CLIENT].current(world.clock())
-    return raw.Caller(node.server.port, name, world.directory.member(name).issuer.pem, leaf)
+    return raw.Caller(node.server.port, name, world.directory.member(name).issuers[0].pem, leaf)
 
 
 @pytest.mark.parametrize("what", ["organisation", "key", "everybody"])

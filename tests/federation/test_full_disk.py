@@ -208,7 +208,7 @@ def test_sizes_are_written_with_units(text: Any, size: int) -> None:
 def test_what_is_no_size_is_refused(text: Any) -> None:
     values = {
         "city": "uz.tashkent", "federation": "alliance", "address": "127.0.0.1:1", "listen": "127.0.0.1:1",
-        "registrar_key": "", "steward_keys": ["x"], "directory": "d", "disk": {"budget": text},
+        "steward_keys": ["x"], "disk": {"budget": text},
     }  # fmt: skip
     with pytest.raises(BadConfig, match=r"disk\.budget"):
         settings_of(Settings, values, "--")

@@ -77,9 +77,8 @@ async def asked(folder: Path, make: Callable[..., Gateway] = Gateway) -> AsyncIt
         world.node(CITIES[1]) as other,
         world.gateway(make=make) as gateway,
     ):
-        assert world.directory is not None
         leaf = partner.leaves[Use.CLIENT].current(world.clock())
-        issuer = world.directory.gateway("gw.alliance").issuer.pem
+        issuer = world.directory.gateway("gw.alliance").issuers[0].pem
         async with raw.Caller(gateway.port, "gw.alliance", issuer, leaf) as caller:
             query = raw.query(world.clock(), read=raw.read(), via=["gw.alliance"])
             call = caller.channel.unary_stream(raw.READ)(raw.ask(partner.signer, query))  # with no deadline

@@ -10,7 +10,8 @@
         async with cimfed.connect_async(str(world.profile("inst.tsinghua"))) as fed: ...
 
 Everything goes the way of the real thing but for the directory: ``world.directories`` gives the last one published at
-once, so that no test waits for a file to be looked at. ``world.clock`` is the one clock of all; it can be moved.
+once, so that no test waits for a refresh; partners refresh from the gateway as ever. ``world.clock`` is the one clock
+of all; it can be moved. The directory service and the revoker keep up with it; the registrar has to ``publish``.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ import time
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, field, replace
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -39,12 +41,13 @@ from cimfed.rpc.channel import ChannelPool
 from cimfed.rpc.mirror import mirror
 from cimfed.rpc.server import Server
 from cimfed.trust.card import Card
+from cimfed.trust.directory import layout
+from cimfed.trust.directory.edit import DAY, with_gateway, with_member, with_partner, without
+from cimfed.trust.directory.follow import Always, Folder, Follower, pin
 from cimfed.trust.directory.listing import Directory, Listing, expired
 from cimfed.trust.envelope import PayloadType, from_json, seal, to_json
-from cimfed.trust.files import replace_file
 from cimfed.trust.identity_files import load_issuing_key, load_signer, make_identity
 from cimfed.trust.keys import KeySigner, Signer
-from cimfed.trust.directory.edit import DAY, publish, with_gateway, with_member, with_partner, with_routing
 from cimfed.trust.tls import LeafSource, Use
 from cimfed.trust.token.uri import TokenKey
 from cimfed_gateway.fanout import Patience
@@ -58,6 +61,7 @@ from cimfed_node.operate import publisher
 from cimfed_node.serve import Keys, Node
 from cimfed_node.setup import Plan, make_home
 from cimfed_node.tables import Control
+from tests.board import Board, Files
 
 FEDERATION = Federation("sco")
 SECOND = 1_000_000  # microseconds
@@ -145,26 +149,37 @@ class City:
 
 
 class World:
-    """The registrar and everybody that it lists."""
+    """The directory and everybody that it lists."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self.clock = Clock()
-        self.registrar = KeySigner.generate()
+        self.board = Board(FEDERATION, self.clock())
         self.listing = Listing()
-        self.directory: Directory | None = None
         self.cities: dict[str, City] = {}
         self.parties: dict[str, Party] = {}
-        self.registrar_pub = folder / "registrar.pub"
-        self.registrar_pub.write_text(self.registrar.public.text + "\n")
-        self.publish(self.listing)
 
     # The directory
 
     @property
-    def file(self) -> Path:
-        """The directory as a file, for whatever wants one."""
-        return self.folder / "directory.json"
+    def root(self) -> Path:
+        """What everybody pins, as a file."""
+        path = self.folder / "root.json"
+        if not path.exists():
+            path.write_bytes(self.board.root)
+        return path
+
+    @property
+    def files(self) -> Path:
+        """The directory as files, for whatever wants them."""
+        folder = Folder(self.folder / "directory")
+        for path, content in self.board.files.items():
+            folder.put(path, content)
+        return folder.path
+
+    @property
+    def directory(self) -> Directory:
+        return self.latest(self.clock())
 
     @property
     def directories(self) -> World:
@@ -172,25 +187,23 @@ class World:
         return self
 
     def current(self, now: int) -> Directory:
-        assert self.directory is not None
-        if now >= self.directory.expires:
-            raise expired(self.directory)
-        return self.directory
+        directory = self.latest(now)
+        if now >= directory.expires:
+            raise expired(directory)
+        return directory
 
     def latest(self, now: int) -> Directory:
-        assert self.directory is not None
-        return self.directory
+        return self.board.keep_up(now).as_of(now)
 
-    def publish(self, listing: Listing, life: int = 90 * DAY) -> None:
+    def publish(self, listing: Listing, life: timedelta = layout.REGISTRAR_LIFE) -> None:
         self.listing = listing
-        self.directory = publish(FEDERATION, listing, self.directory, self.clock(), self.registrar, life)
-        replace_file(self.file, self.directory.content)
+        self.board.publish(listing, self.clock(), life)
 
     def publish_routing(self, city: City, content: bytes) -> None:
         """The routing entry of a signed policy."""
         payload = from_json(content, 32 * MIB).payload
         entry = seal(PayloadType.ROUTING, routing_entry(from_payload(payload), payload), city.steward)
-        self.publish(with_routing(self.listing, city.name, entry))
+        self.board.route(city.name, entry, city.steward, self.clock())
 
     # Who is in it
 
@@ -200,9 +213,9 @@ class World:
             city=city_name(name),
             federation=FEDERATION,
             address="127.0.0.1:1",
-            registrar_key=self.registrar.public,
+            root=self.board.root,
             steward_keys=(steward.public,),
-            directory=self.file,
+            directory=self.board.service.address,
             token=token,
         )
         made, card = make_home(self.folder / name, plan, self.clock())
@@ -224,14 +237,7 @@ class World:
 
     def remove(self, name: str) -> None:
         """Takes a party off the directory."""
-        listed = self.listing
-        self.publish(
-            Listing(
-                {key: item for key, item in listed.members.items() if key != name},
-                {key: item for key, item in listed.gateways.items() if key != name},
-                {key: item for key, item in listed.partners.items() if key != name},
-            )
-        )
+        self.publish(without(self.listing, name))
 
     def at(self, name: str, port: int) -> None:
         """Lists a city or gateway under the port that it was given."""
@@ -263,7 +269,7 @@ class World:
             update={"limits": city.limits, "engine": Engine(memory=256 * MIB, threads=1, workers=4)}
         )
         home = Home(city.home.path, settings)
-        node = Node(home, Keys.load(home), self.directories, "127.0.0.1:0", now or self.clock)
+        node = Node(home, Keys.load(home), self.directories, self.board.files, "127.0.0.1:0", now or self.clock)
         await node.server.start()
         try:
             await node.service.self_test()
@@ -298,7 +304,7 @@ class World:
             self.directories,
             party.leaves[Use.SERVER],
             gateway.handlers(),
-            mirror(self.directories, self.clock),
+            mirror(self.board.files),
             now=self.clock,
         )
         await server.start()
@@ -316,12 +322,14 @@ class World:
 
     def profile(self, name: str = "inst.tsinghua", gateway: str = "gw.alliance") -> Path:
         """A partner's home as a connection profile with the directory as it is now: ``cimfed.connect(str(...))``."""
-        home = self.parties[name].home
-        assert self.directory is not None
-        if not (home / "profile.toml").exists():
-            write_profile(Profile(home, partner_name(name), FEDERATION, self.registrar.public, gateway_name(gateway)))
-        replace_file(home / "directory.json", self.directory.content)
-        return home
+        profile = Profile(
+            self.parties[name].home, partner_name(name), FEDERATION, self.board.service.address, gateway_name(gateway)
+        )
+        if not (profile.home / "profile.toml").exists():
+            write_profile(profile)
+            pin(profile.directory, self.board.root)
+        Follower(profile.directory, FEDERATION, Always(Files(self.board.files)), self.clock).refresh()
+        return profile.home
 
 
 def write_snapshot(home: Home, rows: pa.Table, collection: str = "building") -> Snapshot:

@@ -14,38 +14,40 @@ import pytest
 from cimfed.errors import BadConfig, Conflict, NotFound
 from cimfed.model.limits import LIMITS
 from cimfed.model.names import CityName, Federation
+from cimfed.rpc import clock
 from cimfed.trust.card import parse_card
 from cimfed.trust.keys import KeySigner
 from cimfed_node.config import FILE, Home
 from cimfed_node.serve import Keys, drop_to
 from cimfed_node.setup import Plan, make_home
+from tests.board import Board
 from tests.lacking import root
 
-KEY = KeySigner.generate().public
+BOARD = Board("sco", 1_700_000_000_000_000)
 STEWARD = KeySigner.generate().public
 ROOT = os.geteuid() == 0
 
 
-def plan(folder: Path, **changes: str) -> Plan:
+def plan(root: bytes = BOARD.root, **changes: str) -> Plan:
     return Plan(
         city=CityName("kz.almaty"),
         federation=Federation("sco"),
         address=changes.pop("address", "node.example:8443"),
-        registrar_key=KEY,
+        root=root,
         steward_keys=(STEWARD,),
-        directory=folder / "directory.json",
+        directory="dir.example:5000",
         **changes,
     )
 
 
 def test_init_makes_a_home_that_loads(tmp_path: Path) -> None:
     path = tmp_path / "home"
-    made, card = make_home(path, plan(tmp_path), 1_700_000_000_000_000)
+    made, card = make_home(path, plan(), 1_700_000_000_000_000)
     home = Home.load(path)
     assert home.settings == made.settings
     assert (home.city, home.federation, home.settings.listen) == ("kz.almaty", "sco", "0.0.0.0:8443")
-    assert (home.registrar_key, home.steward_keys, home.limits) == (KEY, (STEWARD,), LIMITS)
-    assert home.directory == tmp_path / "directory.json"
+    assert (home.steward_keys, home.settings.directory, home.limits) == ((STEWARD,), "dir.example:5000", LIMITS)
+    assert (home.directory / "root.json").read_bytes() == BOARD.root
     read = parse_card((path / "card.json").read_bytes())
     assert (read.name, read.address, read.stewards, read.fingerprint) == (
         "kz.almaty",
@@ -58,22 +60,22 @@ def test_init_makes_a_home_that_loads(tmp_path: Path) -> None:
 
 
 def test_init_never_goes_over_a_node(tmp_path: Path) -> None:
-    make_home(tmp_path / "home", plan(tmp_path), 1)
+    make_home(tmp_path / "home", plan(), 1)
     before = {path: path.read_bytes() for path in (tmp_path / "home").rglob("*") if path.is_file()}
     with pytest.raises(Conflict):
-        make_home(tmp_path / "home", plan(tmp_path), 1)
+        make_home(tmp_path / "home", plan(), 1)
     assert {path: path.read_bytes() for path in (tmp_path / "home").rglob("*") if path.is_file()} == before
 
 
 def test_a_node_on_a_loopback_listens_there_alone(tmp_path: Path) -> None:
-    made, _ = make_home(tmp_path / "home", plan(tmp_path, address="127.0.0.1:9"), 1)
+    made, _ = make_home(tmp_path / "home", plan(address="127.0.0.1:9"), 1)
     assert made.settings.listen == "127.0.0.1:9"
 
 
 def test_keys_and_snapshots_are_the_operators_alone(tmp_path: Path) -> None:
     before = os.umask(0)
     try:
-        home, _ = make_home(tmp_path / "home", plan(tmp_path), 1)
+        home, _ = make_home(tmp_path / "home", plan(), 1)
     finally:
         os.umask(before)
     modes = {path: path.stat().st_mode & 0o777 for path in home.path.rglob("*")}
@@ -84,7 +86,7 @@ def test_keys_and_snapshots_are_the_operators_alone(tmp_path: Path) -> None:
 
 
 def test_a_key_that_others_may_read_is_not_served_with(tmp_path: Path) -> None:
-    home, _ = make_home(tmp_path / "home", plan(tmp_path), 1)
+    home, _ = make_home(tmp_path / "home", plan(), 1)
     (home.keys / "node.key").chmod(0o644)
     with pytest.raises(BadConfig, match="others may read"):
         Keys.load(home)
@@ -101,7 +103,7 @@ def test_a_key_that_others_may_read_is_not_served_with(tmp_path: Path) -> None:
     ],
 )
 def test_settings_are_understood_or_refused_at_their_place(tmp_path: Path, line: str, place: str) -> None:
-    make_home(tmp_path / "home", plan(tmp_path), 1)
+    make_home(tmp_path / "home", plan(), 1)
     with (tmp_path / "home" / FILE).open("a") as file:
         file.write(line + "\n")
     with pytest.raises(BadConfig) as error:
@@ -112,7 +114,7 @@ def test_settings_are_understood_or_refused_at_their_place(tmp_path: Path, line:
 
 
 def test_limits_may_be_set_lower(tmp_path: Path) -> None:
-    make_home(tmp_path / "home", plan(tmp_path), 1)
+    make_home(tmp_path / "home", plan(), 1)
     with (tmp_path / "home" / FILE).open("a") as file:
         file.write("limits = {concurrent_per_partner = 2, statement_time = 1.5}\n")
     home = Home.load(tmp_path / "home")
@@ -121,7 +123,7 @@ def test_limits_may_be_set_lower(tmp_path: Path) -> None:
 
 
 def test_a_variable_that_cannot_be_read_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    make_home(tmp_path / "home", plan(tmp_path), 1)
+    make_home(tmp_path / "home", plan(), 1)
     monkeypatch.setenv("CIMFED_NODE_ENGINE", "much")
     with pytest.raises(BadConfig, match="environment"):
         Home.load(tmp_path / "home")
@@ -132,7 +134,7 @@ def test_a_variable_that_cannot_be_read_is_told(tmp_path: Path, monkeypatch: pyt
 
 @pytest.mark.skipif(ROOT, reason="root may become anybody")
 def test_another_user_than_the_services_is_refused(tmp_path: Path) -> None:
-    home, _ = make_home(tmp_path / "home", plan(tmp_path), 1)
+    home, _ = make_home(tmp_path / "home", plan(), 1)
     settings = home.settings.model_copy(update={"service_user": "root"})
     with pytest.raises(BadConfig, match="is to be served as root"):
         drop_to(Home(home.path, settings))
@@ -140,12 +142,14 @@ def test_another_user_than_the_services_is_refused(tmp_path: Path) -> None:
 
 def test_a_user_that_this_host_lacks_is_refused(tmp_path: Path) -> None:
     with pytest.raises(BadConfig, match="no user"):
-        make_home(tmp_path / "home", plan(tmp_path, service_user="nobody-of-this-name"), 1)
+        make_home(tmp_path / "home", plan(service_user="nobody-of-this-name"), 1)
 
 
 AS_SERVICE = """
 import sys
 from pathlib import Path
+from cimfed.rpc import clock
+from cimfed.trust.directory.follow import Always, Folder, Follower
 from cimfed_node.config import Home
 from cimfed_node.serve import Keys, drop_to
 from cimfed_node.tables import Control
@@ -153,6 +157,7 @@ from cimfed_node.stores.duckdb import DuckDBStore
 
 home = Home.load(Path(sys.argv[1]))
 Keys.load(home)
+"".encode("utf-16be")  # loads the codec while Python's own files can still be read
 assert drop_to(home) == ""
 refused = []
 for path in (home.snapshots / "x" / "building.parquet", home.keys / "node.key", home.secret):
@@ -169,31 +174,34 @@ with control.writing() as connection:
     connection.exec_driver_sql("UPDATE clock SET mark = 7")
 store = DuckDBStore(home.views)
 store.self_test()
+directories = Follower(home.directory, home.federation, Always(Folder(Path(sys.argv[2]))), clock.now)
+assert directories.refresh().version == 1
 print(*refused, (home.views / "a").read_text())
 """
 
 
-def test_the_service_writes_its_log_and_opens_neither_snapshots_nor_keys() -> None:
+def test_the_service_writes_its_log_and_its_directory_and_opens_neither_snapshots_nor_keys() -> None:
     root()
     # pytest's own folders let nobody in
     folder = Path(tempfile.mkdtemp(dir="/tmp"))
     try:
         folder.chmod(0o755)
-        home, _ = make_home(folder / "home", plan(folder, service_user="nobody"), 1)
+        board = Board("sco", clock.now())
+        home, _ = make_home(folder / "home", plan(root=board.root, service_user="nobody"), 1)
+        for path, content in board.files.items():
+            (folder / "mirror" / path).parent.mkdir(parents=True, exist_ok=True)
+            (folder / "mirror" / path).write_bytes(content)
+        command = [sys.executable, "-c", AS_SERVICE, str(home.path), str(folder / "mirror")]
         (home.snapshots / "x").mkdir()
         (home.snapshots / "x" / "building.parquet").write_bytes(b"rows")
         (home.views / "a").write_text("a view")
         (home.views / "a").chmod(0o640)
-        done = subprocess.run(
-            [sys.executable, "-c", AS_SERVICE, str(home.path)], capture_output=True, text=True, check=False
-        )
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
         assert done.stdout.strip() == "building.parquet node.key city.secret views a view", done.stderr
         # The operator's next transaction finds a database that is still shared.
         assert home.database.stat().st_mode & 0o777 == 0o660
         home.snapshots.chmod(0o755)
-        done = subprocess.run(
-            [sys.executable, "-c", AS_SERVICE, str(home.path)], capture_output=True, text=True, check=False
-        )
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
         assert "can open the snapshots" in done.stderr
     finally:
         shutil.rmtree(folder)

@@ -64,8 +64,7 @@ class Forge:
 
 
 def check(pem: bytes, now: int = NOW, use: Use = Use.CLIENT) -> Peer:
-    directory = WORLD.current(now)
-    return check_leaf(pem, SCO, directory.issuer, now, use).peer
+    return check_leaf(pem, SCO, WORLD.current(now).issuers_of, now, use).peer
 
 
 def test_a_leaf_that_keeps_every_rule_names_its_peer() -> None:
@@ -161,6 +160,19 @@ def test_rule_6_refuses_a_listed_issuer_of_another_name() -> None:
 def test_rule_6_refuses_an_issuer_that_only_bears_the_right_name() -> None:
     with pytest.raises(UnknownPeer):
         check(Forge(Party.make(PARTNER, NOW)).pem())
+
+
+def test_rule_6_takes_any_issuer_that_is_listed_for_the_name_while_it_rotates() -> None:
+    old, new = OWNER, Party.make(PARTNER, NOW)
+    for listed in ((old, new), (new, old)):
+        issuers = tuple(party.issuing.issuer for party in listed)
+        for party in listed:
+            pem = party.leaves(Use.CLIENT).current(NOW).chain_pem
+            assert check_leaf(pem, SCO, lambda kind, name: issuers, NOW, Use.CLIENT).peer.name == PARTNER  # noqa: B023
+    with pytest.raises(UnknownPeer):
+        check_leaf(Forge().pem(), SCO, lambda kind, name: (new.issuing.issuer,), NOW, Use.CLIENT)
+    with pytest.raises(UnknownPeer):
+        check_leaf(Forge().pem(), SCO, lambda kind, name: (), NOW, Use.CLIENT)
 
 
 def test_rule_6_refuses_an_issuer_in_between() -> None:
