@@ -222,6 +222,12 @@ class ClockBehind(Unavailable):
     reason = "clock_behind"
 
 
+class PolicyBehind(Unavailable):
+    """This node came back from a backup with an older policy than the city's current one, and gives nothing by it."""
+
+    reason = "policy_behind"
+
+
 class LogUnavailable(Unavailable):
     """The decision could not be logged, so nothing is answered."""
 

@@ -5,9 +5,11 @@
    query, signed, and those of the gateways that it passed before. The query names all of them in ``via``.
 3. The payload is a query, signed by an access key that is valid now; only then is it parsed.
 4. It is for this federation and this city.
-5. It is of this time: one clock reading for the whole request, never below the highest that was recorded.
-6. The request agrees with the vocabulary, the active policy has a grant for it, and the grant has the properties
-   that it filters and groups by. No policy, no grant, anything unknown: denied.
+5. It is of this time: one clock reading for the whole request, never below the highest that was recorded; and of the
+   time after a return from a backup, since nonces that were spent before may be forgotten.
+6. A policy that came back from a backup is still the city's current one (``returned``). The request agrees with the
+   vocabulary, the active policy has a grant for it, and the grant has the properties that it filters and groups by. No
+   policy, no grant, anything unknown: denied.
 7. In one transaction: the nonce is new, the city blocks neither key nor organisation nor a gateway on the way, a slot
    is free, the view is chosen, the decision is logged. If that cannot be committed, nothing is answered.
 
@@ -23,13 +25,16 @@ Synchronous: it is run in the service's executor, in several threads.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 from cimfed.errors import (
+    BadDirectory,
     Blocked,
     CimfedError,
     ClockBehind,
+    DirectoryExpired,
     ExpiredQuery,
     NotAddressed,
     NotGranted,
@@ -51,6 +56,7 @@ from cimfed.trust.directory.listing import DirectorySource
 from cimfed.trust.tls import Peer
 from cimfed_node.asked import Signed, check_signed, subject_of
 from cimfed_node.policies import Policies, SignedPolicy
+from cimfed_node.returned import check_issued, check_policy, check_views
 from cimfed_node.sql.columns import Columns
 from cimfed_node.stores.base import View
 from cimfed_node.tables import Control, Transaction
@@ -62,6 +68,7 @@ from cimfed_node.tables.admissions import (
     log_decision,
     logged,
     renew_slot,
+    restored_at,
     slot_expires,
     spend_nonce,
     take_slot,
@@ -71,11 +78,15 @@ from cimfed_node.tables.publication import (
     ActivePolicy,
     Place,
     SnapshotEntry,
+    active_grants,
     active_policy,
     current_snapshot,
+    current_snapshots,
     granted_view,
     view_stands,
 )
+
+log = logging.getLogger(__name__)
 
 SECOND = 1_000_000  # microseconds
 SLOT_LIFE = 60 * SECOND  # of a slot that is not renewed: then its process must have died
@@ -157,9 +168,10 @@ class Admitter:
             # 4
             self._check_addressed(query)
             with self._control.reading() as connection:
-                mark, active = clock_mark(connection), active_policy(connection)
+                mark, active, restored = clock_mark(connection), active_policy(connection), restored_at(connection)
             # 5
             self._check_time(query, now, mark)
+            check_issued(query.issued, restored)
         except (NotAddressed, ExpiredQuery) as error:
             return self._settle(signed, None, None, error, spend=False)
         for _ in range(TRIES):
@@ -167,6 +179,7 @@ class Admitter:
             refusal: CimfedError | None = None
             try:
                 # 6
+                self._check_current(active, restored, now)
                 given = self.decide(signed, now, active)
             except CimfedError as error:
                 refusal = error
@@ -206,7 +219,7 @@ class Admitter:
         signed, view = admission.signed, admission.view
         with self._control.reading() as connection:
             _check_blocks(connection, signed)  # before the directory, which may be out of reach
-            active = active_policy(connection)
+            active, restored = active_policy(connection), restored_at(connection)
             stands = view is None or view_stands(connection, view.id)
             expires = slot_expires(connection, admission.decision)
         try:
@@ -214,6 +227,7 @@ class Admitter:
             subject = subject_of(directory.access_key(signed.key.id, now), directory)
             for gateway in signed.way.gateways:
                 directory.gateway(gateway)
+            self._check_current(active, restored, now)
             given = self.decide(replace(signed, subject=subject), now, active)
         except CimfedError as error:
             raise PolicyChanged(f"this answer may not go on: {error.reason}", remedy="Ask again") from error
@@ -229,7 +243,25 @@ class Admitter:
             with self._control.writing() as transaction:
                 renew_slot(transaction, admission.decision, subject.org, view.id if view else "", now + SLOT_LIFE)
 
+    def self_test(self) -> None:
+        """CimfedError where this node came back from a backup and is not yet what it must be to answer."""
+        now = self._clock()
+        with self._control.reading() as connection:
+            active, restored = active_policy(connection), restored_at(connection)
+            if restored:
+                check_views(active_grants(connection), current_snapshots(connection))
+        try:
+            self._check_current(active, restored, now)
+        except (BadDirectory, DirectoryExpired):
+            log.warning("there is no valid directory yet to compare the policy of the backup with")
+
     # The parts
+
+    def _check_current(self, active: ActivePolicy | None, restored: int, now: int) -> None:
+        if restored and active is not None:
+            listed = self._directories.current(now).members.get(self._city)
+            entry = listed.entry if listed else None
+            check_policy(active, restored, entry, self._policies.in_force(active))
 
     def _check_addressed(self, query: Query) -> None:
         if query.federation != self._federation:

@@ -1,4 +1,4 @@
-"""`cimfed-node init | import | activate | collections | snapshots | postgis | block | unblock | blocks | serve`.
+"""`cimfed-node init | import | activate | collections | snapshots | postgis | backup | restore | block | ... | serve`.
 
 Thin: what it does is in the modules that it calls.
 """
@@ -25,6 +25,7 @@ from cimfed.trust.identity_files import load_public_key, read
 from cimfed.trust.token.uri import TOKEN_KEY, parse_token_key
 from cimfed_node.affected import lately, say_affected
 from cimfed_node.announce import announced
+from cimfed_node.cli_backup import backup, restore_
 from cimfed_node.cli_block import block, list_blocks, unblock
 from cimfed_node.cli_import import import_
 from cimfed_node.cli_in_place import app as postgis
@@ -82,6 +83,8 @@ def init(
 
 
 app.command("import")(import_)
+app.command("backup")(backup)
+app.command("restore")(restore_)
 app.add_typer(snapshots, name="snapshots")
 app.add_typer(postgis, name="postgis")
 app.command("block")(block)

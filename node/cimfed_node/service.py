@@ -84,6 +84,7 @@ class NodeService:
         """CimfedError unless the engine and the signing key do what they must."""
         if not works(self._signer):
             raise CimfedError("the node's key does not sign")
+        await self._in(self._deciding, self._admitter.self_test)
         await self._workers.run(self._city, self._store.self_test)
 
     async def settled(self) -> None:

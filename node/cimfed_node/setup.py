@@ -44,6 +44,28 @@ class Plan:
     token: TokenKey | None = None  # with the node's key, which is there already
 
 
+def group_of(settings: Settings) -> int:
+    """The group that what the service reads and writes belongs to; -1: whatever it has. BadConfig for no such user."""
+    return find_user(settings.service_user).pw_gid if settings.service_user else -1
+
+
+def make_folders(home: Home, group: int) -> None:
+    """Those that are missing, and the modes of all."""
+    for folder, mode in ((home.keys, 0o700), (home.snapshots, 0o700), (home.scratch, 0o700)):
+        folder.mkdir(exist_ok=True)
+        folder.chmod(mode)
+    # Files made in these folders later take their group.
+    shared = ((home.views, 0o2750), (home.policies, 0o2750), (home.control, 0o2770), (home.directory, 0o2770))
+    for folder, mode in ((home.path, 0o750), *shared):
+        folder.mkdir(exist_ok=True)
+        os.chown(folder, -1, group)
+        folder.chmod(mode)
+
+
+def make_secret(home: Home) -> None:
+    create_file(home.secret, secrets.token_bytes(32), 0o600)
+
+
 def make_home(path: Path, plan: Plan, now: int) -> tuple[Home, Card]:
     """Conflict where there is a node already; BadConfig, BadDirectory and nothing made for what is wrong in the plan.
 
@@ -63,20 +85,12 @@ def make_home(path: Path, plan: Plan, now: int) -> tuple[Home, Card]:
         "service_user": plan.service_user,
     }
     home = Home(path.resolve(), settings_of(Settings, values, "--"))
-    group = find_user(plan.service_user).pw_gid if plan.service_user else -1
+    group = group_of(home.settings)
     path.mkdir(parents=True, exist_ok=True)
-    for folder, mode in ((home.keys, 0o700), (home.snapshots, 0o700), (home.scratch, 0o700)):
-        folder.mkdir(exist_ok=True)
-        folder.chmod(mode)
-    # Files made in these folders later take their group.
-    shared = ((home.views, 0o2750), (home.policies, 0o2750), (home.control, 0o2770), (home.directory, 0o2770))
-    for folder, mode in ((home.path, 0o750), *shared):
-        folder.mkdir(exist_ok=True)
-        os.chown(folder, -1, group)
-        folder.chmod(mode)
+    make_folders(home, group)
     pin(home.directory, plan.root)
     card = make_identity(home.path, plan.city, plan.federation, now, plan.address, plan.steward_keys, token=plan.token)
-    create_file(home.secret, secrets.token_bytes(32), 0o600)
+    make_secret(home)
     Control.create(home.database).close()
     create_file(home.path / FILE, toml(values), 0o644)
     return home, card

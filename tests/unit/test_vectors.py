@@ -21,8 +21,8 @@ from cimfed.query.expression import Box, Expression
 from cimfed.query.query import Aggregate, Catalog, Query, Read
 from cimfed.trust.answer import Asked, check_counts, open_manifest
 from cimfed.trust.chain import Chain
-from cimfed.trust.directory.listing import Directory
 from cimfed.trust.directory.documents import parse
+from cimfed.trust.directory.listing import Directory
 from cimfed.trust.envelope import Envelope, PayloadType, from_json, pre_authentication, verify
 from cimfed.trust.hashing import digest
 from cimfed.trust.keys import PublicKey

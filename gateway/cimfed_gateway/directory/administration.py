@@ -105,9 +105,7 @@ class _Arguments:
             raise BadQuery("the action takes no such argument", place=min(self._left))
 
 
-def _invite(
-    transaction: Transaction, roster: Roster, arguments: _Arguments, by: PublicKey, now: int
-) -> Administered:
+def _invite(transaction: Transaction, roster: Roster, arguments: _Arguments, by: PublicKey, now: int) -> Administered:
     id_, key, name = arguments.digest("id"), arguments.digest("key"), arguments.text("name")
     expires, new_keys = parse_instant(arguments.text("expires")), arguments.flag("new_keys")
     arguments.end()
@@ -168,9 +166,7 @@ def _requests(
     )
 
 
-def _approve(
-    transaction: Transaction, _roster: Roster, arguments: _Arguments, by: PublicKey, now: int
-) -> Administered:
+def _approve(transaction: Transaction, _roster: Roster, arguments: _Arguments, by: PublicKey, now: int) -> Administered:
     id_, fingerprint = arguments.digest("id"), arguments.text("fingerprint")
     arguments.end()
     row = _waiting(transaction, id_)
@@ -182,9 +178,7 @@ def _approve(
     return Administered(requests=(_entry(_waiting(transaction, id_)),))
 
 
-def _deny(
-    transaction: Transaction, _roster: Roster, arguments: _Arguments, by: PublicKey, now: int
-) -> Administered:
+def _deny(transaction: Transaction, _roster: Roster, arguments: _Arguments, by: PublicKey, now: int) -> Administered:
     id_, message = arguments.digest("id"), arguments.text("message")
     arguments.end()
     if len(message) > MESSAGE or plain(message) != message:
@@ -195,9 +189,7 @@ def _deny(
     return Administered()
 
 
-def _access(
-    transaction: Transaction, _roster: Roster, arguments: _Arguments, _by: PublicKey, now: int
-) -> Administered:
+def _access(transaction: Transaction, _roster: Roster, arguments: _Arguments, _by: PublicKey, now: int) -> Administered:
     city = arguments.text("city")
     arguments.end()
     rows = tables.access_requests(transaction, now - KEPT, city or None)[:SHOWN]

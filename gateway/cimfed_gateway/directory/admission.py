@@ -130,9 +130,7 @@ def join(transaction: Transaction, roster: Roster, request: Join, now: int) -> S
     # 5
     if tables.count_undecided(transaction) >= WAITING:
         raise Overloaded("too many requests wait for the registrar", retry_after=3600.0)
-    row = RequestRow(
-        id=invitation.id, name=card.name, card=request.card, received=now, new_keys=invitation.new_keys
-    )
+    row = RequestRow(id=invitation.id, name=card.name, card=request.card, received=now, new_keys=invitation.new_keys)
     tables.add_request(transaction, row)
     tables.mark_invitation(transaction, invitation.id, "used")
     tables.note(transaction, Admission(now, "requested", card.name, card=sha256(request.card)))
@@ -215,9 +213,7 @@ def _refused(transaction: Transaction, invitation: InvitationRow | None, now: in
         if tables.count_failure(transaction, invitation.id) >= FAILURES:
             tables.mark_invitation(transaction, invitation.id, "spoiled")
             tables.note(transaction, Admission(now, "spoiled", invitation.name))
-    return BadInvitation(
-        "there is no such invitation, or what came with it is not from its holder", remedy=DAY_LATER
-    )
+    return BadInvitation("there is no such invitation, or what came with it is not from its holder", remedy=DAY_LATER)
 
 
 def _trouble(invitation: InvitationRow, now: int) -> BadInvitation | None:

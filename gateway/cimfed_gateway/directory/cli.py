@@ -70,7 +70,9 @@ def init(
     create_file(home / FILE, toml(values))
     console.say(f"{name} has its keys in {home / 'keys'}, fingerprint {card.fingerprint}")
     console.say("Next:")
-    console.say(f"  give {home / 'card.json'} and {place.online_key.with_suffix('.pub')} to the board, which founds the")
+    console.say(
+        f"  give {home / 'card.json'} and {place.online_key.with_suffix('.pub')} to the board, which founds the"
+    )
     console.say("    directory with them (cimfed directory)")
     console.say(f"  cimfed-gateway directory begin --home {home} FOLDER, with what the board signed")
     console.say(f"  cimfed-gateway directory serve --home {home}")
@@ -151,9 +153,7 @@ async def renew_for_ever(repository: Repository, every: float = RENEW_EVERY) -> 
 def _repository(home: Home, records: Records) -> Repository:
     online = load_signing_key(home.online_key)
     _check_signs(online)
-    return Repository(
-        home.repository, federation(home.settings.federation), home.name, online, records, clock.now
-    )
+    return Repository(home.repository, federation(home.settings.federation), home.name, online, records, clock.now)
 
 
 def _check_signs(signer: Signer) -> None:

@@ -17,7 +17,7 @@ from sqlalchemy import LargeBinary, delete, func, insert, select, update
 from sqlalchemy.exc import IntegrityError
 from sqlmodel import Field, SQLModel
 
-from cimfed.errors import BadConfig, ClockBehind, LogUnavailable, NotFound, Replayed
+from cimfed.errors import BadConfig, ClockBehind, NotFound, Replayed
 from cimfed.model.admission import RequestState
 from cimfed.model.limits import LIMITS
 from cimfed.tlog import log

@@ -20,7 +20,8 @@ _ERASED = ErasedRow.__table__  # type: ignore[attr-defined]
 
 @dataclass(frozen=True)
 class Act:
-    """What was done, by whom and when. ``subject``: the snapshot's id, or the policy's version and hash.
+    """What was done, by whom and when. ``subject``: the snapshot's id, the policy's version and hash, or a
+    backup's digest.
 
     ``objects``: how many rows a snapshot has that came into force or went, or how many objects were erased.
     ``token``: drawn once, so that an act which is done again after a crash has one line.

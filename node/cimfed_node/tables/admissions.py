@@ -26,6 +26,7 @@ _OUTCOME = OutcomeRow.__table__  # type: ignore[attr-defined]
 
 # Made once: building a statement costs more than running it.
 _MARK = select(_CLOCK.c.mark)
+_RESTORED = select(_CLOCK.c.restored)
 _ADVANCE = update(_CLOCK).values(mark=bindparam("now"))
 _FORGET = delete(_NONCE).where(_NONCE.c.kept_until < bindparam("mark"))
 _SPENT = select(_NONCE.c.kept_until).where(_NONCE.c.signer == bindparam("of"), _NONCE.c.value == bindparam("nonce"))
@@ -96,6 +97,11 @@ class Asked:
 def clock_mark(connection: Connection) -> int:
     """The highest time that was ever decided at here."""
     return int(connection.execute(_MARK).scalar_one())
+
+
+def restored_at(connection: Connection) -> int:
+    """When this node last came back from a backup; 0 if never."""
+    return int(connection.execute(_RESTORED).scalar_one())
 
 
 def advance_clock(connection: Connection, now: int) -> int:

@@ -11,10 +11,12 @@ The statements are plain SQL through SQLAlchemy, so that PostgreSQL can take SQL
 
 from __future__ import annotations
 
+import errno
 import os
+import sqlite3
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +25,7 @@ from sqlalchemy.engine import Connection, Engine
 from sqlalchemy.exc import SQLAlchemyError
 from sqlmodel import SQLModel, create_engine
 
-from cimfed.errors import BadConfig, LogUnavailable, NotFound
+from cimfed.errors import BadBackup, BadConfig, LogUnavailable, NotFound
 from cimfed_node.tables.schema import ONLY, SCHEMA_VERSION, TABLES, ClockRow, SchemaRow
 
 BUSY = 10.0  # seconds that one process waits for another's transaction
@@ -52,7 +54,7 @@ class Control:
             with engine.begin() as connection:
                 SQLModel.metadata.create_all(connection, tables=TABLES)
                 connection.execute(insert(SchemaRow), {"id": ONLY, "version": SCHEMA_VERSION})
-                connection.execute(insert(ClockRow), {"id": ONLY, "mark": 0})
+                connection.execute(insert(ClockRow), {"id": ONLY, "mark": 0, "restored": 0})
             engine.dispose()
         return cls.open(path)
 
@@ -62,12 +64,16 @@ class Control:
         if not path.exists():
             raise NotFound("this node has no control database", place=str(path), remedy="Run cimfed-node init first")
         control = cls(_engine(path))
-        with control.reading() as connection:
-            found = (
-                connection.execute(select(SchemaRow.version)).scalar()  # type: ignore[call-overload]
-                if inspect(connection).has_table(str(SchemaRow.__tablename__))
-                else None
-            )
+        try:
+            with control.reading() as connection:
+                found = (
+                    connection.execute(select(SchemaRow.version)).scalar()  # type: ignore[call-overload]
+                    if inspect(connection).has_table(str(SchemaRow.__tablename__))
+                    else None
+                )
+        except LogUnavailable:
+            control.close()
+            raise
         if found != SCHEMA_VERSION:
             control.close()
             newer = isinstance(found, int) and found > SCHEMA_VERSION
@@ -104,8 +110,45 @@ class Control:
                     "the decision could not be logged, so nothing is answered", retry_after=1.0
                 ) from error
 
+    def copy(self, to: Path) -> None:
+        """One consistent state as a file of its own, while others go on reading and writing."""
+        try:
+            with self._engine.connect() as connection, closing(sqlite3.connect(to)) as target:
+                source = connection.connection.driver_connection
+                assert isinstance(source, sqlite3.Connection)
+                source.backup(target)
+                target.execute("PRAGMA journal_mode=DELETE")  # else there were two files
+        except (SQLAlchemyError, sqlite3.Error) as error:
+            if getattr(error, "sqlite_errorcode", None) == sqlite3.SQLITE_FULL:
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(to)) from None
+            raise LogUnavailable("the control database cannot be copied") from error
+
     def close(self) -> None:
         self._engine.dispose()
+
+
+def check_sound(path: Path) -> None:
+    """BadBackup for a database file that is damaged, or has anything but this release's tables and indices."""
+    try:
+        with closing(_plain(f"{path.absolute().as_uri()}?mode=ro")) as found, closing(_plain(":memory:")) as own:
+            engine = create_engine("sqlite://", creator=lambda: own)
+            SQLModel.metadata.create_all(engine, tables=TABLES)
+            expected, there = ({tuple(row) for row in one.execute(_OBJECTS)} for one in (own, found))
+            if expected != there:
+                raise BadBackup("the database has other tables than this release's", place=path.name)
+            if found.execute("PRAGMA integrity_check").fetchall() != [("ok",)]:
+                raise BadBackup("the database is damaged", place=path.name)
+    except sqlite3.Error:
+        raise BadBackup("the database cannot be read", place=path.name) from None
+
+
+_OBJECTS = "SELECT type, name, tbl_name, sql FROM sqlite_master WHERE name != 'sqlite_stat1'"
+
+
+def _plain(uri: str) -> sqlite3.Connection:
+    connection = sqlite3.connect(uri, uri=True)
+    connection.execute("PRAGMA trusted_schema=OFF")
+    return connection
 
 
 def _engine(path: Path) -> Engine:

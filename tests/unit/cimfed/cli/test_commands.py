@@ -23,12 +23,12 @@ from cimfed.model.names import Federation, Kind
 from cimfed.model.vocabulary import VOCABULARY
 from cimfed.rpc import clock
 from cimfed.trust.card import Card, parse_card, seal_card
-from cimfed.trust.directory.listing import Directory, PublishedVocabulary
 from cimfed.trust.directory.documents import parse
+from cimfed.trust.directory.edit import DAY
+from cimfed.trust.directory.listing import Directory, PublishedVocabulary
 from cimfed.trust.envelope import PayloadType, from_json, verify
 from cimfed.trust.identity_files import load_public_key, load_signing_key, make_identity
 from cimfed.trust.keys import KeySigner
-from cimfed.trust.directory.edit import DAY
 from cimfed.trust.tls import IssuingKey
 from tests.unit.cimfed.policy.documents import whole
 

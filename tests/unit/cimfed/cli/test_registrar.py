@@ -12,9 +12,9 @@ from cimfed.cli import registrar
 from cimfed.errors import Conflict
 from cimfed.model.names import Federation, partner_name
 from cimfed.rpc import clock
+from cimfed.trust.directory.edit import DAY, with_partner
 from cimfed.trust.directory.listing import Listing
 from cimfed.trust.identity_files import make_identity
-from cimfed.trust.directory.edit import DAY, with_partner
 
 
 def test_two_publications_at_once_are_one_and_a_conflict(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -16,9 +16,9 @@ from cimfed.model.limits import LIMITS
 from cimfed.model.names import CityName, Kind
 from cimfed.model.routing import RoutingEntry, routing_payload
 from cimfed.trust.directory.documents import address, parse
+from cimfed.trust.directory.edit import DAY, publish, with_member, with_partner, with_routing
 from cimfed.trust.envelope import Envelope, PayloadType, from_json, seal, to_json
 from cimfed.trust.keys import KeySigner
-from cimfed.trust.directory.edit import DAY, publish, with_member, with_partner, with_routing
 
 from ..parties import CITY, GATEWAY, PARTNER, SCO, Party, World, listed
 

@@ -13,10 +13,10 @@ import pytest
 
 from cimfed.errors import BadDirectory, DirectoryExpired
 from cimfed.model.names import Federation
-from cimfed.trust.directory.listing import Directory, PublishedVocabulary, own_vocabulary
-from cimfed.trust.directory.follow import FileDirectory
-from cimfed.trust.keys import KeySigner
 from cimfed.trust.directory.edit import DAY
+from cimfed.trust.directory.follow import FileDirectory
+from cimfed.trust.directory.listing import Directory, PublishedVocabulary, own_vocabulary
+from cimfed.trust.keys import KeySigner
 
 from ..parties import SCO, World
 
