@@ -44,8 +44,8 @@ async def ask(world: World, request: dict[str, Any]) -> dict[str, Any]:
         assert gateway.port
         arguments = (
             str(world.parties["inst.tsinghua"].home),
-            str(world.file),
-            world.registrar.public.raw.hex(),
+            str(world.files),
+            str(world.root),
             "gw.alliance",
             json.dumps(request),
         )

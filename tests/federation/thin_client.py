@@ -1,8 +1,8 @@
 """A client of forty lines: protobuf messages, one Ed25519 signature, a TLS leaf and a gRPC channel.
 
-    python -m tests.federation.thin_client HOME DIRECTORY REGISTRAR GATEWAY REQUEST
+    python -m tests.federation.thin_client HOME DIRECTORY ROOT GATEWAY REQUEST
 
-It has a partner's key files (HOME), the directory's file, the registrar's public key (hexadecimal) and the name of a
+It has a partner's key files (HOME), the folder of the directory's files, the root.json to begin with and the name of a
 gateway; REQUEST is a JSON object of the fields of a Read or, with measures, of an Aggregate. Once ``tests.oracle.wire``
 has verified the answer, it prints what came of each city, and the rows, as JSON. Of cimfed it uses the generated
 messages alone.
@@ -10,7 +10,6 @@ messages alone.
 
 from __future__ import annotations
 
-import base64
 import hashlib
 import json
 import os
@@ -28,7 +27,8 @@ from cryptography.hazmat.primitives.asymmetric import ec
 
 from cimfed.v1 import envelope_pb2, query_pb2, query_service_pb2
 from tests.oracle.wire.answers import Answer, read_answer
-from tests.oracle.wire.envelopes import pre_authentication, read_directory
+from tests.oracle.wire.directory import read_directory
+from tests.oracle.wire.envelopes import pre_authentication
 
 FEDERATION = "sco"
 QUERY = "application/vnd.cimfed.query.v1+protobuf"
@@ -86,7 +86,7 @@ def signed_query(home: Path, gateway: str, request: dict[str, Any]) -> bytes:
 
 def messages(home: Path, name: str, gateway: str, listed: dict[str, Any], method: str, request: bytes) -> list[bytes]:
     key, certificate = leaf(home, name)
-    credentials = grpc.ssl_channel_credentials(listed["issuer"].encode(), key, certificate)
+    credentials = grpc.ssl_channel_credentials(listed["issuers"][0].encode(), key, certificate)
     options = (
         ("grpc.ssl_target_name_override", f"{gateway}.{FEDERATION}.invalid"),
         ("grpc.max_receive_message_length", 5 * 1024 * 1024),
@@ -108,10 +108,10 @@ def rows(found: list[bytes], answer: Answer) -> list[dict[str, Any]]:
 
 
 def main() -> None:
-    home, file, registrar, gateway, text = sys.argv[1:]
-    content, request = Path(file).read_bytes(), json.loads(text)
-    directory = read_directory(content, bytes.fromhex(registrar))
-    listed = json.loads(base64.b64decode(json.loads(content)["payload"]))["gateways"][gateway]
+    home, folder, root, gateway, text = sys.argv[1:]
+    files = {path.relative_to(folder).as_posix(): path.read_bytes() for path in Path(folder).rglob("*.json")}
+    directory, request = read_directory(files, Path(root).read_bytes(), time.time_ns() // 1000), json.loads(text)
+    listed = directory.served[gateway]
     asked = signed_query(Path(home), gateway, request)
     method = "Aggregate" if "measures" in request else "Read"
     name = Path(home).name

@@ -6,9 +6,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from tests.oracle.wire.directory import TOLERANCE, Directory, read_directory
 from tests.oracle.wire.encoding import Refused, hashed, sha256
-from tests.oracle.wire.envelopes import TYPE, Directory, hash_of, open_envelope, read_directory
-from tests.oracle.wire.messages import BY_CITY, COVERAGE, NARROWING, RECEIPT
+from tests.oracle.wire.envelopes import TYPE, hash_of, open_envelope
+from tests.oracle.wire.messages import BY_CITY, COVERAGE, MANIFEST, NARROWING, RECEIPT
 from tests.oracle.wire.streams import City, check_manifest, outcome_of, read_frame, read_manifest
 
 
@@ -123,18 +124,19 @@ def mismatch(what: str) -> Refused:
     return Refused("coverage_mismatch", what)
 
 
-def read_receipt(data: bytes, registrar: bytes, collection: str) -> Answer:
+def read_receipt(data: bytes, root: bytes, collection: str) -> Answer:
     """What a receipt proves: the answer as it was, but for the rows and the gateway's total."""
     try:
         receipt = RECEIPT.read(data)
     except Refused:
         raise Refused("bad_answer", "not a receipt") from None
-    if receipt["version"] != 1:
+    if receipt["version"] != 2:
         raise Refused("bad_answer", "another version")
+    files = {item["path"]: item["content"] for item in receipt["files"]}
     try:
-        directory = read_directory(receipt["directory"], registrar)
+        directory = read_directory(files, root, _answered_at(receipt), expired_too=True)
     except Refused:
-        raise Refused("forged", "its directory is not the registrar's") from None
+        raise Refused("forged", "its directory does not follow from the root") from None
     open_envelope(receipt["query"], TYPE.format("query"), [key for keys in directory.partners.values() for key in keys])
     request_hash = hash_of(receipt["query"])
     answer = Answer()
@@ -151,6 +153,8 @@ def read_receipt(data: bytes, registrar: bytes, collection: str) -> Answer:
         check_manifest(manifest, city)
         city.rows, city.manifest, city.manifest_hash = manifest["rows"], manifest, hash_of(item["manifest"])
         answer.cities[name] = city
+    if not directory.issued - TOLERANCE <= _answered_at(receipt) < directory.expires + TOLERANCE:
+        raise mismatch("the directory was not in force when it was answered")
     if receipt["coverage"] is None:
         if [city.manifest and city.manifest["narrowing_hash"] for city in answer.cities.values()] != [b""]:
             raise mismatch("not one city, asked directly")
@@ -158,3 +162,10 @@ def read_receipt(data: bytes, registrar: bytes, collection: str) -> Answer:
     gateway = COVERAGE.read(receipt["coverage"]["payload"])["gateway"]
     answer.coverage = _settle(receipt["coverage"], gateway, directory, request_hash, answer.cities, None)
     return answer
+
+
+def _answered_at(receipt: Mapping[str, Any]) -> int:
+    """By the gateway's clock, else by the clock of the one city; signatures are checked elsewhere."""
+    if receipt["coverage"] is not None:
+        return int(COVERAGE.read(receipt["coverage"]["payload"])["now"])
+    return max((MANIFEST.read(item["manifest"]["payload"])["now"] for item in receipt["cities"]), default=0)

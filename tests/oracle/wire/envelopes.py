@@ -1,11 +1,10 @@
-"""DSSE envelopes, and the directory that says whose signatures count."""
+"""DSSE envelopes."""
 
 from __future__ import annotations
 
 import base64
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 from cryptography.exceptions import InvalidSignature
@@ -71,37 +70,3 @@ def of_json(text: str) -> dict[str, Any]:
 def hash_of(envelope: Mapping[str, Any]) -> bytes:
     """request_hash, manifest_hash and so on."""
     return sha256(envelope["payload"])
-
-
-@dataclass(frozen=True)
-class Directory:
-    """Keys by name. Certificates, dates and routing entries are not looked at."""
-
-    federation: str
-    version: int
-    members: Mapping[str, Sequence[bytes]]
-    gateways: Mapping[str, Sequence[bytes]]
-    partners: Mapping[str, Sequence[bytes]]
-
-
-def read_directory(content: bytes, registrar: bytes) -> Directory:
-    payload = open_envelope(
-        of_json(content.decode()), JSON_TYPE.format("directory"), [registrar], reason="bad_directory"
-    )
-    document = json.loads(payload)
-    if document["format"] != "cimfed/directory/v1":
-        raise Refused("bad_directory", "another format")
-    return Directory(
-        document["federation"],
-        document["version"],
-        {name: [raw_key(text) for text in item["keys"]] for name, item in document["members"].items()},
-        {name: [raw_key(text) for text in item["keys"]] for name, item in document["gateways"].items()},
-        {name: [raw_key(item["key"]) for item in about["keys"]] for name, about in document["partners"].items()},
-    )
-
-
-def raw_key(text: str) -> bytes:
-    algorithm, digits = text.split(":")
-    if algorithm != "ed25519":
-        raise Refused("bad_directory", "a key of another algorithm")
-    return bytes.fromhex(digits)

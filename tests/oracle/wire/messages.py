@@ -29,4 +29,7 @@ COVERAGE = form(
 )
 NARROWING = form("request_hash bytes", "gateway text", "passed* text")
 CITY_RECEIPT = form("city text", "schema bytes", "batch_hashes* bytes", ("manifest", ENVELOPE))
-RECEIPT = form("version int", ("query", ENVELOPE), ("cities*", CITY_RECEIPT), ("coverage", ENVELOPE), "directory bytes")
+FILE = form("path text", "content bytes")
+RECEIPT = form(
+    *("version int", ("query", ENVELOPE), ("cities*", CITY_RECEIPT), ("coverage", ENVELOPE), "-", ("files*", FILE)),
+)
