@@ -59,6 +59,11 @@ def known(prompt: str, file: Path | None) -> bytes:
     return _first_line(file) if file is not None else _ask(prompt)
 
 
+def secret_for(token: TokenKey | None, file: Path | None, none: bool) -> bytes | None:
+    """The PIN of a token, or the passphrase of a key file that is to be made."""
+    return new_passphrase(file, none) if token is None else secret_of(token, file)
+
+
 def token_option(text: str) -> TokenKey | None:
     return parse_token_key(text) if text else None
 

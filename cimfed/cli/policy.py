@@ -1,4 +1,4 @@
-"""`cimfed policy new-key | sign | show | publish`: the steward's policy and what the directory gets of it."""
+"""`cimfed policy new-key | public-key | sign | show | publish`: a steward's keys and policy; what is published."""
 
 from __future__ import annotations
 
@@ -49,13 +49,27 @@ def new_key(
         paths.new_file(to)
     if out is not None:
         paths.new_file(out)
-    if isinstance(to, TokenKey):
-        secret = passphrase.secret_of(to, passphrase_file)
-    else:
-        secret = passphrase.new_passphrase(passphrase_file, no_passphrase)
-    key = make_signing_key(to, secret, out)
+    token = to if isinstance(to, TokenKey) else None
+    key = make_signing_key(to, passphrase.secret_for(token, passphrase_file, no_passphrase), out)
     console.say(f"made {to if isinstance(to, Path) else to.name}, key id {key.id.hex()[:16]}")
     console.say(f"public key: {out or key.text}")
+
+
+@app.command()
+def public_key(
+    key: Annotated[str, typer.Argument(help="A private key: a file, or a pkcs11: URI.")],
+    out: Annotated[Path | None, typer.Option(help="Where to write it; else it is printed.")] = None,
+    passphrase_file: passphrase.FileOption = None,
+) -> None:
+    """Gives the public half of a key that is there, such as one that was made with a token's own tools."""
+    if out is not None:
+        paths.new_file(out)
+    signer = passphrase.open_key(parse_key_place(key), passphrase_file)
+    signer.close()
+    if out is None:
+        console.say(signer.public.text)
+    else:
+        create_file(out, f"{signer.public.text}\n".encode())
 
 
 @app.command()

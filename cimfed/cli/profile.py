@@ -47,10 +47,7 @@ def new(
     if home.exists() and any(home.iterdir()):
         raise Conflict(f"there is a profile in {home} already", remedy="Choose another name, or remove it yourself")
     token = passphrase.token_option(key)
-    if token is None:
-        secret = passphrase.new_passphrase(passphrase_file, no_passphrase)
-    else:
-        secret = passphrase.secret_of(token, passphrase_file)
+    secret = passphrase.secret_for(token, passphrase_file, no_passphrase)
     card = make_identity(home, made.name, made.federation, now, passphrase=secret, token=token)
     pin(made.directory, pinned)
     write_profile(made)

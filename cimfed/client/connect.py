@@ -26,7 +26,7 @@ def connect(
     """The federation of a profile (its name, or its path), asked through the profile's gateway or the one named.
 
     ``profile``: not needed where there is only one. ``city``: that city alone, asked directly. ``passphrase``: of the
-    access key, where it has one. Nothing is dialled yet. NotFound, BadConfig.
+    access key, where it has one, or the PIN of its token. Nothing is dialled yet. NotFound, BadConfig.
     """
     known = read_profile(profile or only_profile())
     return Federation(asker_of(known, _signer(known, passphrase), gateway, city))

@@ -55,7 +55,7 @@ def make_identity(
         kept = made.to_pem(passphrase)
     else:
         signer = load_signing_key(token, passphrase)
-        kept = f"{token.uri}\n".encode()
+        kept = _naming(token)
     try:
         issuing = IssuingKey.make(federation, name, now)
         card = Card(kind, name, federation, address, (issuing.issuer,), (signer.public,), tuple(stewards))
@@ -84,6 +84,15 @@ def make_signing_key(place: Path | TokenKey, secret: bytes | None, public: Path 
     if public is not None:
         create_file(public, f"{made.text}\n".encode())
     return made
+
+
+def name_signing_key(path: Path, token: TokenKey, pin: bytes | None) -> PublicKey:
+    """A key file that names a key on a token, which is there already, and beside it ``<path without suffix>.pub``."""
+    signer = load_signing_key(token, pin)
+    signer.close()
+    create_file(path, _naming(token), PRIVATE)
+    create_file(path.with_suffix(".pub"), f"{signer.public.text}\n".encode())
+    return signer.public
 
 
 def load_signer(home: Path, kind: Kind, passphrase: bytes | None = None) -> Signer:
@@ -170,6 +179,10 @@ def asks_for(place: Path | TokenKey) -> str | None:
         return None if token.pin_source else f"PIN for {token.name}"
     assert isinstance(place, Path)
     return f"Passphrase of {place}" if b"ENCRYPTED" in read(place).split(b"\n", 1)[0] else None
+
+
+def _naming(token: TokenKey) -> bytes:
+    return f"{token.uri}\n".encode()
 
 
 def _key_path(home: Path, kind: Kind) -> Path:

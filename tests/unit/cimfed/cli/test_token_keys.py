@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from cimfed.errors import BadConfig
 from cimfed.trust.card import parse_card
@@ -54,6 +55,17 @@ class TestStewards:
         made = command("policy", "new-key", token.key(pin_source=pin).uri)
         assert "public key: ed25519:" in made.out
 
+    def test_the_public_half_of_a_key_that_is_there_is_given(self, command: Cli, token: Soft, pin: Path) -> None:
+        key = Ed25519PrivateKey.generate()
+        token.put(key, "old")
+        text = f"ed25519:{key.public_key().public_bytes_raw().hex()}\n"
+        uri = token.key("old", pin_source=pin).uri
+        assert command("policy", "public-key", uri).out == text
+        assert command("policy", "public-key", uri, "--out", "old.pub").code == 0
+        assert Path("old.pub").read_text() == text
+        command("policy", "new-key", "file.key", "--no-passphrase")
+        assert command("policy", "public-key", "file.key").out == Path("file.pub").read_text()
+
     def test_nobody_at_the_terminal_gives_no_pin(self, command: Cli, token: Soft) -> None:
         asked = command("policy", "new-key", token.key().uri)
         assert asked.code == 2
@@ -93,6 +105,15 @@ class TestParties:
         signer = load_signer(Path("home"), card.kind)
         assert signer.public == card.keys[0]
         signer.close()
+
+    def test_a_registrar_signs_the_directory_with_a_token(self, command: Cli, token: Soft, pin: Path) -> None:
+        uri = token.key("registrar").uri
+        command("policy", "new-key", uri, "--out", "made.pub", "--passphrase-file", pin)
+        assert command("directory", "init", "sco", "--home", "r", "--key", uri, "--passphrase-file", pin).code == 0
+        assert load_public_key(Path("r/registrar.pub")) == load_public_key(Path("made.pub"))
+        assert "version 2" in command("directory", "renew", "--home", "r", "--passphrase-file", pin).out
+        assert "sco, version 2" in command("directory", "show", "--home", "r").out
+        assert module_of(token.key()).unused
 
     def test_nothing_is_made_where_the_token_has_no_such_key(self, token: Soft, pin: Path) -> None:
         with pytest.raises(BadConfig, match="has no such key"):
