@@ -1,30 +1,16 @@
-"""directory.json, routing.json and policy.json: signed JSON documents."""
+"""routing.json and policy.json: signed JSON documents."""
 
 from __future__ import annotations
 
-import base64
 import json
 from typing import Any
 
 import rfc8785
 
-from cimfed.trust.envelope import Envelope, PayloadType, from_json, seal, to_json
+from cimfed.trust.envelope import Envelope, PayloadType, seal
 from vectorgen.forms import Case, Document, accept, document, encoded, reject
 from vectorgen.hashing import hashed
-from vectorgen.parties import (
-    ALMATY,
-    DELHI,
-    GATEWAY,
-    MOSCOW,
-    NOW,
-    TASHKENT,
-    directory,
-    keys,
-    public,
-    routing,
-    signer,
-    with_vocabulary,
-)
+from vectorgen.parties import ALMATY, TASHKENT, keys, public, signer
 
 STEWARD = f"steward of {ALMATY}"
 EXTENT = [76.5, 43.0, 77.25, 43.5]
@@ -36,14 +22,6 @@ SIGNED = " Each case is an envelope: its type, the payload as text, the one sign
 def documents() -> dict[str, Document]:
     steward = {"keys": keys(STEWARD), "city": ALMATY, "stewards": [public(STEWARD)]}
     return {
-        "directory.json": document(
-            "The directory",
-            "The directory, read with the registrar's key that is pinned and by the reader's clock (now)." + SIGNED,
-            _directories(),
-            keys=keys("registrar"),
-            registrar=public("registrar"),
-            now=NOW,
-        ),
         "routing.json": document(
             "Routing entries", "A city's routing entry, read with its stewards' keys." + SIGNED, _routings(), **steward
         ),
@@ -70,92 +48,6 @@ def _file(envelope: Envelope) -> Case:
         "payload": envelope.payload.decode(),
         "signature": encoded(signature.signature),
     }
-
-
-def _file_of(content: bytes) -> Case:
-    return _file(from_json(content, 1 << 24))
-
-
-# directory.json
-
-
-def _directories() -> list[Case]:
-    four, one, none = (directory(*cities).content for cities in ((ALMATY, DELHI, MOSCOW, TASHKENT), (ALMATY,), ()))
-    expires = directory().expires
-    return [
-        accept("four cities", **_file_of(four), version=7, members=[DELHI, ALMATY, MOSCOW, TASHKENT]),
-        accept("one city", **_file_of(one), version=7, members=[ALMATY]),
-        accept("nobody", **_file_of(none), version=7, members=[]),
-        accept("a microsecond before it expires", now=expires - 1, **_file_of(none), version=7, members=[]),
-        accept("a published vocabulary", **_file_of(with_vocabulary().content), version=7, members=[]),
-        reject("expired", "directory_expired", now=expires, **_file_of(none)),
-        reject("another key is pinned", "bad_directory", registrar=public(GATEWAY), **_file_of(none)),
-        *_bad_forms(none),
-        *_bad_members(_payload_of(one)),
-    ]
-
-
-def _bad_directory(name: str, content: Any, role: str = "registrar", kind: str = "DIRECTORY") -> Case:
-    return reject(name, "bad_directory", **_file(_signed(PayloadType[kind], content, role)))
-
-
-def _bad_forms(file: bytes) -> list[Case]:
-    payload = _payload_of(file)
-
-    def bad(name: str, content: Any, role: str = "registrar", kind: str = "DIRECTORY") -> Case:
-        return _bad_directory(name, content, role, kind)
-
-    def edited(**other: Any) -> dict[str, Any]:
-        return json.loads(payload) | other
-
-    tampered = _file_of(file) | {"payload": payload.replace(b'"sco"', b'"scp"').decode()}
-    return [
-        reject("another payload under the same signature", "bad_directory", **tampered),
-        bad("signed by a gateway", payload, GATEWAY),
-        bad("signed as a routing entry", payload, kind="ROUTING"),
-        bad("not canonical: a blank", payload.replace(b",", b", ", 1)),
-        bad("an unknown field", edited(motto="one")),
-        bad("a vocabulary that is null", edited(vocabulary=None)),
-        bad("a vocabulary without a hash", edited(vocabulary={"version": "2"})),
-        bad("a vocabulary's hash that is too short", edited(vocabulary={"version": "2", "sha256": "ab" * 31})),
-        bad("a vocabulary's hash in capitals", edited(vocabulary={"version": "2", "sha256": "AB" * 32})),
-        bad("a field twice", payload.replace(b'"version":7', b'"version":6,"version":7')),
-        bad("a field is missing", {key: value for key, value in json.loads(payload).items() if key != "partners"}),
-        bad("another format", edited(format="cimfed/directory/v2")),
-        bad("version 0", edited(version=0)),
-        bad("it ends before it begins", edited(expires="2026-01-01T00:00:00Z")),
-        bad("a time in another form", edited(expires="2027-01-01T00:00Z")),
-    ]
-
-
-def _bad_members(payload: bytes) -> list[Case]:
-    """Of a directory with one city and nobody else."""
-    listed = json.loads(payload) | {"gateways": {}, "partners": {}}
-    member = listed["members"][ALMATY]
-
-    def bad(name: str, member_name: str = ALMATY, **other: Any) -> Case:
-        return _bad_directory(name, listed | {"members": {member_name: member | {"routing": None} | other}})
-
-    return [
-        bad("a partner's name among the members", "inst.iitd"),
-        bad("a certificate that was made for another name", TASHKENT),
-        bad("a member without an address", address=""),
-        bad("a key of another algorithm", keys=["rsa:" + "00" * 32]),
-        bad("the city's key is its steward's too", stewards=member["keys"]),
-        bad("another city's routing entry", routing=_base64(to_json(routing(TASHKENT)))),
-        bad(
-            "a routing entry that the node signed",
-            routing=_base64(to_json(_signed(PayloadType.ROUTING, routing(ALMATY).payload, ALMATY))),
-        ),
-    ]
-
-
-def _payload_of(content: bytes) -> bytes:
-    return base64.b64decode(json.loads(content)["payload"])
-
-
-def _base64(data: bytes) -> str:
-    return base64.b64encode(data).decode()
 
 
 # routing.json

@@ -1,4 +1,4 @@
-"""A small federation with keys of fixed seeds, and the directory that lists it."""
+"""A small federation with keys of fixed seeds."""
 
 from __future__ import annotations
 
@@ -16,8 +16,7 @@ from cryptography.x509.oid import NameOID
 
 from cimfed.model.names import CityName, Federation, GatewayName, PartnerName
 from cimfed.model.routing import RoutingEntry, routing_payload
-from cimfed.trust.directory.edit import publish
-from cimfed.trust.directory.listing import AccessKey, Directory, Gateway, Listing, Member, Partner, PublishedVocabulary
+from cimfed.trust.directory.listing import AccessKey, Gateway, Listing, Member, Partner
 from cimfed.trust.envelope import Envelope, PayloadType, seal
 from cimfed.trust.keys import KeySigner
 from cimfed.trust.tls import Issuer
@@ -102,37 +101,22 @@ def listing(*cities: CityName) -> Listing:
             city: Member(
                 city,
                 f"{city}.example:7443",
-                issuer(city),
+                (issuer(city),),
                 (signer(city).public,),
                 (signer(f"steward of {city}").public,),
-                routing(city) if city in ROUTED else None,
             )
             for city in cities
         },
         gateways={
-            GATEWAY: Gateway(GATEWAY, "gw.example:7443", issuer(GATEWAY), (signer(GATEWAY).public,)),
+            GATEWAY: Gateway(GATEWAY, "gw.example:7443", (issuer(GATEWAY),), (signer(GATEWAY).public,)),
         },
         partners={
             PARTNER: Partner(
                 PARTNER,
                 "CN",
                 ("researcher",),
-                issuer(PARTNER),
+                (issuer(PARTNER),),
                 (AccessKey(signer(PARTNER).public, PARTNER, (NOW - DAY, NOW + 365 * DAY)),),
             )
         },
     )
-
-
-@cache
-def directory(*cities: CityName) -> Directory:
-    """Version 7 of the directory, in force at NOW."""
-    before = Directory(SCO, VERSION - 1, NOW - DAY, NOW, Listing(), b"")
-    return publish(SCO, listing(*cities), before, NOW - DAY // 24, signer("registrar"), LIFE)
-
-
-def with_vocabulary() -> Directory:
-    """Version 7 again, of nobody, with a vocabulary that no release has."""
-    before = Directory(SCO, VERSION - 1, NOW - DAY, NOW, Listing(), b"")
-    published = Listing(vocabulary=PublishedVocabulary("2", bytes.fromhex("ab" * 32)))
-    return publish(SCO, published, before, NOW - DAY // 24, signer("registrar"), LIFE)

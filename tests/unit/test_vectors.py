@@ -21,8 +21,8 @@ from cimfed.query.expression import Box, Expression
 from cimfed.query.query import Aggregate, Catalog, Query, Read
 from cimfed.trust.answer import Asked, check_counts, open_manifest
 from cimfed.trust.chain import Chain
-from cimfed.trust.directory.documents import parse
-from cimfed.trust.directory.listing import Directory
+from cimfed.trust.directory import proof
+from cimfed.trust.directory.listing import Directory, expired
 from cimfed.trust.envelope import Envelope, PayloadType, from_json, pre_authentication, verify
 from cimfed.trust.hashing import digest
 from cimfed.trust.keys import PublicKey
@@ -41,12 +41,14 @@ from tests.unit.vectors import (
     cases,
     check_payload,
     counted,
-    directory_file,
+    directory_files,
+    directory_of,
     file_of,
     first_chain,
     judge,
     load,
     parts_of,
+    pinned,
     raw,
     receipt_bytes,
 )
@@ -247,8 +249,7 @@ def test_manifests(case: Case) -> None:
 
 
 def directory(name: str) -> Directory:
-    content, registrar = directory_file(name)
-    return parse(content, PublicKey(bytes.fromhex(registrar)), now=0)
+    return proof.read(directory_of(name), pinned(), load("directory.json")["now"])
 
 
 def read_whole(document: dict[str, Any], asked: dict[str, Any], stream: list[str]) -> Intake:
@@ -289,10 +290,16 @@ def test_a_gateways_stream(case: Case) -> None:
 
 @cases("directory.json")
 def test_directories(case: Case) -> None:
-    registrar = PublicKey(bytes.fromhex(case["registrar"]))
-    found = judge(case, lambda: parse(file_of(case), registrar, case["now"]))
+    def read() -> Directory:
+        found = proof.read(directory_files(case), case["root"].encode(), case["now"], federation("sco"))
+        if case["now"] >= found.expires:
+            raise expired(found)
+        return found
+
+    found = judge(case, read)
     if found is not None:
         assert (found.version, list(found.members)) == (case["version"], case["members"])
+        assert [name for name, member in found.members.items() if member.entry] == case["routed"]
 
 
 @cases("routing.json")
@@ -323,7 +330,7 @@ def test_policies(case: Case) -> None:
 
 @pytest.mark.parametrize(("file", "case"), RECEIPTS, ids=[case["name"] for _, case in RECEIPTS])
 def test_receipts(file: str, case: Case) -> None:
-    report = judge(case, lambda: verify_receipt(receipt_bytes(case, file), PublicKey(bytes.fromhex(case["registrar"]))))
+    report = judge(case, lambda: verify_receipt(receipt_bytes(case, file), case["root"].encode()))
     if report is not None:
         proves = case["proves"]
         assert (report.organisation, report.coverage.rows) == (proves["organisation"], proves["rows"])

@@ -9,6 +9,7 @@ import pytest
 
 from tests.oracle.wire import encoding, envelopes, streams
 from tests.oracle.wire.answers import read_answer, read_receipt
+from tests.oracle.wire.directory import read_directory
 from tests.oracle.wire.messages import ENVELOPE
 from tests.unit.vectors import (
     RECEIPTS,
@@ -16,12 +17,14 @@ from tests.unit.vectors import (
     cases,
     check_payload,
     counted,
-    directory_file,
+    directory_files,
+    directory_of,
     file_of,
     first_chain,
     judge,
     load,
     parts_of,
+    pinned,
     raw,
     receipt_bytes,
 )
@@ -85,8 +88,7 @@ def test_manifests(case: Case) -> None:
 
 
 def read_whole_plainly(document: dict[str, Any], asked: dict[str, Any], stream: list[str]) -> Any:
-    content, registrar = directory_file(document["directory"])
-    listed = envelopes.read_directory(content, bytes.fromhex(registrar))
+    listed = read_directory(directory_of(document["directory"]), pinned(), load("directory.json")["now"])
     messages = [base64.b64decode(document["frames"][name]) for name in stream]
     return read_answer(
         messages, document["source"], listed, bytes.fromhex(asked["request_hash"]), document["collection"]
@@ -110,10 +112,12 @@ def test_a_gateways_stream(case: Case) -> None:
         assert {line["city"]: line["outcome"] for line in answer.coverage["cities"]} == case["outcomes"]
 
 
-@cases("directory.json", keep=lambda case: case["verdict"] == "accept")
+@cases("directory.json", keep=lambda case: not case.get("documents"))
 def test_directories(case: Case) -> None:
-    listed = envelopes.read_directory(file_of(case), bytes.fromhex(case["registrar"]))
-    assert (listed.version, list(listed.members)) == (case["version"], case["members"])
+    listed = judge(case, lambda: read_directory(directory_files(case), case["root"].encode(), case["now"]))
+    if listed is not None:
+        assert (listed.version, list(listed.members)) == (case["version"], case["members"])
+        assert [name for name in listed.routed if name in listed.members] == case["routed"]
 
 
 @cases("routing.json", "policy.json")
@@ -133,7 +137,7 @@ def test_signatures_of_documents(case: Case) -> None:
 def test_receipts(file: str, case: Case) -> None:
     answer = judge(
         case,
-        lambda: read_receipt(receipt_bytes(case, file), bytes.fromhex(case["registrar"]), case["collection"]),
+        lambda: read_receipt(receipt_bytes(case, file), case["root"].encode(), case["collection"]),
     )
     if answer is not None:
         assert sum(city.rows for city in answer.cities.values()) == case["proves"]["rows"]

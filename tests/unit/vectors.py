@@ -32,7 +32,7 @@ def cases(*names: str, keep: Callable[[Case], bool] = lambda case: True) -> Any:
 
 def shared(name: str) -> Case:
     """What a file says once for all of its cases."""
-    return {key: value for key, value in load(name).items() if key in ("registrar", "now", "city", "stewards")}
+    return {key: value for key, value in load(name).items() if key in ("root", "now", "city", "stewards")}
 
 
 def raw(value: str | list[list[Any]]) -> bytes:
@@ -85,9 +85,21 @@ def counted(rows: int) -> bool:
     return True
 
 
-def directory_file(name: str) -> tuple[bytes, str]:
+def directory_files(case: Case) -> dict[str, bytes]:
+    """The files of a directory, made of those of another case where it says so."""
+    base = directory_of(case["of"]) if "of" in case else {}
+    changed = {path: text.encode() for path, text in case["files"].items() if text is not None}
+    return {path: data for path, data in base.items() if path not in case["files"]} | changed
+
+
+def directory_of(name: str) -> dict[str, bytes]:
     (found,) = (case for case in load("directory.json")["cases"] if case["name"] == name)
-    return file_of(found), load("directory.json")["registrar"]
+    return directory_files(found)
+
+
+def pinned() -> bytes:
+    root: str = load("directory.json")["root"]
+    return root.encode()
 
 
 def receipt_bytes(case: Case, file: str) -> bytes:
@@ -101,7 +113,7 @@ def receipt_bytes(case: Case, file: str) -> bytes:
 
 
 RECEIPTS = [
-    (file.name, {name: load(file.name)[name] for name in ("registrar", "collection")} | case)
+    (file.name, {name: load(file.name)[name] for name in ("root", "collection")} | case)
     for file in sorted(VECTORS.glob("receipt*.json"))
     for case in load(file.name)["cases"]
 ]

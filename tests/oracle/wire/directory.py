@@ -105,8 +105,10 @@ def _read(files: Files, pinned: bytes, now: int) -> Directory:
     revoked = {item["subject"] for item in json.loads(_target(files, revoker, "revoked.json"))["revoked"]}
     listed = json.loads(_target(files, registrar, "members.json"))
     stewards = {item["name"]: item for item in (registrar.get("delegations") or {"roles": []})["roles"]}
-    if stewards.keys() != listed["members"].keys():
-        raise bad("stewards of others than the members")
+    if {name: item["paths"] for name, item in stewards.items()} != {
+        name: [f"routing/{name}.json"] for name in listed["members"]
+    }:
+        raise bad("stewards of others than the members, or of more")
     partners: dict[str, Any] = {}
     for path in (path for path in registrar["targets"] if path.startswith("partners/")):
         if (content := _target_if_there(files, registrar, path)) is not None:
