@@ -6,17 +6,20 @@ and the views, never the snapshots. ``drop_to`` is how a process that root start
 
 from __future__ import annotations
 
+import contextlib
 import os
 import pwd
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from cimfed.errors import BadConfig
+import rfc8785
+
+from cimfed.errors import BadConfig, CimfedError
 from cimfed.model.names import Kind
 from cimfed.rpc import clock
 from cimfed.rpc.mirror import Mirrors, mirror
 from cimfed.rpc.server import Server
-from cimfed.trust.directory.follow import Follower
+from cimfed.trust.directory.follow import Follower, last_known
 from cimfed.trust.directory.layout import Files
 from cimfed.trust.directory.listing import DirectorySource
 from cimfed.trust.identity_files import load_issuing_key, load_signer
@@ -153,6 +156,9 @@ def drop_to(home: Home) -> str:
 def _rehearse(home: Home) -> None:
     """Opens once, still as root, what a node opens: the service's user may be kept from what Python loads late."""
     Control.open(home.database).close()
+    with contextlib.suppress(CimfedError):
+        last_known(home.directory, home.federation, clock.now())
+    rfc8785.dumps({"": 0})  # sorts by a codec
     store = store_of(home)
     try:
         store.self_test()
