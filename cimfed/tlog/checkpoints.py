@@ -66,9 +66,7 @@ def publish(connection: Connection, origin: Origin, signer: Signer, now: int, ev
     """
     if not due(connection, now, every):
         return None
-    last, current = latest(connection), log.head(connection)
-    if last is not None:
-        _check_continues(connection, last, current)
+    current = check_continues(connection)
     made = Checkpoint(str(generation_of(origin, current.generation)), current.size, current.root)
     note = sign_checkpoint(made, signer)
     row = EntryId(current.generation, current.size).row
@@ -124,7 +122,11 @@ def remember(connection: Connection, origin: Origin, note: Note, proof: Sequence
     return checkpoint
 
 
-def _check_continues(connection: Connection, last: Made, current: log.Head) -> None:
+def check_continues(connection: Connection) -> log.Head:
+    """The log as it is. LogInconsistent where it does not continue its last checkpoint."""
+    last, current = latest(connection), log.head(connection)
+    if last is None:
+        return current
     before = parse_checkpoint(last.note.text)
     if last.generation == current.generation:
         if current.size < last.size:
@@ -133,6 +135,7 @@ def _check_continues(connection: Connection, last: Made, current: log.Head) -> N
         verify_consistency(last.size, current.size, proof, before.root, current.root)
     elif last.generation > current.generation:
         raise LogInconsistent(f"the log is of generation {current.generation}, its last checkpoint of a later one")
+    return current
 
 
 def _made(row: object) -> Made | None:

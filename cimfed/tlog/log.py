@@ -10,7 +10,7 @@ act, and what else the caller gives. No two entries share one: writing a second 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from sqlalchemy import bindparam, insert, select, update
@@ -19,13 +19,27 @@ from sqlalchemy.engine import Connection
 from cimfed.errors import LogInconsistent, LogUnavailable
 from cimfed.tlog.schema import MOST, ONLY, EntryId, EntryRow, HeadRow, KeyRow, NodeRow, node_row
 from cimfed.trust.tlog import merkle
-from cimfed.trust.tlog.entries import Act, Decision, Entry, Other, Outcome, Passed, Position, Restored, Returned, encode
+from cimfed.trust.tlog.entries import (
+    Act,
+    Decision,
+    Entry,
+    Other,
+    Outcome,
+    Passed,
+    Position,
+    Restored,
+    Returned,
+    decode,
+    encode,
+)
 from cimfed.trust.tlog.merkle import HASH, HashReader, Subtree
 
 _HEAD = HeadRow.__table__  # type: ignore[attr-defined]
 _ENTRY = EntryRow.__table__  # type: ignore[attr-defined]
 _NODE = NodeRow.__table__  # type: ignore[attr-defined]
 _KEY = KeyRow.__table__  # type: ignore[attr-defined]
+
+STEP = 1000  # entries read at a time
 
 # Made once: building a statement costs more than running it.
 _NOW = select(_HEAD.c.generation, _HEAD.c.size, _HEAD.c.peaks)
@@ -40,6 +54,8 @@ _RANGE = (
     .where(_ENTRY.c.id >= bindparam("first"), _ENTRY.c.id < bindparam("end"))
     .order_by(_ENTRY.c.id)
 )
+_FORWARDS = select(_ENTRY).where(_ENTRY.c.id > bindparam("row")).order_by(_ENTRY.c.id).limit(STEP)
+_BACKWARDS = select(_ENTRY).where(_ENTRY.c.id < bindparam("row")).order_by(_ENTRY.c.id.desc()).limit(STEP)
 _NODES = select(_NODE.c.id, _NODE.c.hash).where(_NODE.c.id.in_(bindparam("rows", expanding=True)))
 _LEAVES = select(_ENTRY.c.id, _ENTRY.c.content).where(_ENTRY.c.id.in_(bindparam("rows", expanding=True)))
 
@@ -87,6 +103,10 @@ def keys_of(entry: Entry | Other) -> tuple[bytes, ...]:
 def create(connection: Connection) -> None:
     """An empty log, in tables that are there."""
     connection.execute(insert(_HEAD), {"id": ONLY, "generation": 1, "size": 0, "peaks": b""})
+
+
+def exists(connection: Connection) -> bool:
+    return connection.execute(_NOW).first() is not None
 
 
 def head(connection: Connection) -> Head:
@@ -145,6 +165,14 @@ def contents(connection: Connection, first: EntryId, count: int) -> list[tuple[E
     """So many entries from that one on, as many as there are, with what may be missing between them."""
     rows = connection.execute(_RANGE, {"first": first.row, "end": min(first.row + count, first.generation + 1 << 40)})
     return [(EntryId.of(row.id), row.content) for row in rows]
+
+
+def history(connection: Connection, *, backwards: bool = False) -> Iterator[tuple[EntryId, Entry | Other]]:
+    """Every entry of every generation, the oldest first, or the newest. LogInconsistent at one that is none."""
+    row = 2**63 - 1 if backwards else -1
+    while found := connection.execute(_BACKWARDS if backwards else _FORWARDS, {"row": row}).all():
+        for row, content in found:
+            yield EntryId.of(row), decode(content)
 
 
 def root(connection: Connection, generation: int, size: int) -> bytes:

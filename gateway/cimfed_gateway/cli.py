@@ -21,6 +21,7 @@ from cimfed.rpc.mirror import Mirrors, mirror
 from cimfed.rpc.run import following, run
 from cimfed.rpc.server import Server
 from cimfed.rpc.settings import bind_of, check_bind, settings_of, toml
+from cimfed.tlog.publisher import Publisher
 from cimfed.trust.directory.follow import Follower, pin
 from cimfed.trust.directory.proof import check_root
 from cimfed.trust.files import create_file
@@ -102,9 +103,11 @@ async def _serve_with(
 ) -> None:
     channels = ChannelPool(directories, leaves)
     journal = Journal.open(home.journal)
+    signer = load_signer(home.path, Kind.GATEWAY)
+    log = Publisher(journal, home.log_origin, signer, clock.now)
     gateway = Gateway(
         name=home.name,
-        signer=load_signer(home.path, Kind.GATEWAY),
+        signer=signer,
         directories=directories,
         channels=channels,
         journal=journal,
@@ -120,10 +123,12 @@ async def _serve_with(
         gateway.handlers(),
         mirror(directories.files),
     )
+    log.start()
     try:
         await run(server, home.settings.listen.rpartition(":")[0], gateway.self_test, ready_file)
     finally:
         await gateway.close()
+        await log.close()
         await channels.close()
         journal.close()
 

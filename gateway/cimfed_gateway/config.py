@@ -10,8 +10,9 @@ from pathlib import Path
 from pydantic import Field, field_validator
 from pydantic_settings import SettingsConfigDict
 
-from cimfed.model.names import GatewayName, gateway_name
+from cimfed.model.names import GatewayName, federation, gateway_name
 from cimfed.rpc.settings import ServerSettings, checked, read_settings
+from cimfed.trust.tlog.checkpoint import Origin
 
 FILE = "gateway.toml"
 
@@ -42,6 +43,11 @@ class Home:
     @classmethod
     def load(cls, path: Path) -> Home:
         return cls(path.resolve(), read_settings(path / FILE, Settings, "cimfed-gateway"))
+
+    @property
+    def log_origin(self) -> Origin:
+        """What the gateway's log is named, in its first generation."""
+        return Origin(federation(self.settings.federation), self.name)
 
     @property
     def directory(self) -> Path:

@@ -23,7 +23,7 @@ from typing import Any, ClassVar
 from cimfed.errors import BadQuery, CimfedError, ExpiredQuery, NotAddressed, NotAllowed, NotVia, TimedOut
 from cimfed.model.answer import CityOutcome, Coverage, Narrowing, Outcome
 from cimfed.model.limits import LIMITS
-from cimfed.model.names import CityName, GatewayName
+from cimfed.model.names import CityName, GatewayName, KeyId
 from cimfed.query.check import check
 from cimfed.query.query import Aggregate, Catalog, Query, Read, Request
 from cimfed.query.route import RuledOut, route
@@ -35,13 +35,14 @@ from cimfed.trust.asker import verify_query
 from cimfed.trust.directory.listing import Directory, DirectorySource
 from cimfed.trust.envelope import Envelope, PayloadType, seal
 from cimfed.trust.keys import Signer, works
+from cimfed.trust.tlog.entries import Passed, Position, Returned, draw_position
 from cimfed.wire import answers, envelopes, frames
 from cimfed.wire.queries import decode_query
 from cimfed_gateway.fanout import Patience, ask
 from cimfed_gateway.merge import NO_TOTAL, Total, add_up
 from cimfed_gateway.registry import Registry
 from cimfed_gateway.relay import Relay
-from cimfed_gateway.tables import Decision, Journal
+from cimfed_gateway.tables import Journal
 
 log = logging.getLogger(__name__)
 
@@ -55,6 +56,7 @@ class Asked:
 
     query: Query
     envelope: Envelope
+    key_id: KeyId
     organisation: str
     directory: Directory
 
@@ -95,7 +97,7 @@ class Gateway:
         directory = asked.directory
         ruled_out = route(asked.query, {city: member.entry for city, member in directory.members.items()})
         cities = [city for city, why in ruled_out.items() if why is None]
-        sequence = await asyncio.to_thread(self._log, asked, cities, now)
+        position = await asyncio.to_thread(self._log, asked, cities, now)
         outcomes: dict[CityName, CityOutcome] = {
             city: _ruled_out(directory, city, why) for city, why in ruled_out.items() if why is not None
         }
@@ -109,12 +111,13 @@ class Gateway:
         except TimeoutError:
             raise TimedOut("the answer was read too slowly", remedy="Ask for less, or ask several queries") from None
         finally:
-            self._note(sequence, outcomes)
+            self._note(position, outcomes)
 
-    def _note(self, sequence: int, outcomes: Mapping[CityName, CityOutcome]) -> None:
+    def _note(self, position: Position, outcomes: Mapping[CityName, CityOutcome]) -> None:
         """Writes down what came of it, without holding up the answer that has been given."""
         record = " ".join(f"{city}={item.outcome}" for city, item in sorted(outcomes.items())) or "cancelled"
-        task = asyncio.create_task(asyncio.to_thread(self.journal.end, sequence, record))
+        returned = Returned(self.now(), position, record)
+        task = asyncio.create_task(asyncio.to_thread(self.journal.end, returned))
         self._notes.add(task)
         task.add_done_callback(self._noted)
 
@@ -147,18 +150,21 @@ class Gateway:
             raise ExpiredQuery("the query is not of this time", remedy="Check this computer's clock and ask again")
         if self.name not in query.via:
             raise NotVia(f"the query does not name {self.name} in via")
-        return Asked(query, envelope, key.organisation, directory)
+        return Asked(query, envelope, key.key.id, key.organisation, directory)
 
-    def _log(self, asked: Asked, cities: list[CityName], now: int) -> int:
-        return self.journal.begin(
-            Decision(
+    def _log(self, asked: Asked, cities: list[CityName], now: int) -> Position:
+        position = draw_position()
+        self.journal.begin(
+            Passed(
                 time=now,
-                request_hash=asked.envelope.payload_hash.hex(),
+                position=position,
+                request_hash=asked.envelope.payload_hash,
+                key_id=asked.key_id,
                 organisation=asked.organisation,
-                key_id=asked.envelope.signatures[0].key_id.hex(),
                 asked=" ".join(cities),
             )
         )
+        return position
 
     def _relays(self, asked: Asked, cities: list[CityName]) -> tuple[Envelope, list[Relay]]:
         request_hash = asked.envelope.payload_hash

@@ -31,6 +31,7 @@ from cimfed.policy.decide import shapes
 from cimfed.policy.payload import shown_shape
 from cimfed.policy.shape import gives_originals
 from cimfed.trust.files import replace_file
+from cimfed.trust.tlog.entries import Act
 from cimfed_node.acting import operator
 from cimfed_node.config import Home
 from cimfed_node.ingest.room import full_told
@@ -39,7 +40,7 @@ from cimfed_node.policies import SignedPolicy, read_policy
 from cimfed_node.recorded import both, read_record, settled, write_record
 from cimfed_node.stores.base import Engine, View
 from cimfed_node.tables import Control, Transaction
-from cimfed_node.tables.acts import Act, put_act
+from cimfed_node.tables.acts import put_act
 from cimfed_node.tables.admissions import views_in_use
 from cimfed_node.tables.publication import (
     ActiveGrant,

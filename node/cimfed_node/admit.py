@@ -39,7 +39,6 @@ from cimfed.errors import (
     NotAddressed,
     NotGranted,
     PolicyChanged,
-    Replayed,
     ViewGone,
 )
 from cimfed.model.instants import instant_text
@@ -53,6 +52,7 @@ from cimfed.query.check import MAX_NAME, check
 from cimfed.query.expression import Box, Expression, properties, walk
 from cimfed.query.query import Aggregate, Catalog, Query, Read, Request
 from cimfed.trust.directory.listing import DirectorySource
+from cimfed.trust.tlog.entries import Decision, Position, draw_position
 from cimfed.trust.tls import Peer
 from cimfed_node.asked import Signed, check_signed, subject_of
 from cimfed_node.policies import Policies, SignedPolicy
@@ -61,7 +61,7 @@ from cimfed_node.sql.columns import Columns
 from cimfed_node.stores.base import View
 from cimfed_node.tables import Control, Transaction
 from cimfed_node.tables.admissions import (
-    Decision,
+    AGAIN_AND_AGAIN,
     advance_clock,
     check_slots,
     clock_mark,
@@ -90,8 +90,6 @@ log = logging.getLogger(__name__)
 
 SECOND = 1_000_000  # microseconds
 SLOT_LIFE = 60 * SECOND  # of a slot that is not renewed: then its process must have died
-# What a query can be refused for without using a nonce up, and so for ever.
-AGAIN_AND_AGAIN = (ExpiredQuery.reason, NotAddressed.reason, Replayed.reason)
 TRIES = 5  # activations that may come between checks 6 and 7 of one query
 
 
@@ -121,7 +119,7 @@ class Admission:
     shape_hash: bytes
     view: View | None
     snapshot: SnapshotEntry | None
-    decision: int
+    decision: Position
 
 
 @dataclass(frozen=True)
@@ -131,7 +129,7 @@ class Refusal:
     signed: Signed
     given: Given | None
     error: CimfedError
-    decision: int
+    decision: Position
     repeated: bool = False
 
 
@@ -325,6 +323,7 @@ class Admitter:
                 refusal = error
             line = Decision(
                 time=signed.now,
+                position=draw_position(),
                 request_hash=signed.request_hash,
                 key_id=signed.key.id,
                 organisation=signed.subject.org,
@@ -341,12 +340,12 @@ class Admitter:
                 known = logged(transaction, line)
                 if known is not None:
                     raise _Repeated(Refusal(signed, given, refusal, known, repeated=True))
-            position = log_decision(transaction, line)
+            log_decision(transaction, line)
             if refusal is None:
-                take_slot(transaction, position, line.organisation, line.view, mark + SLOT_LIFE)
+                take_slot(transaction, line.position, line.organisation, line.view, mark + SLOT_LIFE)
         if refusal is not None or given is None:
-            return Refusal(signed, given, refusal or NotGranted("nothing is granted for this"), position)
-        return Admission(signed, given, shape_hash, view, snapshot, position)
+            return Refusal(signed, given, refusal or NotGranted("nothing is granted for this"), line.position)
+        return Admission(signed, given, shape_hash, view, snapshot, line.position)
 
 
 def _check_blocks(connection: Transaction, signed: Signed) -> None:

@@ -22,12 +22,13 @@ from cimfed.archive.write import Part
 from cimfed.errors import BadConfig, BadFile, CimfedError
 from cimfed.trust.identity_files import read
 from cimfed.trust.sealed import seal_keys
+from cimfed.trust.tlog.entries import Act
 from cimfed_node.acting import operator
 from cimfed_node.activate import Publisher
 from cimfed_node.config import FILE, Home
 from cimfed_node.ingest.snapshot import INVENTORY, read_snapshot
 from cimfed_node.tables import Control
-from cimfed_node.tables.acts import Act, put_act
+from cimfed_node.tables.acts import put_act
 from cimfed_node.tables.publication import active_policy, current_snapshots
 from cimfed_node.tables.schema import SCHEMA_VERSION
 

@@ -15,11 +15,12 @@ from cimfed import console
 from cimfed.command import DRY_RUN, JSON, YES, Command
 from cimfed.model.instants import instant_text
 from cimfed.rpc import clock
+from cimfed.trust.tlog.entries import Act
 from cimfed_node.acting import acceptable_reason, operator
 from cimfed_node.affected import lately, say_affected
 from cimfed_node.blocking import Target, listed, standing, target
 from cimfed_node.operate import opened
-from cimfed_node.tables.acts import Act, put_act
+from cimfed_node.tables.acts import put_act
 from cimfed_node.tables.blocks import EVERYBODY, Block, blocks, lift_block, put_block
 
 HOME = Annotated[Path, typer.Option(help="The node's folder.", envvar="CIMFED_NODE_HOME")]

@@ -17,6 +17,7 @@ from cimfed import console
 from cimfed.command import DRY_RUN, JSON, YES, Command
 from cimfed.model.instants import instant_text
 from cimfed.rpc import clock
+from cimfed.trust.tlog.entries import Act
 from cimfed_node.acting import acceptable_reason, operator
 from cimfed_node.erase import erase, find
 from cimfed_node.operate import opened, publisher
@@ -34,7 +35,7 @@ from cimfed_node.snapshots import (
     roll_back,
     tables_in_place,
 )
-from cimfed_node.tables.acts import Act, acts
+from cimfed_node.tables.acts import acts
 
 app = typer.Typer(no_args_is_help=True, help="The snapshots on this node's disk: see them, go back, clear away.")
 HOME = Annotated[Path, typer.Option(help="The node's folder.", envvar="CIMFED_NODE_HOME")]

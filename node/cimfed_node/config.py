@@ -19,6 +19,7 @@ from cimfed.model.names import CityName, Federation, city_name
 from cimfed.rpc.settings import ServerSettings, checked, read_settings
 from cimfed.trust.directory.documents import address
 from cimfed.trust.keys import PublicKey
+from cimfed.trust.tlog.checkpoint import Origin
 from cimfed_node.ingest.room import Room, written_below
 from cimfed_node.tables.publication import Place
 
@@ -131,6 +132,11 @@ class Home:
         """As it is now; reads sizes of all files."""
         used = written_below([self.snapshots, self.views, self.scratch])
         return Room(self.path, used, self.settings.disk.budget, self.settings.disk.keep_free)
+
+    @property
+    def log_origin(self) -> Origin:
+        """What the node's log is named, in its first generation."""
+        return Origin(self.federation, self.city)
 
     @property
     def place(self) -> Place:

@@ -34,6 +34,7 @@ import pyarrow.parquet as pq
 from cimfed.errors import BadConfig, BadFile, NotFound
 from cimfed.model.vocabulary import VOCABULARY
 from cimfed.trust.files import replace_file
+from cimfed.trust.tlog.entries import Act
 from cimfed_node.activate import Building, Publisher, Report
 from cimfed_node.config import Home
 from cimfed_node.ingest.arrays import Bools, among
@@ -44,7 +45,7 @@ from cimfed_node.ingest.snapshot import ERASING, PLAN, Snapshot, ids_on_disk, re
 from cimfed_node.ingest.update import kept_ids
 from cimfed_node.ingest.values import nfc
 from cimfed_node.tables import Transaction
-from cimfed_node.tables.acts import Act, put_act, put_erased
+from cimfed_node.tables.acts import put_act, put_erased
 
 log = logging.getLogger(__name__)
 

@@ -27,6 +27,7 @@ from cimfed.trust.card import Card, parse_card
 from cimfed.trust.files import create_file
 from cimfed.trust.identity_files import PRIVATE, load_issuing_key, load_signer, make_identity, read
 from cimfed.trust.sealed import open_keys
+from cimfed.trust.tlog.entries import Act
 from cimfed_node.acting import operator
 from cimfed_node.activate import Building, Report
 from cimfed_node.backup import CARD, DATABASE, PROGRAM, ROOT, belongs
@@ -38,7 +39,6 @@ from cimfed_node.recorded import read_record, write_record
 from cimfed_node.returned import TOLERANCE
 from cimfed_node.setup import group_of, make_folders, make_secret
 from cimfed_node.tables import Control
-from cimfed_node.tables.acts import Act
 from cimfed_node.tables.admissions import clock_mark
 from cimfed_node.tables.database import check_sound
 from cimfed_node.tables.life import begin_new_life
@@ -176,7 +176,7 @@ def _new_life(home: Home, manifest: Manifest, now: int, done: Restored) -> None:
             )
         act = Act(now, "restore", operator(), subject=manifest.digest, reason=f"taken {instant_text(manifest.taken)}")
         with control.writing() as transaction:
-            begin_new_life(transaction, act, present)
+            begin_new_life(transaction, act, present, home.log_origin)
         record = {name: [id for id in ids if id in present] for name, ids in read_record(home).items()}
         write_record(home, {name: ids for name, ids in record.items() if ids})
     finally:

@@ -19,6 +19,7 @@ from cimfed.model.names import Kind
 from cimfed.rpc import clock
 from cimfed.rpc.mirror import Mirrors, mirror
 from cimfed.rpc.server import Server
+from cimfed.tlog.publisher import Publisher
 from cimfed.trust.directory.follow import Follower, last_known
 from cimfed.trust.directory.layout import Files
 from cimfed.trust.directory.listing import DirectorySource
@@ -92,11 +93,14 @@ class Node:
             home.limits,
             home.settings.engine.workers,
         )
+        self.log = Publisher(self.control, home.log_origin, keys.signer, now)  # of checkpoints
         self.server = Server(Kind.CITY, bind, directories, keys.leaves, self.service.streams(), mirror(files), now=now)
+        self.log.start()
 
     async def close(self) -> None:
-        """After the server has drained."""
+        """After the server has drained. The log's last checkpoint is of all that was answered."""
         await self.service.close()
+        await self.log.close()
         self.store.close()
         self.control.close()
 

@@ -29,7 +29,9 @@ from cimfed.query.query import Aggregate, Catalog, Read, Request
 from cimfed.rpc.authorisation import AGGREGATE, CATALOG, READ
 from cimfed.rpc.identity import current_peer
 from cimfed.rpc.outlet import Outlet
+from cimfed.tlog.checkpoints import check_continues
 from cimfed.trust.keys import Signer, works
+from cimfed.trust.tlog.entries import Outcome
 from cimfed_node.admit import Admission, Admitter, Refusal
 from cimfed_node.catalog import catalogue_rows
 from cimfed_node.facts import described, facts, masked, refused
@@ -37,7 +39,7 @@ from cimfed_node.seal import Chainer, Sealer
 from cimfed_node.stores.base import Reader, Store
 from cimfed_node.stream import Stream, Write
 from cimfed_node.tables import Control
-from cimfed_node.tables.admissions import Outcome, log_outcome
+from cimfed_node.tables.admissions import log_outcome
 from cimfed_node.workers import Workers
 
 log = logging.getLogger(__name__)
@@ -81,11 +83,16 @@ class NodeService:
         return {method: partial(self._answer, kind) for method, kind in METHODS.items()}
 
     async def self_test(self) -> None:
-        """CimfedError unless the engine and the signing key do what they must."""
+        """CimfedError unless engine and signing key do what they must, and the log continues what was signed."""
         if not works(self._signer):
             raise CimfedError("the node's key does not sign")
         await self._in(self._deciding, self._admitter.self_test)
+        await self._in(self._deciding, self._check_log)
         await self._workers.run(self._city, self._store.self_test)
+
+    def _check_log(self) -> None:
+        with self._control.reading() as connection:
+            check_continues(connection)
 
     async def settled(self) -> None:
         """Waits for queries that were being decided when their callers went, and for the log."""
@@ -110,7 +117,7 @@ class NodeService:
                 self.repeated[verdict.error.reason] += 1
             await outlet.write(sealer.manifest(manifest)[0])
             return
-        ended = Outcome(verdict.decision, 0, CANCELLED)
+        ended = Outcome(0, verdict.decision, CANCELLED)
         try:
             said = await self._send(verdict, manifest, sealer, outlet.write)
             ended = replace(ended, outcome=str(said.outcome), reason=said.reason)
@@ -140,7 +147,7 @@ class NodeService:
         if not deciding.cancelled() and deciding.exception() is None:
             verdict = deciding.result()
             if isinstance(verdict, Admission):
-                self._log(Outcome(verdict.decision, 0, CANCELLED))
+                self._log(Outcome(0, verdict.decision, CANCELLED))
 
     async def _send(self, admission: Admission, manifest: Manifest, sealer: Sealer, write: Write) -> Manifest:
         """Every frame of an admitted query; gives what its manifest says."""
@@ -194,7 +201,7 @@ class NodeService:
         return reader, described(masked(reader.schema, request, view), admission.snapshot)
 
     def _log(self, ended: Outcome) -> asyncio.Task[None]:
-        task = asyncio.create_task(self._log_now(replace(ended, finished=self._clock())))
+        task = asyncio.create_task(self._log_now(replace(ended, time=self._clock())))
         self._leftover.add(task)
         task.add_done_callback(self._leftover.discard)
         return task

@@ -20,6 +20,7 @@ from typing import Any
 
 from cimfed.errors import BadConfig, BadFile, CimfedError, Conflict, NotFound
 from cimfed.rpc import clock
+from cimfed.trust.tlog.entries import Act
 from cimfed_node.acting import operator
 from cimfed_node.activate import Building, Publisher, Report
 from cimfed_node.config import Home
@@ -35,7 +36,7 @@ from cimfed_node.ingest.snapshot import (
 )
 from cimfed_node.recorded import read_record, strangers
 from cimfed_node.tables import Control
-from cimfed_node.tables.acts import Act, erased_digests, put_act
+from cimfed_node.tables.acts import erased_digests, put_act
 from cimfed_node.tables.admissions import views_in_use
 from cimfed_node.tables.publication import (
     active_grants,

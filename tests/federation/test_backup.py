@@ -436,7 +436,7 @@ def test_hostile_contents_are_refused_and_leave_nothing(city: City, file: Path) 
     folder = city.world.folder
     id = next(iter(ids_on_disk(city.home.snapshots) & {name.split("/")[1] for name in good if "snapshots/" in name}))
     database = good["control/control.sqlite"]
-    trigger = "CREATE TRIGGER t AFTER INSERT ON decision BEGIN DELETE FROM decision; END"
+    trigger = "CREATE TRIGGER t AFTER INSERT ON log_entry BEGIN DELETE FROM log_entry; END"
     second = World(folder / "t").add_city("uz.tashkent")
     cases: dict[str, dict[str, bytes]] = {
         "keys/node.key": {**good, "keys/node.key": b"x"},

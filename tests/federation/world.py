@@ -40,6 +40,7 @@ from cimfed.rpc import clock
 from cimfed.rpc.channel import ChannelPool
 from cimfed.rpc.mirror import mirror
 from cimfed.rpc.server import Server
+from cimfed.tlog.publisher import Publisher as LogPublisher
 from cimfed.trust.card import Card
 from cimfed.trust.directory import layout
 from cimfed.trust.directory.edit import DAY, with_gateway, with_member, with_partner, without
@@ -48,6 +49,7 @@ from cimfed.trust.directory.listing import Directory, Listing, expired
 from cimfed.trust.envelope import PayloadType, from_json, seal, to_json
 from cimfed.trust.identity_files import load_issuing_key, load_signer, make_identity
 from cimfed.trust.keys import KeySigner, Signer
+from cimfed.trust.tlog.checkpoint import Origin
 from cimfed.trust.tls import LeafSource, Use
 from cimfed.trust.token.uri import TokenKey
 from cimfed_gateway.fanout import Patience
@@ -298,6 +300,7 @@ class World:
             patience,
             self.clock,
         )
+        log = LogPublisher(journal, Origin(FEDERATION, name), party.signer, self.clock)
         server = Server(
             Kind.GATEWAY,
             "127.0.0.1:0",
@@ -308,6 +311,7 @@ class World:
             now=self.clock,
         )
         await server.start()
+        log.start()
         try:
             await server.serve()
             self.at(name, server.port)
@@ -315,6 +319,7 @@ class World:
         finally:
             await server.drain(1.0)
             await gateway.close()
+            await log.close()
             await channels.close()
             journal.close()
 

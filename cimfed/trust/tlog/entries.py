@@ -20,7 +20,11 @@ from cimfed.errors import LogInconsistent, LogUnavailable
 
 LARGEST = 16 * 1024  # bytes of an entry
 Position = NewType("Position", int)
-"""Of a decision: drawn, between 1 and 2**63 - 1."""
+"""Of a decision: drawn, between 1 and 2**63 - 1, since one that counted would tell how much others ask."""
+
+
+def draw_position() -> Position:
+    return Position(1 + secrets.randbelow(2**63 - 1))
 
 
 @dataclass(frozen=True)
@@ -119,7 +123,7 @@ class Publication(Entry):
 
 @dataclass(frozen=True)
 class Admission(Entry):
-    """A step in admitting a party: ``step`` is invited, requested, approved or denied; ``card``: its card's SHA-256."""
+    """A step in admitting a party, of an invitation or a request; ``card``: its card's SHA-256."""
 
     type: ClassVar[str] = "admission"
 

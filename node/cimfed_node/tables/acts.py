@@ -1,64 +1,31 @@
-"""The log of administrative acts, and the digests of erased objects. Lines are only ever added.
+"""Administrative acts, which are entries of the log, and the digests of erased objects. Lines are only ever added.
 
 They hold names and digests, never data: an act on an object has the number of objects, and no id.
 """
 
 from __future__ import annotations
 
-import secrets
 from collections.abc import Iterable
-from dataclasses import dataclass, field
 
 from sqlalchemy import insert, select
 from sqlalchemy.engine import Connection
 
-from cimfed_node.tables.schema import ActRow, ErasedRow
+from cimfed.tlog import log
+from cimfed.trust.tlog.entries import Act
+from cimfed_node.tables.schema import ErasedRow
 
-_ACT = ActRow.__table__  # type: ignore[attr-defined]
 _ERASED = ErasedRow.__table__  # type: ignore[attr-defined]
-
-
-@dataclass(frozen=True)
-class Act:
-    """What was done, by whom and when. ``subject``: the snapshot's id, the policy's version and hash, or a
-    backup's digest.
-
-    ``objects``: how many rows a snapshot has that came into force or went, or how many objects were erased.
-    ``token``: drawn once, so that an act which is done again after a crash has one line.
-    """
-
-    time: int
-    act: str
-    operator: str
-    collection: str = ""
-    subject: str = ""
-    objects: int = 0
-    reason: str = ""
-    token: bytes = field(default_factory=lambda: secrets.token_bytes(16))
 
 
 def put_act(connection: Connection, act: Act) -> None:
     """One line, unless it stands already."""
-    if connection.execute(select(_ACT.c.sequence).where(_ACT.c.token == act.token)).first() is None:
-        connection.execute(
-            insert(_ACT),
-            {
-                "time": act.time,
-                "act": act.act,
-                "operator": act.operator,
-                "collection": act.collection,
-                "subject": act.subject,
-                "objects": act.objects,
-                "reason": act.reason,
-                "token": act.token,
-            },
-        )
+    if log.find(connection, log.act_key(act.token)) is None:
+        log.append(connection, act)
 
 
 def acts(connection: Connection) -> list[Act]:
     """All of them, the last one first."""
-    rows = connection.execute(select(_ACT).order_by(_ACT.c.sequence.desc())).mappings()
-    return [Act(**{name: row[name] for name in Act.__dataclass_fields__}) for row in rows]
+    return [entry for _, entry in log.history(connection, backwards=True) if isinstance(entry, Act)]
 
 
 def put_erased(connection: Connection, digests: Iterable[bytes], token: bytes) -> None:

@@ -6,23 +6,27 @@ logged, or nothing is.
 
 from __future__ import annotations
 
-import secrets
-from dataclasses import dataclass
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
 
-from sqlalchemy import and_, bindparam, delete, func, insert, select, update
+from sqlalchemy import bindparam, delete, func, insert, select, update
 from sqlalchemy.engine import Connection
 
-from cimfed.errors import Overloaded, Replayed
-from cimfed_node.tables.schema import ClockRow, DecisionRow, NonceRow, OutcomeRow, SlotRow
+from cimfed.errors import ExpiredQuery, NotAddressed, Overloaded, Replayed
+from cimfed.tlog import log
+from cimfed.trust.hashing import digest
+from cimfed.trust.tlog.entries import Decision, Outcome, Position, decode
+from cimfed_node.tables.schema import ClockRow, NonceRow, SlotRow
 
 RETRY = 1.0  # seconds after which a slot may well be free
+CLOCK_STEP = 24 * 3600 * 1_000_000  # microseconds that a clock may have been set back by, for readers of the log
+# What a query can be refused for without using a nonce up, and so for ever.
+AGAIN_AND_AGAIN = (ExpiredQuery.reason, NotAddressed.reason, Replayed.reason)
 
 # SQLAlchemy's own table objects, which type as what they are
 _CLOCK = ClockRow.__table__  # type: ignore[attr-defined]
 _NONCE = NonceRow.__table__  # type: ignore[attr-defined]
 _SLOT = SlotRow.__table__  # type: ignore[attr-defined]
-_DECISION = DecisionRow.__table__  # type: ignore[attr-defined]
-_OUTCOME = OutcomeRow.__table__  # type: ignore[attr-defined]
 
 # Made once: building a statement costs more than running it.
 _MARK = select(_CLOCK.c.mark)
@@ -36,48 +40,6 @@ _RUNNING = select(_SLOT.c.partner, func.count()).group_by(_SLOT.c.partner)
 _TAKE = insert(_SLOT)
 _EXPIRES = select(_SLOT.c.expires).where(_SLOT.c.decision == bindparam("number"))
 _FREE = delete(_SLOT).where(_SLOT.c.decision == bindparam("number"))
-_LOG = insert(_DECISION)
-_LOGGED = (
-    select(_DECISION.c.position)
-    .where(
-        _DECISION.c.request_hash == bindparam("of"),
-        _DECISION.c.reason == bindparam("why"),
-        _DECISION.c.presenter == bindparam("by"),
-    )
-    .limit(1)
-)
-_END = insert(_OUTCOME)
-
-
-@dataclass(frozen=True)
-class Decision:
-    """One line of the log. ``reason`` is empty where the query was granted. No data, no filters."""
-
-    time: int
-    request_hash: bytes
-    key_id: bytes
-    organisation: str
-    presenter: str
-    kind: str
-    purpose: str = ""
-    collection: str = ""
-    policy: int = 0
-    grant: str = ""
-    view: str = ""
-    reason: str = ""
-
-
-@dataclass(frozen=True)
-class Outcome:
-    """What came of a granted query: ``outcome`` is answered, no_data, refused or cancelled."""
-
-    decision: int
-    finished: int
-    outcome: str
-    reason: str = ""
-    rows: int = 0
-    batches: int = 0
-    chain: bytes = b""
 
 
 @dataclass(frozen=True)
@@ -145,24 +107,25 @@ def renew_slot(connection: Connection, decision: int, partner: str, view: str, e
     take_slot(connection, decision, partner, view, expires)
 
 
-def log_decision(connection: Connection, decision: Decision) -> int:
-    """The position of the line: 63 random bits, never 0."""
-    position = 1 + secrets.randbelow(2**63 - 1)
-    connection.execute(_LOG, {"position": position, **vars(decision)})
-    return position
+def log_decision(connection: Connection, line: Decision) -> None:
+    """Adds the decision. A refusal that may be given again and again can be found by what it refuses: ``logged``."""
+    known = (_refusal_key(line),) if line.reason in AGAIN_AND_AGAIN else ()
+    log.append(connection, line, *known)
 
 
-def logged(connection: Connection, line: Decision) -> int | None:
-    """The position of a line that refuses the same query of the same presenter for the same reason."""
-    found = connection.execute(_LOGGED, {"of": line.request_hash, "why": line.reason, "by": line.presenter})
-    position: int | None = found.scalar()
-    return position
+def logged(connection: Connection, line: Decision) -> Position | None:
+    """The position of a line that refuses the same query of the same presenter for the same such reason."""
+    at = log.find(connection, _refusal_key(line))
+    if at is None:
+        return None
+    found = decode(log.content(connection, at))
+    return found.position if isinstance(found, Decision) else None
 
 
 def log_outcome(connection: Connection, outcome: Outcome) -> None:
     """Adds the outcome and frees the slot."""
     connection.execute(_FREE, {"number": outcome.decision})
-    connection.execute(_END, vars(outcome))
+    log.append(connection, outcome)
 
 
 def views_in_use(connection: Connection, now: int) -> frozenset[str]:
@@ -172,26 +135,38 @@ def views_in_use(connection: Connection, now: int) -> frozenset[str]:
 
 def asked(connection: Connection, since: int, now: int) -> list[Asked]:
     """Who was answered since then, and who is answered now; whoever asked last comes first."""
-    running = func.count(_SLOT.c.decision)
-    by = (_DECISION.c.organisation, _DECISION.c.presenter, _DECISION.c.key_id, _DECISION.c.grant)
-    last = func.max(_DECISION.c.time)
-    rows = connection.execute(
-        select(*by, func.count(), last, running)
-        .select_from(_DECISION.outerjoin(_SLOT, and_(_SLOT.c.decision == _DECISION.c.position, _SLOT.c.expires >= now)))
-        .where(_DECISION.c.time >= since, _DECISION.c.reason == "")
-        .group_by(*by)
-        .order_by(last.desc())
-    )
-    return [Asked(*row) for row in rows]
+    running = set(connection.execute(select(_SLOT.c.decision).where(_SLOT.c.expires >= now)).scalars())
+    found: dict[tuple[str, str, bytes, str], Asked] = {}
+    for line in decisions_since(connection, since):
+        if line.reason:
+            continue
+        by = (line.organisation, line.presenter, line.key_id, line.grant)
+        so_far = found.get(by, Asked(*by, queries=0, last=0, running=0))
+        found[by] = replace(
+            so_far,
+            queries=so_far.queries + 1,
+            last=max(so_far.last, line.time),
+            running=so_far.running + (line.position in running),
+        )
+    return sorted(found.values(), key=lambda one: -one.last)
 
 
-def decisions(connection: Connection) -> list[tuple[int, Decision, Outcome | None]]:
-    """The whole log in its order, for its readers: each line with its position and its outcome."""
-    ended = {row["decision"]: Outcome(**row) for row in connection.execute(select(_OUTCOME)).mappings()}
-    lines = []
-    for row in connection.execute(select(_DECISION).order_by(_DECISION.c.sequence)).mappings():
-        fields = dict(row)
-        del fields["sequence"]
-        position = fields.pop("position")
-        lines.append((position, Decision(**fields), ended.get(position)))
-    return lines
+def decisions(connection: Connection) -> list[tuple[Position, Decision, Outcome | None]]:
+    """Every decision in its order, for readers of the log: its position, its line and its outcome."""
+    entries = [entry for _, entry in log.history(connection)]
+    ended = {entry.decision: entry for entry in entries if isinstance(entry, Outcome)}
+    return [(line.position, line, ended.get(line.position)) for line in entries if isinstance(line, Decision)]
+
+
+def decisions_since(connection: Connection, since: int) -> Iterator[Decision]:
+    """Decisions from a time on, the last one first."""
+    for _, entry in log.history(connection, backwards=True):
+        if isinstance(entry, Decision):
+            if entry.time < since - CLOCK_STEP:
+                return
+            if entry.time >= since:
+                yield entry
+
+
+def _refusal_key(line: Decision) -> bytes:
+    return b"r" + digest("cimfed/refusal/v1", [line.request_hash, line.reason, line.presenter])

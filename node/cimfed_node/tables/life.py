@@ -16,7 +16,11 @@ from collections.abc import Set
 from sqlalchemy import delete, update
 from sqlalchemy.engine import Connection
 
-from cimfed_node.tables.acts import Act, put_act
+from cimfed.tlog import log
+from cimfed.tlog.checkpoints import generation_of
+from cimfed.trust.tlog.checkpoint import Origin
+from cimfed.trust.tlog.entries import Act, Restored
+from cimfed_node.tables.acts import put_act
 from cimfed_node.tables.admissions import clock_mark
 from cimfed_node.tables.schema import ClockRow, GrantRow, SlotRow, SnapshotRow, ViewRow
 
@@ -27,17 +31,23 @@ _GRANT = GrantRow.__table__  # type: ignore[attr-defined]
 _SNAPSHOT = SnapshotRow.__table__  # type: ignore[attr-defined]
 
 
-def begin_new_life(connection: Connection, act: Act, snapshots: Set[str]) -> None:
-    """``act``: the return, its time that of the new life's beginning; ``snapshots``: those that came along."""
+def begin_new_life(connection: Connection, act: Act, snapshots: Set[str], origin: Origin) -> None:
+    """``act``: the return, its time that of the new life's beginning; ``snapshots``: those that came along.
+
+    ``origin``: the name of the node's log.
+    """
     restored = max(act.time, clock_mark(connection))
     connection.execute(update(_CLOCK).values(mark=restored, restored=restored))
     connection.execute(delete(_SLOT))
     connection.execute(update(_GRANT).values(view=None))
     connection.execute(delete(_VIEW))
     connection.execute(update(_SNAPSHOT).where(_SNAPSHOT.c.id.not_in(snapshots)).values(current=False))
-    new_generation(connection, restored)
+    new_generation(connection, origin, restored)
     put_act(connection, act)
 
 
-def new_generation(connection: Connection, now: int) -> None:
-    """The transparency log's new origin: to be called once there is that log."""
+def new_generation(connection: Connection, origin: Origin, now: int) -> None:
+    """Begins the log anew; its first entry says how far this database knows the one before."""
+    known = log.head(connection)
+    before = generation_of(origin, known.generation)
+    log.begin_generation(connection, Restored(now, str(before), known.size, known.root))

@@ -1,8 +1,9 @@
 """The tables. Times are microseconds since 1970-01-01T00:00Z; hashes are raw bytes; names are text.
 
-Rows of ``decision``, ``outcome``, ``act`` and ``erased`` are only ever added. They hold digests and names: never data,
-never a filter or its literals. A decision goes by its ``position``, a number that is drawn: it stands in manifests, and
-one that counted would tell each partner how much the others ask.
+Decisions, outcomes and acts are entries of the log, whose tables are ``cimfed.tlog.schema``'s. They and the rows of
+``erased`` are only ever added. They hold digests and names: never data, never a filter or its literals. A decision goes
+by its ``position``, a number that is drawn: it stands in manifests, and one that counted would tell each partner how
+much the others ask.
 """
 
 from __future__ import annotations
@@ -11,6 +12,8 @@ from typing import Any
 
 from sqlalchemy import BigInteger, Integer, LargeBinary
 from sqlmodel import Field, SQLModel
+
+from cimfed.tlog.schema import TABLES as LOG_TABLES
 
 SCHEMA_VERSION = 4
 ONLY = 1  # the key of tables that have one row
@@ -128,42 +131,6 @@ class SlotRow(SQLModel, table=True):
     expires: int = Field(sa_type=_NUMBER)
 
 
-class DecisionRow(SQLModel, table=True):
-    """One line of the log, written before any data flows. ``reason`` is empty where the query was granted."""
-
-    __tablename__ = "decision"
-    __table_args__ = {"sqlite_autoincrement": True}
-
-    sequence: int | None = Field(default=None, sa_type=_NUMBER, primary_key=True)  # the order; never leaves
-    position: int = Field(sa_type=_NUMBER, index=True, unique=True)
-    time: int = Field(sa_type=_NUMBER)
-    request_hash: bytes = Field(sa_type=LargeBinary, index=True)
-    key_id: bytes = Field(sa_type=LargeBinary)
-    organisation: str = Field(index=True)
-    presenter: str
-    kind: str  # read, aggregate, catalog
-    purpose: str = ""
-    collection: str = ""
-    policy: int = Field(default=0, sa_type=_NUMBER)
-    grant: str = ""
-    view: str = ""
-    reason: str = ""
-
-
-class OutcomeRow(SQLModel, table=True):
-    """What came of a granted query, once it ended in whatever way; by its decision's position."""
-
-    __tablename__ = "outcome"
-
-    decision: int = Field(sa_type=_NUMBER, primary_key=True)
-    finished: int = Field(sa_type=_NUMBER)
-    outcome: str  # answered, no_data, refused, cancelled
-    reason: str = ""
-    rows: int = Field(default=0, sa_type=_NUMBER)
-    batches: int = Field(default=0, sa_type=_NUMBER)
-    chain: bytes = Field(default=b"", sa_type=LargeBinary)
-
-
 class BlockRow(SQLModel, table=True):
     """Whom this city answers no more, until the row goes: a name, a key's id in hex digits, or everybody."""
 
@@ -175,26 +142,6 @@ class BlockRow(SQLModel, table=True):
     reason: str
 
 
-class ActRow(SQLModel, table=True):
-    """One line for every administrative act.
-
-    import, update, append, activate, rollback, prune, erase, backup, restore, block, unblock
-    """
-
-    __tablename__ = "act"
-    __table_args__ = {"sqlite_autoincrement": True}
-
-    sequence: int | None = Field(default=None, sa_type=_NUMBER, primary_key=True)
-    time: int = Field(sa_type=_NUMBER)
-    act: str
-    operator: str
-    collection: str = ""
-    subject: str = ""
-    objects: int = Field(default=0, sa_type=_NUMBER)
-    reason: str = ""
-    token: bytes = Field(sa_type=LargeBinary, unique=True)
-
-
 class ErasedRow(SQLModel, table=True):
     """A keyed digest of an object that was erased, and the token of the act."""
 
@@ -204,7 +151,7 @@ class ErasedRow(SQLModel, table=True):
     token: bytes = Field(sa_type=LargeBinary)
 
 
-TABLES: list[Any] = [
+TABLES: list[Any] = LOG_TABLES + [
     SQLModel.metadata.tables[str(row.__tablename__)]
     for row in (
         SchemaRow,
@@ -215,10 +162,7 @@ TABLES: list[Any] = [
         GrantRow,
         NonceRow,
         SlotRow,
-        DecisionRow,
-        OutcomeRow,
         BlockRow,
-        ActRow,
         ErasedRow,
     )
 ]

@@ -20,12 +20,13 @@ from cimfed.model.limits import LIMITS, Limits
 from cimfed.model.names import Kind
 from cimfed.query.query import Aggregate, Catalog, Read
 from cimfed.trust.keys import KeySigner
+from cimfed.trust.tlog.entries import Decision, Outcome
 from cimfed.trust.tls import Peer
 from cimfed.v1 import query_pb2, query_service_pb2
 from cimfed_node.admit import Admission, Admitter, Refusal
 from cimfed_node.policies import Policies
 from cimfed_node.tables import Control
-from cimfed_node.tables.admissions import Decision, Outcome, decisions
+from cimfed_node.tables.admissions import decisions
 from cimfed_node.tables.blocks import Block, lift_block, put_block
 from tests.federation import raw
 from tests.federation.world import SECOND, City, World, buildings
@@ -157,6 +158,7 @@ def test_a_query_is_admitted_and_logged_by_names_and_hashes_alone(door: Door) ->
     assert (sequence, outcome) == (verdict.decision, None)
     assert line == Decision(
         time=door.now,
+        position=verdict.decision,
         request_hash=verdict.signed.request_hash,
         key_id=door.signer().public.id,
         organisation="inst.tsinghua",
@@ -634,7 +636,7 @@ def test_what_cannot_be_logged_is_not_answered(tmp_path: Path) -> None:
     with city.control() as control:
         door = Door(world, city, control, world.clock())
         with control.writing() as connection:
-            connection.execute(text("DROP TABLE decision"))
+            connection.execute(text("DROP TABLE log_entry"))
         asked = door.query()
         assert raised(lambda: door.admit(asked)) == "log_unavailable"
         with control.reading() as connection:

@@ -14,6 +14,7 @@ import pytest
 
 from cimfed.errors import BadConfig, BadFile, NotFound
 from cimfed.trust.hashing import digest
+from cimfed.trust.tlog.entries import Act
 from cimfed_node import erase as erasing
 from cimfed_node.acting import acceptable_reason
 from cimfed_node.erase import erase, find
@@ -22,7 +23,7 @@ from cimfed_node.ingest.belonging import OnErased
 from cimfed_node.ingest.snapshot import ERASING, PLAN, ids_on_disk, read_snapshot
 from cimfed_node.ingest.update import Base
 from cimfed_node.snapshots import erased_here, held_snapshots, prunable, roll_back, to_follow
-from cimfed_node.tables.acts import Act, acts
+from cimfed_node.tables.acts import acts
 from cimfed_node.tables.admissions import take_slot
 from cimfed_node.tables.publication import active_grants, current_snapshots, views
 from tests.federation.world import SECOND, City, World

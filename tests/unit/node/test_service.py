@@ -19,13 +19,14 @@ from sqlalchemy import text
 
 from cimfed.model.catalog import CATALOG
 from cimfed.rpc.outlet import Outlet
+from cimfed.trust.tlog.entries import Decision, Outcome
 from cimfed.trust.tls import LeafSource, Use
 from cimfed.v1 import directory_service_pb2, query_pb2
 from cimfed_node.admit import Admitter
 from cimfed_node.serve import Node
 from cimfed_node.service import NodeService
 from cimfed_node.stores.duckdb.statements import StatementRows
-from cimfed_node.tables.admissions import Decision, Outcome, decisions
+from cimfed_node.tables.admissions import decisions
 from cimfed_node.workers import Workers
 from tests.federation import raw
 from tests.federation.world import SECOND, World, buildings
@@ -339,7 +340,7 @@ async def test_hidden_and_never_there_are_told_in_the_same_words(federation: Wor
 async def test_what_cannot_be_logged_is_not_answered(tmp_path: Path) -> None:
     async with opened(furnished(World(tmp_path))) as desk:
         with desk.node.control.writing() as connection:
-            connection.execute(text("DROP TABLE decision"))
+            connection.execute(text("DROP TABLE log_entry"))
         asked = raw.query(read=raw.read())
         with pytest.raises(raw.Refused) as error:
             await desk.caller.frames(raw.READ, raw.ask(desk.signer, asked))

@@ -18,16 +18,17 @@ from cimfed.errors import BadConfig, LogUnavailable, NotFound, Overloaded, Repla
 from cimfed.model.names import CityName
 from cimfed.model.schema import field
 from cimfed.model.vocabulary import VOCABULARY
+from cimfed.trust.tlog.entries import Act, Decision, Outcome, Position, draw_position
 from cimfed_node.stores.base import Engine, View
-from cimfed_node.tables import Control
+from cimfed_node.tables import Control, Transaction
+from cimfed_node.tables.acts import acts, put_act
 from cimfed_node.tables.admissions import (
-    Decision,
-    Outcome,
     advance_clock,
     asked,
     check_slots,
     clock_mark,
     decisions,
+    decisions_since,
     log_decision,
     log_outcome,
     logged,
@@ -54,7 +55,8 @@ from cimfed_node.tables.publication import (
 )
 from cimfed_node.tables.schema import SCHEMA_VERSION
 
-LINE = Decision(1, b"r" * 32, b"k" * 32, "inst.x", "gw.alliance", "read", "research", "building")
+SECOND = 1_000_000
+LINE = Decision(1, Position(1), b"r" * 32, b"k" * 32, "inst.x", "gw.alliance", "read", "research", "building")
 
 
 @pytest.fixture
@@ -95,44 +97,79 @@ def test_others_cannot_read_it(tmp_path: Path) -> None:
     assert (tmp_path / "control.sqlite").stat().st_mode & 0o007 == 0
 
 
+def drawn(connection: Transaction, line: Decision = LINE) -> Decision:
+    """The line under a position of its own, logged."""
+    line = replace(line, position=draw_position())
+    log_decision(connection, line)
+    return line
+
+
 def test_lines_stand_in_their_order_and_outcomes_join_them(control: Control) -> None:
     with control.writing() as connection:
-        first, second = (log_decision(connection, LINE) for _ in range(2))
+        first, second = (drawn(connection) for _ in range(2))
     with pytest.raises(ZeroDivisionError), control.writing() as connection:
-        print(log_decision(connection, LINE) // 0)
-    ended = Outcome(second, 9, "answered", rows=5, batches=1, chain=b"c")
+        print(drawn(connection).time // 0)
+    ended = Outcome(9, second.position, "answered", rows=5, batches=1, chain=b"c")
     with control.writing() as connection:
-        third = log_decision(connection, LINE)
+        third = drawn(connection)
         log_outcome(connection, ended)
+    lines = [(first, None), (second, ended), (third, None)]
     with control.reading() as connection:
-        assert decisions(connection) == [(first, LINE, None), (second, LINE, ended), (third, LINE, None)]
+        assert decisions(connection) == [(line.position, line, outcome) for line, outcome in lines]
 
 
-def test_a_position_says_nothing_of_how_many_lines_there_are(control: Control) -> None:
+def test_a_position_is_taken_once_and_has_one_outcome(control: Control) -> None:
+    outcome = Outcome(2, LINE.position, "answered")
     with control.writing() as connection:
-        positions = [log_decision(connection, LINE) for _ in range(64)]
-    assert len(set(positions)) == 64
-    assert positions not in (sorted(positions), sorted(positions, reverse=True))
-    assert 0 < min(positions) < 2**60 < max(positions) < 2**63
-
-
-def test_a_position_is_taken_once(control: Control, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("secrets.randbelow", lambda _: 6)
-    with control.writing() as connection:
-        assert log_decision(connection, LINE) == 7
+        log_decision(connection, LINE)
+        log_outcome(connection, outcome)
     with pytest.raises(LogUnavailable), control.writing() as connection:
         log_decision(connection, LINE)
+    with pytest.raises(LogUnavailable), control.writing() as connection:
+        log_outcome(connection, outcome)
+    with control.reading() as connection:
+        assert decisions(connection) == [(LINE.position, LINE, outcome)]
 
 
 def test_the_line_of_a_refusal_is_found_by_query_reason_and_presenter(control: Control) -> None:
     refused = replace(LINE, reason="replayed")
     with control.writing() as connection:
-        log_decision(connection, LINE)
+        drawn(connection)
         assert logged(connection, refused) is None
-        position = log_decision(connection, refused)
+        position = drawn(connection, refused).position
         assert logged(connection, refused) == position
         for other in ({"request_hash": b"o" * 32}, {"reason": "expired_query"}, {"presenter": "gw.second"}):
             assert logged(connection, replace(refused, **other)) is None
+
+
+def test_refusals_that_use_a_nonce_up_need_not_be_found(control: Control) -> None:
+    """The same query refused at both ends of an hour, say, has two lines."""
+    refused = replace(LINE, reason="not_granted")
+    with control.writing() as connection:
+        drawn(connection, refused)
+        assert logged(connection, refused) is None
+        drawn(connection, refused)
+
+
+def test_the_last_decisions_are_read_from_the_end(control: Control) -> None:
+    day = 24 * 3600 * SECOND
+    times = [1 * day, 5 * day, 9 * day, 8 * day, 9 * day + 1]  # the clock was set back once
+    with control.writing() as connection:
+        lines = [drawn(connection, replace(LINE, time=time)) for time in times]
+    with control.reading() as connection:
+        assert list(decisions_since(connection, 9 * day)) == [lines[4], lines[2]]
+        assert list(decisions_since(connection, 0)) == lines[::-1]
+
+
+def test_an_act_that_is_done_again_has_one_line(control: Control) -> None:
+    first, second = (Act(time, "prune", "aigerim", "building", "s1", 3, "why") for time in (1, 2))
+    for _ in range(2):
+        with control.writing() as connection:
+            put_act(connection, first)
+    with control.writing() as connection:
+        put_act(connection, second)
+    with control.reading() as connection:
+        assert acts(connection) == [second, first]
 
 
 def test_one_nonce_is_spent_once_by_however_many_at_a_time(control: Control) -> None:
@@ -185,7 +222,7 @@ def test_slots_are_taken_freed_and_expire(control: Control) -> None:
         with pytest.raises(Overloaded):
             check_slots(connection, "inst.z", 40, 1, 2)
         check_slots(connection, "inst.y", 60, 1, 2)  # its other one expired
-        log_outcome(connection, Outcome(1, 60, "cancelled"))
+        log_outcome(connection, Outcome(60, Position(1), "cancelled"))
         assert views_in_use(connection, 60) == frozenset()
 
 
@@ -201,16 +238,23 @@ def test_who_was_answered_is_counted_by_who_asked_and_how(control: Control) -> N
     ]
     drawn = random.Random(5)
     lines = [
-        replace(LINE, time=time, reason=drawn.choice(["", "", "replayed"]), **drawn.choice(ways)) for time in range(200)
+        replace(
+            LINE,
+            time=time,
+            position=draw_position(),
+            reason=drawn.choice(["", "", "not_granted"]),
+            **drawn.choice(ways),
+        )
+        for time in range(200)
     ]
     running: Counter[tuple[object, ...]] = Counter()
     expected: dict[tuple[object, ...], list[int]] = {}
     with control.writing() as connection:
         for line in lines:
-            position = log_decision(connection, line)
+            log_decision(connection, line)
             by = (line.organisation, line.presenter, line.key_id, line.grant)
             if not line.reason and line.time % 3:  # one of two kinds of slot is over
-                take_slot(connection, position, line.organisation, "v", 1000 * (line.time % 3))
+                take_slot(connection, line.position, line.organisation, "v", 1000 * (line.time % 3))
             if not line.reason and line.time >= 50:
                 expected.setdefault(by, []).append(line.time)
                 running[by] += line.time % 3 == 2
@@ -226,10 +270,10 @@ def test_who_was_answered_is_counted_by_who_asked_and_how(control: Control) -> N
 
 def test_a_database_that_cannot_be_written_says_so(control: Control) -> None:
     with control.writing() as connection:
-        connection.exec_driver_sql("DROP TABLE decision")
+        connection.exec_driver_sql("DROP TABLE log_entry")
     with pytest.raises(LogUnavailable) as error, control.writing() as connection:
         log_decision(connection, LINE)
-    assert "decision" not in str(error.value).replace("the decision could not be logged", "")
+    assert "log_entry" not in str(error.value)
 
 
 # Pointers

@@ -131,3 +131,10 @@ def test_what_cannot_be_written_down_is_said(reason: str) -> None:
 def test_a_number_too_large_for_json_is_said() -> None:
     with pytest.raises(LogUnavailable):
         entries.encode(Act(2**60, "erase", "aigerim"))
+
+
+def test_a_position_says_nothing_of_how_many_lines_there_are() -> None:
+    positions = [entries.draw_position() for _ in range(64)]
+    assert len(set(positions)) == 64
+    assert positions not in (sorted(positions), sorted(positions, reverse=True))
+    assert 0 < min(positions) < 2**60 < max(positions) < 2**63
