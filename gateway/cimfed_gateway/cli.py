@@ -1,10 +1,11 @@
-"""`cimfed-gateway init | serve | directory`."""
+"""`cimfed-gateway init | log | serve | directory`."""
 
 from __future__ import annotations
 
 import asyncio
 import logging
 import time
+from contextlib import closing
 from pathlib import Path
 from typing import Annotated
 
@@ -14,6 +15,7 @@ from cimfed import program  # noqa: F401  # before what takes long
 import typer
 
 from cimfed import console
+from cimfed.errors import NotFound
 from cimfed.model.names import Kind, federation, gateway_name
 from cimfed.rpc import clock
 from cimfed.rpc.channel import ChannelPool
@@ -21,6 +23,7 @@ from cimfed.rpc.mirror import Mirrors, mirror
 from cimfed.rpc.run import following, run
 from cimfed.rpc.server import Server
 from cimfed.rpc.settings import bind_of, check_bind, settings_of, toml
+from cimfed.tlog import commands
 from cimfed.tlog.publisher import Publisher
 from cimfed.trust.directory.follow import Follower, pin
 from cimfed.trust.directory.proof import check_root
@@ -38,6 +41,8 @@ from cimfed_gateway.tables import Journal
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
 console.versioned(app, "cimfed-gateway", "A gateway: asks the cities that can answer, and brings their answers back.")
 app.add_typer(directory_app, name="directory")
+log_app = typer.Typer(no_args_is_help=True, help="The log: every query that was passed on, signed and checkable.")
+app.add_typer(log_app, name="log")
 HOME = Annotated[Path, typer.Option(help="The gateway's folder.", envvar="CIMFED_GATEWAY_HOME")]
 
 
@@ -131,6 +136,29 @@ async def _serve_with(
         await log.close()
         await channels.close()
         journal.close()
+
+
+@log_app.command()
+def verify(home: HOME, key: commands.KEYS = None) -> None:
+    """Recomputes the log from its entries, and compares every hash and signed checkpoint."""
+    at = Home.load(home)
+    with closing(_journal(at)) as journal:
+        commands.verify(journal, at.log_origin, commands.keys_of(at.path, key))
+
+
+@log_app.command()
+def export(file: commands.FILE, home: HOME) -> None:
+    """Writes the log and its checkpoints to a file, one JSON line each."""
+    at = Home.load(home)
+    with closing(_journal(at)) as journal:
+        commands.write(journal, at.log_origin, file)
+
+
+def _journal(home: Home) -> Journal:
+    """NotFound where the gateway never served."""
+    if not home.journal.exists():
+        raise NotFound("this gateway has no log yet", place=str(home.journal), remedy="It is made when it serves")
+    return Journal.open(home.journal)
 
 
 def main() -> None:

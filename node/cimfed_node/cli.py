@@ -1,4 +1,4 @@
-"""`cimfed-node init | import | activate | collections | snapshots | postgis | backup | restore | block | ... | serve`.
+"""`cimfed-node init | import | activate | collections | snapshots | log | postgis | backup | block | ... | serve`.
 
 Thin: what it does is in the modules that it calls.
 """
@@ -29,6 +29,7 @@ from cimfed_node.cli_backup import backup, restore_
 from cimfed_node.cli_block import block, list_blocks, unblock
 from cimfed_node.cli_import import import_
 from cimfed_node.cli_in_place import app as postgis
+from cimfed_node.cli_log import app as log
 from cimfed_node.cli_snapshots import app as snapshots
 from cimfed_node.config import Home
 from cimfed_node.foresee import Foreseen, foresee
@@ -90,6 +91,7 @@ app.add_typer(postgis, name="postgis")
 app.command("block")(block)
 app.command("unblock")(unblock)
 app.command("blocks")(list_blocks)
+app.add_typer(log, name="log")
 
 
 @app.command()
