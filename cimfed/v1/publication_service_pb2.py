@@ -22,20 +22,21 @@ _runtime_version.ValidateProtobufRuntimeVersion(
 _sym_db = _symbol_database.Default()
 
 
-from cimfed.v1 import directory_service_pb2 as cimfed_dot_v1_dot_directory__service__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n#cimfed/v1/publication_service.proto\x12\tcimfed.v1\x1a!cimfed/v1/directory_service.proto\"9\n\x0ePublishRequest\x12\'\n\x05\x66iles\x18\x01 \x03(\x0b\x32\x18.cimfed.v1.DirectoryFile\"\x1f\n\x0cPublishReply\x12\x0f\n\x07version\x18\x01 \x01(\x04\x32S\n\x12PublicationService\x12=\n\x07Publish\x12\x19.cimfed.v1.PublishRequest\x1a\x17.cimfed.v1.PublishReplyb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n#cimfed/v1/publication_service.proto\x12\tcimfed.v1\"9\n\x0ePublishRequest\x12\'\n\x05\x66iles\x18\x01 \x03(\x0b\x32\x18.cimfed.v1.PublishedFile\".\n\rPublishedFile\x12\x0c\n\x04path\x18\x01 \x01(\t\x12\x0f\n\x07\x63ontent\x18\x02 \x01(\x0c\"\x1f\n\x0cPublishReply\x12\x0f\n\x07version\x18\x01 \x01(\x04\x32S\n\x12PublicationService\x12=\n\x07Publish\x12\x19.cimfed.v1.PublishRequest\x1a\x17.cimfed.v1.PublishReplyb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'cimfed.v1.publication_service_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_PUBLISHREQUEST']._serialized_start=85
-  _globals['_PUBLISHREQUEST']._serialized_end=142
-  _globals['_PUBLISHREPLY']._serialized_start=144
-  _globals['_PUBLISHREPLY']._serialized_end=175
-  _globals['_PUBLICATIONSERVICE']._serialized_start=177
-  _globals['_PUBLICATIONSERVICE']._serialized_end=260
+  _globals['_PUBLISHREQUEST']._serialized_start=50
+  _globals['_PUBLISHREQUEST']._serialized_end=107
+  _globals['_PUBLISHEDFILE']._serialized_start=109
+  _globals['_PUBLISHEDFILE']._serialized_end=155
+  _globals['_PUBLISHREPLY']._serialized_start=157
+  _globals['_PUBLISHREPLY']._serialized_end=188
+  _globals['_PUBLICATIONSERVICE']._serialized_start=190
+  _globals['_PUBLICATIONSERVICE']._serialized_end=273
 # @@protoc_insertion_point(module_scope)

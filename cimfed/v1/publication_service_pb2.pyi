@@ -1,4 +1,3 @@
-from cimfed.v1 import directory_service_pb2 as _directory_service_pb2
 from google.protobuf.internal import containers as _containers
 from google.protobuf import descriptor as _descriptor
 from google.protobuf import message as _message
@@ -10,8 +9,16 @@ DESCRIPTOR: _descriptor.FileDescriptor
 class PublishRequest(_message.Message):
     __slots__ = ("files",)
     FILES_FIELD_NUMBER: _ClassVar[int]
-    files: _containers.RepeatedCompositeFieldContainer[_directory_service_pb2.DirectoryFile]
-    def __init__(self, files: _Optional[_Iterable[_Union[_directory_service_pb2.DirectoryFile, _Mapping]]] = ...) -> None: ...
+    files: _containers.RepeatedCompositeFieldContainer[PublishedFile]
+    def __init__(self, files: _Optional[_Iterable[_Union[PublishedFile, _Mapping]]] = ...) -> None: ...
+
+class PublishedFile(_message.Message):
+    __slots__ = ("path", "content")
+    PATH_FIELD_NUMBER: _ClassVar[int]
+    CONTENT_FIELD_NUMBER: _ClassVar[int]
+    path: str
+    content: bytes
+    def __init__(self, path: _Optional[str] = ..., content: _Optional[bytes] = ...) -> None: ...
 
 class PublishReply(_message.Message):
     __slots__ = ("version",)

@@ -16,12 +16,12 @@ from cimfed.model.admission import AskStatus, InvitationEntry, Join, JoinEntry, 
 from cimfed.model.limits import KIB, LIMITS
 from cimfed.trust.envelope import Envelope
 from cimfed.v1 import admission_service_pb2 as admission
-from cimfed.v1 import directory_service_pb2
 from cimfed.v1 import publication_service_pb2 as publication
 from cimfed.wire.envelopes import from_message, parse, to_message
 
 CARD = 16 * KIB  # bytes of a card's file
-REQUEST = 32 * KIB  # of a whole message but a publication
+REQUEST = 32 * KIB  # of any other message but a publication
+PUBLICATION = LIMITS.frame  # of a publication
 _STATES = {
     RequestState.WAITING: admission.REQUEST_STATE_WAITING,
     RequestState.APPROVED: admission.REQUEST_STATE_APPROVED,
@@ -143,13 +143,13 @@ def encode_access_kept() -> bytes:
 
 def encode_publish(files: Mapping[str, bytes]) -> bytes:
     return publication.PublishRequest(
-        files=[directory_service_pb2.DirectoryFile(path=path, content=content) for path, content in files.items()]
+        files=[publication.PublishedFile(path=path, content=content) for path, content in files.items()]
     ).SerializeToString()
 
 
 def decode_publish(data: bytes) -> Mapping[str, bytes]:
     message = publication.PublishRequest()
-    parse(message, data, "the publication", LIMITS.frame)
+    parse(message, data, "the publication", PUBLICATION)
     files = {file.path: file.content for file in message.files}
     if len(files) != len(message.files):
         raise BadQuery("the publication has a file twice")

@@ -50,7 +50,7 @@ def test_a_request_that_is_too_large_is_refused_before_it_is_parsed(decode: Call
 
 
 def test_a_publication_has_each_file_once() -> None:
-    twice = publication_service_pb2.PublishRequest(files=[publication_service_pb2.DirectoryFile(path="a")] * 2)
+    twice = publication_service_pb2.PublishRequest(files=[publication_service_pb2.PublishedFile(path="a")] * 2)
     with pytest.raises(BadQuery):
         wire.decode_publish(twice.SerializeToString())
 
