@@ -30,11 +30,12 @@ from cimfed.query.check import check
 from cimfed.query.query import Catalog, Query
 from cimfed.rpc import outlet
 from cimfed.rpc.authorisation import TABLE
-from cimfed.trust import answer, envelope
+from cimfed.trust import admin, answer, envelope
 from cimfed.trust.directory.documents import roles
 from cimfed.trust.tls import LEAF_LIFE
-from cimfed.wire import envelopes, receipts
+from cimfed.wire import admissions, envelopes, receipts
 from cimfed_gateway import relay
+from cimfed_gateway.directory import administration
 from cimfed_node import workers
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -87,6 +88,11 @@ OTHERS = {
     "what the smallest of them counts for": answer.LEAST,
     "receipt": receipts.MAX_BYTES,
     "life of a leaf": LEAF_LIFE.total_seconds(),
+    "a card's file, when it joins": admissions.CARD,
+    "payload of a request to the directory service": admin.MAX_PAYLOAD,
+    "text of a request for access": admin.MAX_TEXT,
+    "life of an invitation": administration.LONGEST / 1e6,
+    "files of a publication": admissions.PUBLICATION,
     "a city's part of an aggregate, at a gateway": relay.STATE,
     "a gateway's total, at a client": verify.TOTAL_BYTES,
     "a caller that takes nothing, at a node or gateway": outlet.STALL,

@@ -7,5 +7,5 @@
     service.py         the RPCs, and how often nobody in particular may call them
     config.py cli.py   its home, and `cimfed-gateway directory`
 
-Nothing here is believed by others for its own sake. The service cannot list anybody: it takes what the registrar signed.
+Nothing here is believed by others for its own sake. The service can list nobody: it takes what the registrar signed.
 """

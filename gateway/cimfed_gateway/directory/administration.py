@@ -25,6 +25,7 @@ from cimfed.model.instants import parse_instant
 from cimfed.model.limits import LIMITS
 from cimfed.model.names import CityName, Kind, kind_of
 from cimfed.model.texts import plain
+from cimfed.tlog.database import Transaction
 from cimfed.trust.admin import AdminRequest, Argument, open_admin
 from cimfed.trust.card import parse_card
 from cimfed.trust.envelope import Envelope, from_json
@@ -34,7 +35,7 @@ from cimfed.trust.tlog.entries import Admission
 from cimfed.wire.admissions import AccessEntry, Administered
 from cimfed_gateway.directory import tables
 from cimfed_gateway.directory.admission import KEPT, Roster, spent
-from cimfed_gateway.directory.tables import InvitationRow, RequestRow, Transaction
+from cimfed_gateway.directory.tables import InvitationRow, RequestRow
 
 DAY = 86_400_000_000  # microseconds
 LONGEST = 30 * DAY  # that an invitation may be open
@@ -115,7 +116,8 @@ def _invite(transaction: Transaction, roster: Roster, arguments: _Arguments, by:
     still_open = tables.open_invitations(transaction, now)
     if len(still_open) >= INVITATIONS:
         raise Overloaded(f"{INVITATIONS} invitations are open", retry_after=3600.0)
-    if any(row.name == name for row in (*still_open, *tables.undecided_requests(transaction))):
+    taken = {row.name for row in still_open} | {row.name for row in tables.undecided_requests(transaction)}
+    if name in taken:
         raise Conflict(f"{name} is invited already, or its request waits", remedy="Withdraw or deny that first")
     if tables.find_invitation(transaction, id_) is not None:
         raise Conflict("there is an invitation of that id", remedy="Make another")

@@ -33,6 +33,7 @@ from cimfed.errors import (
     TooLarge,
 )
 from cimfed.model.admission import AskStatus, Join, RequestState, Status
+from cimfed.tlog.database import Transaction
 from cimfed.trust.admin import open_access
 from cimfed.trust.card import Card, parse_card
 from cimfed.trust.directory import layout
@@ -45,7 +46,7 @@ from cimfed.trust.keys import PublicKey
 from cimfed.trust.tlog.entries import Act, Admission
 from cimfed.wire.admissions import CARD
 from cimfed_gateway.directory import tables
-from cimfed_gateway.directory.tables import AccessRow, InvitationRow, RequestRow, Transaction
+from cimfed_gateway.directory.tables import AccessRow, InvitationRow, RequestRow
 
 FAILURES = 10  # wrong codes that an open invitation survives, less one
 WAITING = 200  # requests that may wait at once
@@ -209,10 +210,10 @@ def _key(invitation: InvitationRow | None) -> tuple[InvitationKey, str]:
 
 
 def _refused(transaction: Transaction, invitation: InvitationRow | None, now: int) -> BadInvitation:
-    if invitation is not None and invitation.state == "open":
-        if tables.count_failure(transaction, invitation.id) >= FAILURES:
-            tables.mark_invitation(transaction, invitation.id, "spoiled")
-            tables.note(transaction, Admission(now, "spoiled", invitation.name))
+    counts = invitation is not None and invitation.state == "open"
+    if invitation is not None and counts and tables.count_failure(transaction, invitation.id) >= FAILURES:
+        tables.mark_invitation(transaction, invitation.id, "spoiled")
+        tables.note(transaction, Admission(now, "spoiled", invitation.name))
     return BadInvitation("there is no such invitation, or what came with it is not from its holder", remedy=DAY_LATER)
 
 

@@ -1,7 +1,7 @@
 """The directory's files where they are published from, and the one hand that writes them.
 
-1. What is taken is a publication that ``cimfed.trust.directory.acceptance`` lets pass: one after the other, never two at
-   once. Everything else is left as it was.
+1. What is taken is a publication that ``cimfed.trust.directory.acceptance`` lets pass: one after the other, never two
+   at once. Everything else is left as it was.
 2. Files are written first, then the log, the timestamp last: until then nobody is told of a new version, and none is
    told of without its entry in the log. After a crash in between the version before is current, and the publication
    can be sent again.

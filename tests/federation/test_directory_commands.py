@@ -1,0 +1,173 @@
+"""The directory service's commands, typed as its operator types them."""
+
+from __future__ import annotations
+
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import grpc
+import pytest
+
+from cimfed.model.names import Kind
+from cimfed.rpc import clock
+from cimfed.rpc.authorisation import ADMINISTER, FETCH, HEALTH_CHECK, PUBLISH
+from cimfed.trust.admin import AdminRequest, Occasion, seal_admin
+from cimfed.trust.card import parse_card
+from cimfed.trust.directory import layout, proof, publication
+from cimfed.trust.directory.follow import Folder
+from cimfed.trust.directory.listing import Listing, Service
+from cimfed.trust.directory.publication import Holders
+from cimfed.trust.identity_files import load_public_key
+from cimfed.trust.keys import KeySigner
+from cimfed.trust.tls import dns_name
+from cimfed.v1 import directory_service_pb2
+from cimfed.wire import admissions as wire
+
+from ..unit.cimfed.parties import SCO
+
+COMMAND = str(Path(sys.executable).parent / "cimfed-gateway")
+ENVIRONMENT = {"PATH": "/usr/bin:/bin", "HOME": "/root", "LANG": "C.UTF-8", "COLUMNS": "200"}
+NAME = "dir.alliance"
+WITHIN = 20.0
+
+
+def run(*argv: str, expect: int = 0) -> str:
+    done = subprocess.run(
+        [COMMAND, "directory", *argv], capture_output=True, text=True, check=False, env=ENVIRONMENT, timeout=60
+    )
+    assert done.returncode == expect, done.stdout + done.stderr
+    return done.stdout + done.stderr
+
+
+class Office:
+    """Board, registrar and revoker with their keys, and the service's home."""
+
+    def __init__(self, folder: Path) -> None:
+        self.home, self.folder = folder / "dir", folder
+        self.board, self.registrar, self.revoker = (KeySigner.generate() for _ in range(3))
+
+    def init(self, expect: int = 0, **change: str) -> str:
+        options = {"federation": "sco", "address": "localhost:8443", "listen": "localhost:0", **change}
+        words = [word for name, value in options.items() for word in (f"--{name}", value)]
+        return run("init", NAME, "--home", str(self.home), *words, expect=expect)
+
+    def found(self) -> Path:
+        """What the board signs, as files in a folder."""
+        card = parse_card((self.home / "card.json").read_bytes())
+        assert card.kind is Kind.DIRECTORY
+        online = load_public_key(self.home / "keys" / "online.pub")
+        service = Service(card.name, card.address, (card.issuer,), card.keys)  # type: ignore[arg-type]
+        now, one = clock.now(), Holders((self.board.public,))
+        drafts = [
+            (layout.ROOT, self.board, publication.root_draft(1, one, online, now)),
+            (
+                layout.TARGETS,
+                self.board,
+                publication.targets_draft(
+                    1, SCO, service, Holders((self.registrar.public,)), Holders((self.revoker.public,)), now
+                ),
+            ),
+            (layout.REGISTRAR, self.registrar, publication.registrar_draft(1, SCO, Listing(), now)),
+            (layout.REVOKER, self.revoker, publication.revoker_draft(1, SCO, (), now)),
+        ]
+        folder = Folder(self.folder / "signed")
+        for role, signer, draft in drafts:
+            for path, content in publication.sign(draft, signer, {role: [signer.public]}).items():
+                folder.put(path, content)
+        return folder.path
+
+    @contextmanager
+    def serving(self) -> Iterator[str]:
+        """Where it listens."""
+        log = self.folder / "log"
+        with log.open("ab") as file:
+            process = subprocess.Popen(
+                [COMMAND, "directory", "serve", "--home", str(self.home)],
+                stdout=subprocess.PIPE,
+                stderr=file,
+                text=True,
+                env=ENVIRONMENT,
+            )
+        try:
+            assert process.stdout is not None
+            line = process.stdout.readline()
+            assert line.startswith("listening on localhost:"), log.read_text()
+            yield line.removeprefix("listening on ").strip()
+            process.send_signal(signal.SIGTERM)
+            assert process.wait(30) == 0, log.read_text()
+        finally:
+            process.kill()
+            process.wait()
+
+    def call(self, address: str, method: str, request: bytes) -> bytes:
+        issuer = parse_card((self.home / "card.json").read_bytes()).issuer
+        options = (("grpc.ssl_target_name_override", dns_name(SCO, NAME)), ("grpc.enable_http_proxy", 0))
+        credentials = grpc.ssl_channel_credentials(issuer.pem)
+        with grpc.secure_channel(address, credentials, options) as channel:
+            return bytes(channel.unary_unary(method)(request, timeout=WITHIN))
+
+
+@pytest.fixture
+def office(tmp_path: Path) -> Office:
+    return Office(tmp_path)
+
+
+def test_a_service_is_made_begun_served_published_to_and_served_again(office: Office) -> None:
+    said = office.init()
+    assert "keys/online.pub" in said
+    assert {path.stat().st_mode & 0o777 for path in (office.home / "keys").glob("*.key")} == {0o600}
+    said = run("begin", str(office.found()), "--home", str(office.home))
+    assert "version 1 of the directory of sco is published" in said
+    root = (office.home / "repository" / "root.json").read_bytes()
+    with office.serving() as address:
+        assert office.call(address, HEALTH_CHECK, b"") == b"\x08\x01"
+        assert "is running" in run("serve", "--home", str(office.home), expect=5)
+        order = AdminRequest(Occasion.now(SCO, NAME, clock.now()), "requests", {})  # type: ignore[arg-type]
+        envelope = wire.encode_administer(seal_admin(order, office.registrar))
+        assert wire.decode_administered(office.call(address, ADMINISTER, envelope)) == wire.Administered()
+        draft = publication.revoker_draft(2, SCO, (), clock.now())
+        files = publication.sign(draft, office.revoker, {layout.REVOKER: [office.revoker.public]})
+        assert wire.decode_published(office.call(address, PUBLISH, wire.encode_publish(files))) == 2
+    with office.serving() as address:
+        request = directory_service_pb2.FetchRequest(path=layout.TIMESTAMP_FILE).SerializeToString()
+        reply = directory_service_pb2.FetchReply.FromString(office.call(address, FETCH, request))
+        files = Folder(office.home / "repository" / "files")
+        current = {**{path: files[path] for path in files}, layout.TIMESTAMP_FILE: reply.content}
+        assert proof.read(current, root, clock.now(), SCO).versions[layout.REVOKER] == 2
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"address": "foo"}, "is not an address (at --address)"),
+        ({"listen": "foo:99999"}, "is not host:port (at --listen)"),
+        ({"federation": "SCO"}, "is not a federation's name"),
+    ],
+)
+def test_a_wrong_word_is_refused_and_nothing_is_made(office: Office, change: dict[str, str], said: str) -> None:
+    assert said in office.init(expect=2, **change)
+    assert not office.home.exists()
+
+
+def test_what_lacks_a_step_says_which(office: Office) -> None:
+    assert "init first" in run("serve", "--home", str(office.home), expect=3)
+    office.init()
+    assert "cimfed-gateway directory begin" in run("serve", "--home", str(office.home), expect=7)
+    assert "already exists" in office.init(expect=5)
+    empty = office.folder / "empty"
+    empty.mkdir()
+    assert "a first publication has" in run("begin", str(empty), "--home", str(office.home), expect=2)
+    signed = str(office.found())
+    run("begin", signed, "--home", str(office.home))
+    assert "there is a directory here already" in run("begin", signed, "--home", str(office.home), expect=5)
+
+
+def test_an_unknown_word_in_the_settings_is_refused(office: Office) -> None:
+    office.init()
+    with (office.home / "directory.toml").open("a") as file:
+        file.write('mirrors = ["https://x"]\n')
+    assert "directory.toml" in run("serve", "--home", str(office.home), expect=2)
