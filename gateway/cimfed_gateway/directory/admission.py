@@ -90,7 +90,7 @@ class Roster:
             if party.name == card.name:
                 stewards = party.stewards if isinstance(party, Member) else ()
                 return (
-                    card.issuer in party.issuers
+                    set(card.issuers) <= set(party.issuers)
                     and set(card.keys) <= set(signing_keys(party))
                     and set(card.stewards) <= set(stewards)
                 )
