@@ -89,6 +89,10 @@ class Command:
         """What the question asks was answered otherwise: it is not asked any more."""
         self._yes = True
 
+    def foretold(self) -> bool:
+        """Whether this was a dry run, for a command whose standard output is a result alone."""
+        return bool(self._dry_run)
+
     def confirm(self, question: str) -> None:
         if self._yes:
             return

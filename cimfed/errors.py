@@ -120,6 +120,12 @@ class Blocked(Denied):
     reason = "blocked"
 
 
+class NotAdmitted(Denied):
+    """The administrator has denied a newcomer's card, or a party's new one."""
+
+    reason = "not_admitted"
+
+
 class NotAllowed(Denied):
     """The authorisation table gives this caller no such RPC."""
 

@@ -6,7 +6,8 @@ sees, by another way than the card came: with ``--fingerprint``, or by whoever a
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from functools import partial
 from pathlib import Path
 from typing import Annotated
 
@@ -16,10 +17,12 @@ from cimfed.cli.office import Office, change
 from cimfed.command import Command
 from cimfed.errors import BadConfig, BadDirectory
 from cimfed.model.names import Kind
-from cimfed.trust.card import Card, parse_card
+from cimfed.trust.card import Card, card_of, parse_card
 from cimfed.trust.directory.edit import check_keys
 from cimfed.trust.directory.listing import Directory, Listing
 from cimfed.trust.identity_files import read
+from cimfed.trust.keys import PublicKey, Signer
+from cimfed.trust.tls import Issuer
 
 FingerprintOption = Annotated[
     str | None, typer.Option(help="As the card's owner sees it: anything else is refused, and you are not asked.")
@@ -52,12 +55,13 @@ def list_card(
     fingerprint: str | None,
     replace: bool,
     *,
-    key: str,
+    key: str | Signer,
     passphrase_file: Path | None,
     out: Path | None,
     days: int,
+    first: Callable[[Directory], None] = lambda directory: None,
 ) -> Directory | None:
-    """Publishes a listing that has the card, once its fingerprint was compared."""
+    """Publishes a listing that has the card, once its fingerprint was compared. ``first``: see ``change``."""
     command.put(name=card.name, kind=str(card.kind), fingerprint=card.fingerprint)
     command.say(f"{card.kind} {card.name}, fingerprint {card.fingerprint}")
     if fingerprint is not None:
@@ -71,7 +75,35 @@ def list_card(
         return edit(listing)
 
     question = f"Does {card.name} see the same fingerprint?"
-    return change(command, office, checked, question, key=key, passphrase_file=passphrase_file, out=out, days=days)
+    return change(
+        command, office, checked, question,
+        key=key, passphrase_file=passphrase_file, out=out, days=days, about=partial(_say_changes, command, card),
+        first=first,
+    )  # fmt: skip
+
+
+def _say_changes(command: Command, card: Card, directory: Directory) -> None:
+    """What is listed of the party now and would not be, or not yet."""
+    old = next((party for party in directory.published.parties() if party.name == card.name), None)
+    if old is None:
+        return
+    listed, said = card_of(card.federation, old), []
+    for what, before, after in (
+        ("key", _ids(listed.keys), _ids(card.keys)),
+        ("steward's key", _ids(listed.stewards), _ids(card.stewards)),
+        ("TLS issuer", _ids(listed.issuers), _ids(card.issuers)),
+        ("address", {listed.address}, {card.address}),
+    ):
+        said += [f"{what} {word} goes" for word in sorted(before - after)]
+        said += [f"{what} {word} comes" for word in sorted(after - before)]
+    command.put(changes=said)
+    command.say(f"it is listed, with fingerprint {listed.fingerprint}")
+    for line in said:
+        command.say(f"  {line}")
+
+
+def _ids(keys: Iterable[PublicKey] | Iterable[Issuer]) -> set[str]:
+    return {key.id.hex()[:16] for key in keys}
 
 
 def _digits(fingerprint: str) -> str:

@@ -15,8 +15,8 @@ import typer
 
 from cimfed import console
 
-COMMANDS = ("read", "aggregate", "catalog")
-GROUPS = ("receipt", "profile", "directory", "member", "partner", "policy", "vocabulary")
+COMMANDS = ("read", "aggregate", "catalog", "join")
+GROUPS = ("receipt", "profile", "directory", "member", "partner", "requests", "policy", "vocabulary")
 
 
 def app(*names: str) -> typer.Typer:

@@ -1,4 +1,4 @@
-"""`cimfed member add`: lists a city or a gateway by its card."""
+"""`cimfed member add | invite | list | suspend | remove`: cities and gateways."""
 
 from __future__ import annotations
 
@@ -8,12 +8,31 @@ from typing import Annotated
 import typer
 
 from cimfed import passphrase
-from cimfed.cli import cards, office
+from cimfed.cli import cards, office, parties
 from cimfed.command import DRY_RUN, JSON, YES, Command
 from cimfed.model.names import Kind
 from cimfed.trust.directory.edit import with_card
 
 app = typer.Typer(no_args_is_help=True, help="Cities and gateways.")
+KINDS = (Kind.CITY, Kind.GATEWAY)
+NAME = Annotated[str, typer.Argument(help="Such as uz.tashkent.")]
+
+
+@app.command()
+def invite(
+    name: NAME,
+    home: office.HomeOption,
+    valid: parties.ValidOption = "72h",
+    new_keys: parties.NewKeysOption = False,
+    key: office.KeyOption = "",
+    passphrase_file: passphrase.FileOption = None,
+    as_json: JSON = False,
+    dry_run: DRY_RUN = False,
+    yes: YES = False,
+) -> None:
+    """Invites a city or gateway: prints a token, good once. Its program joins with it, and you approve its card."""
+    with Command("member-invite", as_json, dry_run=dry_run, yes=yes) as command:
+        parties.invite(command, office.read_office(home), name, KINDS, valid, new_keys, key, passphrase_file)
 
 
 @app.command()

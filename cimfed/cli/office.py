@@ -13,7 +13,7 @@ from __future__ import annotations
 import json
 import tomllib
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
@@ -29,6 +29,7 @@ from cimfed.passphrase import open_key
 from cimfed.rpc import clock
 from cimfed.rpc.mirror import Mirrors
 from cimfed.rpc.service import ServiceClient
+from cimfed.trust.admin import AdminRequest, Argument, Occasion, seal_admin
 from cimfed.trust.directory import documents, layout
 from cimfed.trust.directory.acceptance import holders
 from cimfed.trust.directory.follow import Follower, pin
@@ -36,7 +37,9 @@ from cimfed.trust.directory.layout import Files
 from cimfed.trust.directory.listing import Directory, Listing
 from cimfed.trust.directory.publication import missing_signatures, registrar_draft, sign, to_file
 from cimfed.trust.files import create_file, replace_file
+from cimfed.trust.keys import Signer
 from cimfed.trust.token.uri import parse_key_place
+from cimfed.wire.admissions import Administered
 
 FILE = "office.toml"
 FORMAT = "cimfed/office/v1"
@@ -84,9 +87,21 @@ class Office:
             except CimfedError as error:
                 return follower.latest(clock.now()), error
 
-    def key(self, role: str, given: str) -> Path | object:
-        """Where a role's key is: the one named, or ``<role>.key`` of the office."""
-        return parse_key_place(given) if given else self.home / f"{role}.key"
+    @contextmanager
+    def signer(self, role: str, given: str, passphrase_file: Path | None) -> Iterator[Signer]:
+        """A role's key: the one named, or ``<role>.key`` of the office."""
+        place = parse_key_place(given) if given else self.home / f"{role}.key"
+        signer = open_key(place, passphrase_file)
+        try:
+            yield signer
+        finally:
+            signer.close()
+
+    def administer(self, directory: Directory, signer: Signer, action: str, **arguments: Argument) -> Administered:
+        """What the service says to an act that a registrar has signed."""
+        occasion = Occasion.now(self.federation, directory.service.name, clock.now())
+        with ServiceClient(self.service, directory) as service:
+            return service.administer(seal_admin(AdminRequest(occasion, action, arguments), signer))
 
 
 def read_office(home: Path) -> Office:
@@ -121,17 +136,19 @@ def change(
     edit: Callable[[Listing], Listing],
     question: str,
     *,
-    key: str = "",
+    key: str | Signer = "",
     passphrase_file: Path | None = None,
     out: Path | None = None,
     days: int = LIFE_DAYS,
     always: bool = False,
     about: Callable[[Directory], None] = lambda directory: None,
+    first: Callable[[Directory], None] = lambda directory: None,
 ) -> Directory | None:
     """Publishes what ``edit`` makes of the listing, and says so; None where it was not published.
 
-    ``about`` is called with the directory before it is asked for: it says who is affected. ``always``: publish even
-    where nothing changes. ``out``: a draft for further signatures, where the registrar's threshold is above one.
+    ``about`` is called with the directory before it is asked for: it says who is affected; ``first`` after that, before
+    anything is published. ``key``: one that is open, or where it is. ``always``: publish even where nothing changes.
+    ``out``: a draft for further signatures, where the registrar's threshold is above one.
     """
     directory = office.current()
     listing = edit(directory.published)
@@ -143,6 +160,7 @@ def change(
     about(directory)
     if not command.goes_on(question):
         return None
+    first(directory)
     version = directory.versions[layout.REGISTRAR] + 1
     draft = registrar_draft(version, directory.federation, listing, clock.now(), timedelta(days=days))
     return sign_and_publish(command, office, directory, draft, layout.REGISTRAR, key, passphrase_file, out)
@@ -154,16 +172,13 @@ def sign_and_publish(
     directory: Directory,
     draft: Files,
     role: str,
-    key: str,
+    key: str | Signer,
     passphrase_file: Path | None,
     out: Path | None,
 ) -> Directory | None:
     held = holders(directory)[role]
-    signer = open_key(office.key(role, key), passphrase_file)  # type: ignore[arg-type]
-    try:
+    with office.signer(role, key, passphrase_file) if isinstance(key, str) else nullcontext(key) as signer:
         signed = sign(draft, signer, {role: held.keys})
-    finally:
-        signer.close()
     missing = missing_signatures(signed, role, held)
     if missing:
         place = out or office.home / f"{role}-{directory.versions[role] + 1}.draft.json"

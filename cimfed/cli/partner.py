@@ -1,4 +1,4 @@
-"""`cimfed partner add`: lists a partner institution by its card."""
+"""`cimfed partner add | invite | list | suspend | remove`: partner institutions."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from cimfed import passphrase
-from cimfed.cli import cards, office
+from cimfed.cli import cards, office, parties
 from cimfed.command import DRY_RUN, JSON, YES, Command
 from cimfed.model.names import Kind
 from cimfed.rpc import clock
@@ -25,6 +25,25 @@ RoleOption = Annotated[
 KeyDaysOption = Annotated[
     int, typer.Option(help="New access keys are valid for so many days from today.", min=1, max=office.MAX_DAYS)
 ]
+KINDS = (Kind.PARTNER,)
+NAME = Annotated[str, typer.Argument(help="Such as inst.iitd.")]
+
+
+@app.command()
+def invite(
+    name: NAME,
+    home: office.HomeOption,
+    valid: parties.ValidOption = "72h",
+    new_keys: parties.NewKeysOption = False,
+    key: office.KeyOption = "",
+    passphrase_file: passphrase.FileOption = None,
+    as_json: JSON = False,
+    dry_run: DRY_RUN = False,
+    yes: YES = False,
+) -> None:
+    """Invites a partner: prints a token that is good once. Its program joins with it, and you approve its card."""
+    with Command("partner-invite", as_json, dry_run=dry_run, yes=yes) as command:
+        parties.invite(command, office.read_office(home), name, KINDS, valid, new_keys, key, passphrase_file)
 
 
 @app.command()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tempfile
 from pathlib import Path
 from typing import Annotated
 
@@ -12,12 +11,12 @@ from cimfed import console, passphrase
 from cimfed.client.ask import not_listed
 from cimfed.client.profile import Profile, profile_home, profile_names, profiles_folder, read_profile, write_profile
 from cimfed.errors import CimfedError, Conflict
-from cimfed.model.names import Federation, federation, gateway_name, partner_name
+from cimfed.model.names import federation, gateway_name, partner_name
 from cimfed.rpc import clock
-from cimfed.rpc.mirror import Mirrors
+from cimfed.rpc.joining import looked_up
+from cimfed.trust.card import Card
 from cimfed.trust.directory.documents import address
-from cimfed.trust.directory.follow import Follower, pin
-from cimfed.trust.directory.listing import Directory
+from cimfed.trust.directory.follow import pin
 from cimfed.trust.identity_files import make_identity, read
 
 app = typer.Typer(no_args_is_help=True, help="Connection profiles of a partner.")
@@ -40,17 +39,12 @@ def new(
     """Makes an institution's keys and profile, and the card that its administrator lists it by."""
     home = profile_home(profile)
     made = Profile(home, partner_name(name), federation(of), address(directory), gateway_name(gateway))
-    now, pinned = clock.now(), read(root)
+    pinned = read(root)
     current = looked_up(pinned, made.federation, made.service)
     if made.gateway not in current.gateways:
         raise not_listed(made.gateway, current.gateways)
-    if home.exists() and any(home.iterdir()):
-        raise Conflict(f"there is a profile in {home} already", remedy="Choose another name, or remove it yourself")
-    token = passphrase.token_option(key)
-    secret = passphrase.secret_for(token, passphrase_file, no_passphrase)
-    card = make_identity(home, made.name, made.federation, now, passphrase=secret, token=token)
-    pin(made.directory, pinned)
-    write_profile(made)
+    check_free(home)
+    card = make(made, pinned, key, passphrase_file, no_passphrase)
     console.say(f"made the profile {profile} in {home}, fingerprint {card.fingerprint}")
     console.say(f"Send {made.card} to the administrator and tell them the fingerprint by another way")
 
@@ -71,12 +65,16 @@ def list_() -> None:
         console.err.print(f"there is no profile in {profiles_folder()}", markup=False)
 
 
-def looked_up(root: bytes, of: Federation, service: str) -> Directory:
-    """The directory as the service has it now; nothing of it is kept."""
-    with tempfile.TemporaryDirectory(prefix="cimfed-directory-") as folder:
-        pin(Path(folder), root)
-        follower = Follower(Path(folder), of, Mirrors(of, service), clock.now)
-        try:
-            return follower.refresh()
-        finally:
-            follower.close()
+def check_free(home: Path) -> None:
+    if home.exists() and any(home.iterdir()):
+        raise Conflict(f"there is a profile in {home} already", remedy="Choose another name, or remove it yourself")
+
+
+def make(made: Profile, root: bytes, key: str, passphrase_file: Path | None, no_passphrase: bool) -> Card:
+    """Makes keys, card and profile; ``root`` is pinned, ``key`` a token's or empty."""
+    token = passphrase.token_option(key)
+    secret = passphrase.secret_for(token, passphrase_file, no_passphrase)
+    card = make_identity(made.home, made.name, made.federation, clock.now(), passphrase=secret, token=token)
+    pin(made.directory, root)
+    write_profile(made)
+    return card

@@ -12,13 +12,16 @@ from collections.abc import Mapping
 import grpc
 
 from cimfed.errors import CimfedError
-from cimfed.rpc.authorisation import PUBLISH
+from cimfed.model.admission import AskStatus, Join, Status
+from cimfed.rpc.authorisation import ADMINISTER, JOIN, JOIN_STATUS, PUBLISH, REQUEST_ACCESS
 from cimfed.rpc.channel import credentials_for, dialling
 from cimfed.rpc.mirror import open_unverified
 from cimfed.rpc.options import CHANNEL
 from cimfed.trust.directory.listing import Directory
+from cimfed.trust.envelope import Envelope
 from cimfed.trust.tls import dns_name
-from cimfed.wire.admissions import decode_published, encode_publish
+from cimfed.wire import admissions as wire
+from cimfed.wire.admissions import Administered
 from cimfed.wire.errors import from_rpc_error
 
 SECONDS = 30.0
@@ -48,7 +51,19 @@ class ServiceClient:
 
     def publish(self, files: Mapping[str, bytes]) -> int:
         """The version of the directory that has them."""
-        return decode_published(self.call(PUBLISH, encode_publish(files)))
+        return wire.decode_published(self.call(PUBLISH, wire.encode_publish(files)))
+
+    def join(self, request: Join) -> Status:
+        return wire.decode_status(self.call(JOIN, wire.encode_join(request)))
+
+    def join_status(self, request: AskStatus) -> Status:
+        return wire.decode_status(self.call(JOIN_STATUS, wire.encode_ask_status(request)))
+
+    def administer(self, request: Envelope) -> Administered:
+        return wire.decode_administered(self.call(ADMINISTER, wire.encode_administer(request)))
+
+    def request_access(self, request: Envelope) -> None:
+        self.call(REQUEST_ACCESS, wire.encode_request_access(request))
 
     def close(self) -> None:
         self._channel.close()

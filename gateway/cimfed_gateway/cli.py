@@ -1,4 +1,4 @@
-"""`cimfed-gateway init | log | serve | directory`."""
+"""`cimfed-gateway init | join | serve | directory | log`."""
 
 from __future__ import annotations
 
@@ -22,20 +22,20 @@ from cimfed.rpc.channel import ChannelPool
 from cimfed.rpc.mirror import Mirrors, mirror
 from cimfed.rpc.run import following, run
 from cimfed.rpc.server import Server
-from cimfed.rpc.settings import bind_of, check_bind, settings_of, toml
+from cimfed.rpc.settings import check_bind
 from cimfed.tlog import commands
 from cimfed.tlog.publisher import Publisher
-from cimfed.trust.directory.follow import Follower, pin
-from cimfed.trust.directory.proof import check_root
-from cimfed.trust.files import create_file
-from cimfed.trust.identity_files import load_issuing_key, load_signer, make_identity, read
+from cimfed.trust.directory.follow import Follower
+from cimfed.trust.identity_files import load_issuing_key, load_signer, read
 from cimfed.trust.tls import IssuingKey, LeafSource, Use
 from cimfed.trust.token.uri import TOKEN_KEY, parse_token_key
-from cimfed_gateway.config import FILE, Home, Settings
+from cimfed_gateway.cli_join import join
+from cimfed_gateway.config import Home
 from cimfed_gateway.directory.cli import app as directory_app
 from cimfed_gateway.fanout import Patience
 from cimfed_gateway.registry import Registry
 from cimfed_gateway.service import Gateway
+from cimfed_gateway.setup import Plan, make_home
 from cimfed_gateway.tables import Journal
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
@@ -60,26 +60,23 @@ def init(
     key: Annotated[str, typer.Option(help=TOKEN_KEY)] = "",
 ) -> None:
     """Makes the gateway's keys, settings and card."""
-    gateway_name(name)
-    alliance, pinned = federation(federation_name), read(root)
-    check_root(pinned)
-    bound = bind_of(address)
-    values = {
-        "name": name,
-        "federation": federation_name,
-        "listen": listen or bound,
-        "directory": directory,
-    }
-    settings_of(Settings, values, "--")
-    home.mkdir(mode=0o750, parents=True, exist_ok=True)
-    token = parse_token_key(key) if key else None
-    card = make_identity(home, name, alliance, clock.now(), address, token=token)
-    pin(home / "directory", pinned)
-    create_file(home / FILE, toml(values))
+    plan = Plan(
+        gateway_name(name),
+        federation(federation_name),
+        address,
+        read(root),
+        directory,
+        listen,
+        parse_token_key(key) if key else None,
+    )
+    card = make_home(home, plan)
     console.say(f"{name} has its keys in {home / 'keys'}, fingerprint {card.fingerprint}")
     console.say("Next:")
     console.say(f"  give {home / 'card.json'} to the administrator (cimfed member add)")
     console.say(f"  cimfed-gateway serve --home {home}")
+
+
+app.command("join")(join)
 
 
 @app.command()

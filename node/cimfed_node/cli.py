@@ -1,4 +1,4 @@
-"""`cimfed-node init | import | activate | collections | snapshots | log | postgis | backup | block | ... | serve`.
+"""`cimfed-node init | join | import | activate | snapshots | log | postgis | backup | restore | block | ... | serve`.
 
 Thin: what it does is in the modules that it calls.
 """
@@ -29,6 +29,7 @@ from cimfed_node.cli_backup import backup, restore_
 from cimfed_node.cli_block import block, list_blocks, unblock
 from cimfed_node.cli_import import import_
 from cimfed_node.cli_in_place import app as postgis
+from cimfed_node.cli_join import join
 from cimfed_node.cli_log import app as log
 from cimfed_node.cli_snapshots import app as snapshots
 from cimfed_node.config import Home
@@ -83,6 +84,7 @@ def init(
     console.say(f"  cimfed-node serve --home {home}")
 
 
+app.command("join")(join)
 app.command("import")(import_)
 app.command("backup")(backup)
 app.command("restore")(restore_)

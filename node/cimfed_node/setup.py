@@ -66,28 +66,31 @@ def make_secret(home: Home) -> None:
     create_file(home.secret, secrets.token_bytes(32), 0o600)
 
 
-def make_home(path: Path, plan: Plan, now: int) -> tuple[Home, Card]:
-    """Conflict where there is a node already; BadConfig, BadDirectory and nothing made for what is wrong in the plan.
-
-    ``now`` in microseconds.
-    """
+def check_plan(path: Path, plan: Plan) -> tuple[Home, dict[str, str | list[str]]]:
+    """The home that it would make, and its settings. Conflict where there is a node already; BadConfig, BadDirectory
+    for what is wrong in the plan."""
     if (path / FILE).exists():
         raise Conflict("there is a node here already", place=str(path / FILE))
     check_root(plan.root)
-    bound = bind_of(plan.address)
     values: dict[str, str | list[str]] = {
         "city": plan.city,
         "federation": plan.federation,
         "address": plan.address,
-        "listen": plan.listen or bound,
+        "listen": plan.listen or bind_of(plan.address),
         "steward_keys": [key.text for key in plan.steward_keys],
         "directory": plan.directory,
         "service_user": plan.service_user,
     }
     home = Home(path.resolve(), settings_of(Settings, values, "--"))
-    group = group_of(home.settings)
+    group_of(home.settings)
+    return home, values
+
+
+def make_home(path: Path, plan: Plan, now: int) -> tuple[Home, Card]:
+    """Nothing is made for what ``check_plan`` refuses. ``now`` in microseconds."""
+    home, values = check_plan(path, plan)
     path.mkdir(parents=True, exist_ok=True)
-    make_folders(home, group)
+    make_folders(home, group_of(home.settings))
     pin(home.directory, plan.root)
     card = make_identity(home.path, plan.city, plan.federation, now, plan.address, plan.steward_keys, token=plan.token)
     make_secret(home)

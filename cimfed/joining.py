@@ -1,0 +1,100 @@
+"""What `cimfed join`, `cimfed-node join` and `cimfed-gateway join` share.
+
+1. Nothing is made before the service has answered and the directory is verified from the root that the token names.
+2. A home that joined before by the same name is gone on with: its card is handed in again, and no new keys are made.
+   So what failed half-way is run again, with the same token.
+3. ``--wait`` asks until the party is listed or denied; breaking it off loses nothing.
+"""
+
+from __future__ import annotations
+
+import sys
+import time
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from cimfed import console
+from cimfed.command import Command
+from cimfed.errors import BadConfig, Conflict, NodeUnreachable, NotAdmitted, Overloaded
+from cimfed.model.admission import RequestState, Status
+from cimfed.model.names import Kind, kind_of
+from cimfed.rpc.joining import Met, ask_status, hand_in, meet
+from cimfed.trust.card import parse_card
+from cimfed.trust.identity_files import read
+from cimfed.trust.invitation import MAX_TEXT, parse_invitation
+
+POLL = 5.0  # seconds between two looks
+PROGRAMS = {Kind.PARTNER: "cimfed join", Kind.CITY: "cimfed-node join", Kind.GATEWAY: "cimfed-gateway join"}
+
+TokenArgument = Annotated[
+    str, typer.Argument(metavar="TOKEN", help="The invitation, one line; - reads it from standard input.")
+]
+WaitOption = Annotated[bool, typer.Option("--wait", help="Wait until the administrator has listed or denied it.")]
+
+
+def invited(token: str, kind: Kind) -> Met:
+    """The directory that the token leads to. BadConfig where it is for another program."""
+    invitation = parse_invitation(sys.stdin.readline(MAX_TEXT + 2) if token == "-" else token)
+    found = kind_of(invitation.name)
+    if found is not kind:
+        raise BadConfig(
+            f"this invitation is for the {found} {invitation.name}", remedy=f"Use it with {PROGRAMS[found]}"
+        )
+    return meet(invitation)
+
+
+def check_same(met: Met, name: str, of: str, place: Path) -> None:
+    """Conflict where a home that is there already is another party's."""
+    if (name, of) != (met.invitation.name, met.invitation.federation):
+        raise Conflict(f"{name} of {of} lives here already", place=str(place), remedy="Choose another place")
+
+
+def say_met(command: Command, met: Met, home: Path, again: bool) -> None:
+    invitation = met.invitation
+    command.put(name=invitation.name, federation=invitation.federation, home=str(home), root=invitation.root.hex())
+    command.say(
+        f"{invitation.federation}: version {met.directory.version} of its directory, as the invitation names it"
+    )
+    what = "its card is handed in again" if again else "keys are made there, and the card is handed in"
+    command.say(f"{invitation.name} in {home}: {what}")
+
+
+def send(command: Command, met: Met, card: Path, wait: bool) -> None:
+    """Hands in the card, and says what became of it. NotAdmitted where it was denied."""
+    content = read(card)
+    fingerprint = parse_card(content).fingerprint
+    command.put(fingerprint=fingerprint)
+    command.say(f"fingerprint {fingerprint}")
+    status = hand_in(met, content)
+    if wait and status.state in (RequestState.WAITING, RequestState.APPROVED):
+        console.err.print("handed in; waiting for the administrator. Tell them the fingerprint by another way")
+        status = _decided(met)
+    command.put(state=str(status.state))
+    match status.state:
+        case RequestState.LISTED:
+            command.say(f"the directory lists {met.invitation.name}")
+        case RequestState.DENIED:
+            raise denied(status)
+        case _:
+            command.say(f"{status.state}: tell the administrator the fingerprint, by another way than this")
+
+
+def denied(status: Status) -> NotAdmitted:
+    return NotAdmitted(f"the administrator has denied it{f': {status.message}' if status.message else ''}")
+
+
+def _decided(met: Met) -> Status:
+    try:
+        while True:
+            try:
+                status = ask_status(met)
+                if status.state not in (RequestState.WAITING, RequestState.APPROVED):
+                    return status
+            except (NodeUnreachable, Overloaded):
+                pass  # it may come back
+            time.sleep(POLL)
+    except KeyboardInterrupt:
+        console.err.print("the request waits on; to look again, run the same command again")
+        raise

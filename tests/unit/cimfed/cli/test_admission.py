@@ -1,0 +1,172 @@
+"""Invitations and requests as they are typed, against a real directory service behind real TLS."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from cimfed import joining
+from cimfed.client.profile import read_profile
+from cimfed.model.names import Kind
+from cimfed.trust.card import parse_card
+from cimfed.trust.hashing import sha256
+from cimfed.trust.identity_files import load_signer
+from cimfed.trust.invitation import parse_invitation
+from tests.service import Running, serving
+
+
+@pytest.fixture
+def service(tmp_path: Path) -> Iterator[Running]:
+    with serving(tmp_path) as running:
+        yield running
+
+
+def test_a_partner_a_city_and_a_gateway_join_by_invitations_and_are_listed(service: Running) -> None:
+    service.join_gateway()
+    service.join_city()
+    service.join_partner()
+    directory = service.directory
+    assert (set(directory.members), set(directory.gateways)) == ({"kz.almaty"}, {"gw.alliance"})
+    partner = directory.partner("inst.iitd")
+    assert (partner.country, partner.roles) == ("IN", ("researcher",))
+    profile = read_profile(str(service.folder / "profiles" / "inst.iitd"))
+    assert profile.gateway == "gw.alliance"
+    signer = load_signer(profile.home, Kind.PARTNER)
+    assert [key.key for key in partner.keys] == [signer.public]
+    assert profile.root == (service.folder / "office" / "directory" / "root.json").read_bytes()
+    assert "nobody waits, and nobody is invited" in service.ok("cimfed", "requests").out
+
+
+def test_a_token_stands_alone_on_standard_output_and_names_the_root(service: Running) -> None:
+    said = service.ok("cimfed", "partner", "invite", "inst.iitd", "--yes")
+    invitation = parse_invitation(said.out)
+    assert said.out == invitation.text + "\n"
+    assert (invitation.name, invitation.service) == ("inst.iitd", service.address)
+    assert invitation.root == sha256((service.folder / "office" / "directory" / "root.json").read_bytes())
+    found = service.ok("cimfed", "member", "invite", "gw.east", "--valid", "2h", "--yes", "--json").json
+    assert parse_invitation(found["token"]).name == "gw.east"
+    assert found["root"] == invitation.root.hex()
+    listed = service.ok("cimfed", "requests", "list", "--json").json["invitations"]
+    assert [item["name"] for item in listed] == ["gw.east", "inst.iitd"]
+
+
+def test_who_is_invited_must_be_of_the_groups_kind_and_not_listed_yet(service: Running) -> None:
+    assert service.refused("cimfed", "partner", "invite", "kz.almaty", "--yes") == "bad_config"
+    assert service.refused("cimfed", "member", "invite", "dir.other", "--yes") == "bad_config"
+    assert service.refused("cimfed", "member", "invite", "kz.almaty", "--valid", "2 hours", "--yes") == "bad_config"
+    assert service.refused("cimfed", "member", "invite", "kz.almaty", "--valid", "31d", "--yes") == "bad_query"
+    assert service.refused("cimfed", "member", "invite", "kz.almaty") == "not_confirmed"
+    assert service.refused("cimfed", "member", "invite", "kz.almaty", "--new-keys", "--yes") == "not_found"
+    said = service.ok("cimfed", "member", "invite", "kz.almaty", "--dry-run")
+    assert said.out == ""
+    assert service.ok("cimfed", "requests", "--json").json["invitations"] == []
+
+
+def test_nothing_is_made_before_the_service_has_shown_the_root_that_the_token_names(service: Running) -> None:
+    real = parse_invitation(service.token("member", "gw.alliance"))
+    false = type(real)(real.federation, real.name, real.service, bytes(32), real.secret).text
+    away = type(real)(real.federation, real.name, "127.0.0.1:1", real.root, real.secret).text
+    words = ("--home", "gateway", "--address", "localhost:9")
+    assert service.refused("cimfed-gateway", "join", false, *words) == "bad_directory"
+    assert service.refused("cimfed-gateway", "join", away, *words) == "node_unreachable"
+    assert service.refused("cimfed-node", "join", real.text, "--home", "gateway") == "bad_config"
+    assert service.ok("cimfed-gateway", "join", real.text, *words, "--dry-run", "--json").json["changed"] is False
+    assert not (service.folder / "gateway").exists()
+
+
+def test_what_could_not_be_sent_is_sent_again_by_the_same_command(
+    service: Running, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    token = service.token("member", "gw.alliance")
+    words = ("cimfed-gateway", "join", token, "--home", "gateway", "--address", "localhost:9")
+    with monkeypatch.context() as away:
+        away.setattr("cimfed.rpc.service.JOIN", "/cimfed.v1.AdmissionService/Nobody")
+        assert service.run(*words).code != 0
+    card = (service.folder / "gateway" / "card.json").read_bytes()
+    said = service.ok(*words, "--json").json
+    assert said["state"] == "waiting"
+    assert said["fingerprint"] == parse_card(card).fingerprint
+    assert (service.folder / "gateway" / "card.json").read_bytes() == card
+    service.approve("gw.alliance")
+    assert service.ok(*words, "--json").json["state"] == "listed"
+
+
+def test_waiting_ends_when_the_party_is_listed_or_denied(service: Running, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The administrator decides while the newcomer looks: at its first look the request still waits."""
+    looks: list[str] = []
+
+    def decide(_: float) -> None:
+        looks.append(service_name)
+        if service_name == "gw.east":
+            service.approve("gw.east")
+        else:
+            service.ok("cimfed", "requests", "deny", "gw.west", "--reason", "who are you?", "--yes")
+
+    monkeypatch.setattr(joining.time, "sleep", decide)
+    service_name = "gw.east"
+    token = service.token("member", "gw.east")
+    words = ("--address", "localhost:9", "--wait", "--json")
+    said = service.ok("cimfed-gateway", "join", token, "--home", "east", *words)
+    assert said.json["state"] == "listed"
+    service_name = "gw.west"
+    token = service.token("member", "gw.west")
+    refused = service.run("cimfed-gateway", "join", token, "--home", "west", *words)
+    assert (refused.code, refused.json["error"]["reason"]) == (4, "not_admitted")
+    assert "who are you?" in refused.json["error"]["message"]
+    assert looks == ["gw.east", "gw.west"]
+
+
+def test_a_request_is_approved_by_its_fingerprint_and_by_no_other(service: Running) -> None:
+    token = service.token("member", "gw.alliance")
+    service.ok("cimfed-gateway", "join", token, "--home", "gateway", "--address", "localhost:9")
+    fingerprint = parse_card((service.folder / "gateway" / "card.json").read_bytes()).fingerprint
+    assert fingerprint in service.ok("cimfed", "requests").out
+    approve = ("cimfed", "requests", "approve", "gw.alliance")
+    assert service.refused(*approve, "--fingerprint", "0" * 32) == "bad_directory"
+    assert service.refused(*approve) == "not_confirmed"
+    assert service.ok(*approve, "--yes", "--dry-run", "--json").json["changed"] is False
+    assert service.refused("cimfed", "requests", "approve", "gw.other", "--yes") == "not_found"
+    assert not service.directory.gateways
+    found = service.ok(*approve, "--fingerprint", fingerprint, "--json").json
+    assert (found["changed"], found["fingerprint"], found["version"]) == (True, fingerprint, 2)
+    assert service.refused(*approve, "--yes") == "not_found"
+
+
+def test_a_new_partner_needs_a_country(service: Running) -> None:
+    service.join_gateway()
+    service.ok("cimfed", "join", service.token("partner", "inst.iitd"), "--no-passphrase")
+    assert service.refused("cimfed", "requests", "approve", "inst.iitd", "--yes") == "bad_directory"
+    service.approve("inst.iitd", "--country", "IN")
+
+
+def test_a_partner_whose_federation_has_several_gateways_names_one(service: Running) -> None:
+    service.join_gateway("gw.east")
+    service.join_gateway("gw.west")
+    token = service.token("partner", "inst.iitd")
+    assert service.refused("cimfed", "join", token, "--no-passphrase") == "bad_config"
+    assert service.refused("cimfed", "join", token, "--no-passphrase", "--gateway", "gw.north") == "not_found"
+    assert not (service.folder / "profiles").exists()
+    service.ok("cimfed", "join", token, "--no-passphrase", "--gateway", "gw.west")
+    assert read_profile(str(service.folder / "profiles" / "sco")).gateway == "gw.west"
+
+
+def test_a_party_that_has_lost_its_keys_comes_with_new_ones(service: Running) -> None:
+    service.join_gateway()
+    (old,) = service.directory.gateway("gw.alliance").keys
+    assert service.refused("cimfed", "member", "invite", "gw.alliance", "--yes") == "conflict"
+    token = service.token("member", "gw.alliance", "--new-keys")
+    service.ok("cimfed-gateway", "join", token, "--home", "anew", "--address", "localhost:9")
+    said = service.approve("gw.alliance").out
+    assert re.search(rf"key {old.id.hex()[:16]} goes", said)
+    assert old not in service.directory.gateway("gw.alliance").keys
+
+
+def test_an_invitation_is_taken_back(service: Running) -> None:
+    token = service.token("member", "gw.alliance")
+    service.ok("cimfed", "requests", "withdraw", "gw.alliance", "--yes")
+    words = ("--home", "gateway", "--address", "localhost:9")
+    assert service.refused("cimfed-gateway", "join", token, *words) == "bad_invitation"
+    assert service.refused("cimfed", "requests", "withdraw", "gw.alliance", "--yes") == "not_found"
