@@ -33,7 +33,6 @@ class PayloadType(StrEnum):
     COVERAGE = "application/vnd.cimfed.coverage.v1+protobuf"
     POLICY = "application/vnd.cimfed.policy.v1+json"
     ROUTING = "application/vnd.cimfed.routing.v1+json"
-    DIRECTORY = "application/vnd.cimfed.directory.v1+json"
     CARD = "application/vnd.cimfed.card.v1+json"
     ADMIN = "application/vnd.cimfed.admin.v1+json"
     ACCESS_REQUEST = "application/vnd.cimfed.access-request.v1+json"

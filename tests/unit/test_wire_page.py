@@ -31,9 +31,10 @@ from cimfed.query.query import Catalog, Query
 from cimfed.rpc import outlet
 from cimfed.rpc.authorisation import TABLE
 from cimfed.trust import admin, answer, envelope
+from cimfed.trust.directory import documents, layout
 from cimfed.trust.directory.documents import roles
 from cimfed.trust.tls import LEAF_LIFE
-from cimfed.wire import admissions, envelopes, receipts
+from cimfed.wire import admissions, envelopes
 from cimfed_gateway import relay
 from cimfed_gateway.directory import administration
 from cimfed_node import workers
@@ -80,13 +81,15 @@ def reasons(text: str) -> set[str]:
 
 # Limits
 
-UNITS = {"": 1, "bytes": 1, "KiB": 2**10, "MiB": 2**20, "s": 1, "days": timedelta(days=1).total_seconds()}
+DAY = timedelta(days=1).total_seconds()
+UNITS = {"": 1, "bytes": 1, "KiB": 2**10, "MiB": 2**20, "s": 1, "minutes": 60, "day": DAY, "days": DAY}
 ROWS = table(WIRE, "Limit", "Name", "Value", "Reason")
 OTHERS = {
     "signatures of an envelope": envelope.MAX_SIGNATURES,
     "batches that wait for a head": answer.UNSIGNED,
     "what the smallest of them counts for": answer.LEAST,
-    "receipt": receipts.MAX_BYTES,
+    "file of a directory": layout.METADATA_LIMIT,
+    "roots that are followed from the pinned one": layout.ROOTS,
     "life of a leaf": LEAF_LIFE.total_seconds(),
     "a card's file, when it joins": admissions.CARD,
     "payload of a request to the directory service": admin.MAX_PAYLOAD,
@@ -259,6 +262,53 @@ def test_the_first_label_tells_the_kind() -> None:
             kind_of(label)
 
 
+# The directory
+
+LIVES = {
+    "root": layout.BOARD_LIFE, "targets": layout.BOARD_LIFE, "registrar": layout.REGISTRAR_LIFE,
+    "revoker": layout.REVOKED_LIFE, "snapshot": layout.SNAPSHOT_LIFE, "timestamp": layout.TIMESTAMP_LIFE,
+}  # fmt: skip
+
+
+def test_the_roles_of_the_directory_live_as_long_as_the_page_says() -> None:
+    rows = {row["Role"].strip("`"): row["Ends after"] for row in table(WIRE, "Role", "Signed by", "Ends after")}
+    assert rows.pop("a city's name") == "when its policy ends"
+    assert {role: value(re.match(r"\d+ \w+", text)[0]) for role, text in rows.items()} == {  # type: ignore[index]
+        role: life.total_seconds() for role, life in LIVES.items()
+    }
+
+
+def test_what_the_board_delegates_is_what_the_page_says() -> None:
+    told = re.search(r"delegates to `registrar` \((.*?)\) and to `revoker`\s+\((.*?)\) alone", WIRE, re.DOTALL)
+    assert told is not None
+    assert re.findall("`(.*?)`", told[1]) == list(layout.REGISTRAR_PATHS)
+    assert re.findall("`(.*?)`", told[2]) == [layout.REVOKED]
+
+
+def test_the_files_of_the_directory_are_named_as_on_the_page() -> None:
+    digest = "ab" * 32
+    told = [
+        path.replace("<SHA-256>", digest).replace("<version>", "3")
+        for path in re.findall("`((?:metadata|targets)/[^`]*)`", WIRE)
+    ]
+    assert told == [
+        layout.TIMESTAMP_FILE, layout.metadata_file("<role>", 3), layout.target_file("partners/a.json", digest),
+    ]  # fmt: skip
+    assert all(layout.is_file(path.replace("<role>", "kz.almaty")) for path in told)
+
+
+def test_the_documents_of_the_page_are_those_that_are_written() -> None:
+    words = set(re.findall(r'"(cimfed/[a-z-]+/v1)"', WIRE))
+    assert words >= {
+        documents.SERVICE,
+        documents.MEMBERS,
+        documents.PARTNERS_BIN,
+        documents.VOCABULARY,
+        documents.REVOKED,
+    }
+    assert f"1 to {documents.KEYS} of them" in WIRE
+
+
 # RPCs
 
 
@@ -313,7 +363,7 @@ def test_reasons_in_comments_stand_behind_their_status(rpcs: dict[str, tuple[Any
                     status = word
                 elif status and word in BY_REASON:
                     assert BY_REASON[word].status == status, (name, word)
-                assert word in BY_REASON or "_" not in word or word in statuses or word == "known_version", (name, word)
+                assert word in BY_REASON or "_" not in word or word in statuses, (name, word)
 
 
 def test_refusals_on_the_page_are_those_of_the_comment_of_read(rpcs: dict[str, tuple[Any, str]]) -> None:
