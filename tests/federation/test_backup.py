@@ -100,7 +100,7 @@ class Asking:
         assert world.directory is not None
         self.world, self.member = world, world.directory.member(NAME)
         leaf = world.parties["inst.tsinghua"].leaves[Use.CLIENT].current(world.clock())
-        self.caller = raw.Caller(port, NAME, self.member.issuer.pem, leaf)
+        self.caller = raw.Caller(port, NAME, self.member.issuers[0].pem, leaf)
 
     def query(self, **fields: Any) -> query_pb2.Query:
         now = self.world.clock()
@@ -354,7 +354,7 @@ async def test_new_keys_are_another_identity_that_is_admitted_anew(city: City, f
     card = parse_card((new.home.path / "card.json").read_bytes())
     assert done.card == card
     assert card.keys != old.keys
-    assert card.issuer != old.issuer
+    assert card.issuers != old.issuers
     assert (card.stewards, card.address, card.name) == (old.stewards, old.address, old.name)
     assert new.home.secret.read_bytes() != city.home.secret.read_bytes()
     world = city.world

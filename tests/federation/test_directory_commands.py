@@ -56,11 +56,11 @@ class Office:
         return run("init", NAME, "--home", str(self.home), *words, expect=expect)
 
     def found(self) -> Path:
-        """What the board signs, as files in a folder."""
+        """The first draft, signed by everybody."""
         card = parse_card((self.home / "card.json").read_bytes())
         assert card.kind is Kind.DIRECTORY
         online = load_public_key(self.home / "keys" / "online.pub")
-        service = Service(card.name, card.address, (card.issuer,), card.keys)  # type: ignore[arg-type]
+        service = Service(card.name, card.address, card.issuers, card.keys)  # type: ignore[arg-type]
         now, one = clock.now(), Holders((self.board.public,))
         drafts = [
             (layout.ROOT, self.board, publication.root_draft(1, one, online, now)),
@@ -74,11 +74,12 @@ class Office:
             (layout.REGISTRAR, self.registrar, publication.registrar_draft(1, SCO, Listing(), now)),
             (layout.REVOKER, self.revoker, publication.revoker_draft(1, SCO, (), now)),
         ]
-        folder = Folder(self.folder / "signed")
+        signed: dict[str, bytes] = {}
         for role, signer, draft in drafts:
-            for path, content in publication.sign(draft, signer, {role: [signer.public]}).items():
-                folder.put(path, content)
-        return folder.path
+            signed |= publication.sign(draft, signer, {role: [signer.public]})
+        file = self.folder / "first.draft.json"
+        file.write_bytes(publication.to_file(signed))
+        return file
 
     @contextmanager
     def serving(self) -> Iterator[str]:
@@ -104,7 +105,7 @@ class Office:
             process.wait()
 
     def call(self, address: str, method: str, request: bytes) -> bytes:
-        issuer = parse_card((self.home / "card.json").read_bytes()).issuer
+        issuer = parse_card((self.home / "card.json").read_bytes()).issuers[0]
         options = (("grpc.ssl_target_name_override", dns_name(SCO, NAME)), ("grpc.enable_http_proxy", 0))
         credentials = grpc.ssl_channel_credentials(issuer.pem)
         with grpc.secure_channel(address, credentials, options) as channel:
@@ -159,7 +160,7 @@ def test_what_lacks_a_step_says_which(office: Office) -> None:
     assert "cimfed-gateway directory begin" in run("serve", "--home", str(office.home), expect=7)
     assert "already exists" in office.init(expect=5)
     empty = office.folder / "empty"
-    empty.mkdir()
+    empty.write_bytes(publication.to_file({layout.TIMESTAMP_FILE: b"{}"}))
     assert "a first publication has" in run("begin", str(empty), "--home", str(office.home), expect=2)
     signed = str(office.found())
     run("begin", signed, "--home", str(office.home))

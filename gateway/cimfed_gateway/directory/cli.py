@@ -24,7 +24,8 @@ from cimfed.rpc.server import Server
 from cimfed.rpc.settings import bind_of, check_bind, settings_of, toml
 from cimfed.rpc.throttle import Throttle
 from cimfed.tlog.publisher import Publisher
-from cimfed.trust.directory.follow import Folder, fingerprint
+from cimfed.trust.directory import publication
+from cimfed.trust.directory.follow import fingerprint
 from cimfed.trust.files import create_file
 from cimfed.trust.identity_files import (
     load_issuing_key,
@@ -32,6 +33,7 @@ from cimfed.trust.identity_files import (
     load_signing_key,
     make_identity,
     make_signing_key,
+    read,
 )
 from cimfed.trust.keys import Signer, works
 from cimfed.trust.tlog.checkpoint import Origin
@@ -69,20 +71,21 @@ def init(
     console.say(f"{name} has its keys in {home / 'keys'}, fingerprint {card.fingerprint}")
     console.say("Next:")
     console.say(f"  give {home / 'card.json'} and {place.online_key.with_suffix('.pub')} to the board")
-    console.say(f"  cimfed-gateway directory begin --home {home} FOLDER, with the files that the board signed")
+    console.say(f"  cimfed-gateway directory begin DRAFT --home {home}, with the draft that everybody signed")
     console.say(f"  cimfed-gateway directory serve --home {home}")
 
 
 @app.command()
 def begin(
-    folder: Annotated[Path, typer.Argument(exists=True, file_okay=False, help="The first files, signed.")],
+    draft: Annotated[
+        Path, typer.Argument(exists=True, help="The first draft, signed by everybody.")
+    ],
     home: HOME,
 ) -> None:
     """Publishes the first version of the directory. Later ones are sent to the running service."""
     place = Home.load(home)
     with _alone(place), _records(place) as records:
-        files = Folder(folder.resolve())
-        directory = _repository(place, records).begin({path: files[path] for path in files})
+        directory = _repository(place, records).begin(publication.from_file(read(draft), str(draft)))
     root = (place.repository / "root.json").read_bytes()
     console.say(f"version {directory.version} of the directory of {directory.federation} is published")
     console.say(f"  its root is {place.repository / 'root.json'}, SHA-256 {fingerprint(root)}")

@@ -36,7 +36,7 @@ class Party:
             name=self.name,
             federation=SCO,
             address="" if kind is Kind.PARTNER else address,
-            issuer=self.issuing.issuer,
+            issuers=(self.issuing.issuer,),
             keys=(self.signer.public,),
             stewards=(self.steward.public,) if kind is Kind.CITY else (),
         )

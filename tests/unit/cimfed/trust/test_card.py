@@ -51,7 +51,7 @@ def test_a_card_with_a_key_of_another_is_refused() -> None:
         {"address": "nowhere"},
         {"stewards": ()},
         {"keys": ()},
-        {"issuer": PARTIES[GATEWAY].issuing.issuer},
+        {"issuers": (PARTIES[GATEWAY].issuing.issuer,)},
         {"federation": Federation("other")},
         {"name": "uz.tashkent"},
     ],
@@ -82,7 +82,7 @@ class TestFiles:
         card = make_identity(tmp_path, CITY, SCO, NOW, "127.0.0.1:1", [steward])
         assert parse_card((tmp_path / "card.json").read_bytes()) == card
         assert load_signer(tmp_path, Kind.CITY).public == card.keys[0]
-        assert load_issuing_key(tmp_path).issuer == card.issuer
+        assert card.issuers == (load_issuing_key(tmp_path).issuer,)
         before = (tmp_path / "keys" / "node.key").read_bytes()
         with pytest.raises(Conflict):
             make_identity(tmp_path, CITY, SCO, NOW, "127.0.0.1:1", [steward])

@@ -148,7 +148,7 @@ def test_an_invitation_expires(alliance: Alliance, newcomer: Party) -> None:
 def test_the_card_is_of_the_invited_name_and_federation(alliance: Alliance, newcomer: Party) -> None:
     invitation = alliance.invite(NAME)
     elsewhere = IssuingKey.make(Federation("other"), NAME, START)
-    other = replace(newcomer.card(), federation=Federation("other"), issuer=elsewhere.issuer)
+    other = replace(newcomer.card(), federation=Federation("other"), issuers=(elsewhere.issuer,))
     for card in (
         card_of(Party.make("uz.samarkand", START)),
         card_of(Party.make("inst.tashkent", START)),
