@@ -13,22 +13,19 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
-from dataclasses import replace
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
 import pytest
-from cimfed.trust.publish import with_member
 
 from cimfed.archive.manifest import Manifest
 from cimfed.archive.place import arriving_file
 from cimfed.archive.write import Part, write
 from cimfed.errors import BadBackup, BadConfig, CimfedError, ClockBehind, Conflict, NoRoom, PolicyBehind
-from cimfed.policy.payload import from_payload, routing_entry
 from cimfed.trust.card import parse_card
-from cimfed.trust.envelope import PayloadType, from_json, seal
+from cimfed.trust.directory.edit import with_member
 from cimfed.trust.tls import Use
 from cimfed.v1 import query_pb2
 from cimfed_node.backup import prepared
@@ -97,7 +94,6 @@ class Asking:
     """inst.tsinghua's queries to a node, one by one; each can be presented again."""
 
     def __init__(self, world: World, port: int) -> None:
-        assert world.directory is not None
         self.world, self.member = world, world.directory.member(NAME)
         leaf = world.parties["inst.tsinghua"].leaves[Use.CLIENT].current(world.clock())
         self.caller = raw.Caller(port, NAME, self.member.issuers[0].pem, leaf)
@@ -241,10 +237,7 @@ async def test_a_serving_node_learns_that_its_policy_is_behind(city: City, file:
 def test_the_policy_that_the_directory_names_by_the_same_number_is_the_same(city: City, file: Path) -> None:
     back_up(city, file, passphrase=PASSPHRASE)
     world = city.world
-    payload = from_json(city.sign(GRANTS.replace("research", "other"), version=1), 2**20).payload
-    entry = seal(PayloadType.ROUTING, routing_entry(from_payload(payload), payload), city.steward)
-    member = replace(world.listing.members[city.name], routing=entry)
-    world.publish(replace(world.listing, members={city.name: member}))
+    world.publish_routing(city, city.sign(GRANTS.replace("research", "other"), version=1))
     new, _ = come_back(city, file)
 
     async def serve() -> None:
@@ -358,9 +351,7 @@ async def test_new_keys_are_another_identity_that_is_admitted_anew(city: City, f
     assert (card.stewards, card.address, card.name) == (old.stewards, old.address, old.name)
     assert new.home.secret.read_bytes() != city.home.secret.read_bytes()
     world = city.world
-    routing = world.listing.members[new.name].routing
-    listing = with_member(replace(world.listing, members={}), card)
-    world.publish(replace(listing, members={new.name: replace(listing.members[new.name], routing=routing)}))
+    world.publish(with_member(world.listing, card))
     world.clock.offset += 31 * SECOND
     async with world.node(NAME) as node:
         ask = Asking(world, node.server.port)
@@ -548,7 +539,7 @@ def test_the_commands_say_what_is_in_it_and_what_follows(city: City, said: Said,
     sealed = str(tmp_path / "sealed")
     by = ("--passphrase-file", str(tmp_path / "pass"))
     assert "keys are not in it" not in said("backup", sealed, "--with-keys", *by)
-    assert "passphrase is needed" in said("restore", sealed, "--home", str(tmp_path / "c"), expect=2)
+    assert "a passphrase or PIN is needed" in said("restore", sealed, "--home", str(tmp_path / "c"), expect=2)
     told = said("restore", sealed, "--home", str(tmp_path / "c"), *by)
     assert "put the keys" not in told
     assert "massing" in told

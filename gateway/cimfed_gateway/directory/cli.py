@@ -77,9 +77,7 @@ def init(
 
 @app.command()
 def begin(
-    draft: Annotated[
-        Path, typer.Argument(exists=True, help="The first draft, signed by everybody.")
-    ],
+    draft: Annotated[Path, typer.Argument(exists=True, help="The first draft, signed by everybody.")],
     home: HOME,
 ) -> None:
     """Publishes the first version of the directory. Later ones are sent to the running service."""

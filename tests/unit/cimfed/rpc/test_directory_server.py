@@ -10,7 +10,6 @@ from typing import Any
 
 import grpc
 import pytest
-from cimfed.trust.publish import DAY
 
 from cimfed.errors import BadConfig, CimfedError, NodeUnreachable, NotAllowed, Overloaded, UnknownPeer
 from cimfed.model.names import Kind
@@ -21,6 +20,7 @@ from cimfed.rpc.identity import current_caller, current_peer
 from cimfed.rpc.options import CHANNEL, DIRECTORY_SERVER, Options
 from cimfed.rpc.server import Server
 from cimfed.rpc.throttle import Allowance, Throttle
+from cimfed.trust.directory.edit import DAY
 from cimfed.trust.tls import Leaf, Use, dns_name
 
 from ..parties import CITY, DIRECTORY, PARTNER, SCO, Party, World

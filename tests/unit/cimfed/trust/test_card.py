@@ -52,6 +52,7 @@ def test_a_card_with_a_key_of_another_is_refused() -> None:
         {"stewards": ()},
         {"keys": ()},
         {"issuers": (PARTIES[GATEWAY].issuing.issuer,)},
+        {"issuers": ()},
         {"federation": Federation("other")},
         {"name": "uz.tashkent"},
     ],
@@ -64,10 +65,20 @@ def test_a_card_that_no_reader_would_take_is_not_made(change: dict) -> None:
 def test_a_card_of_another_kind_than_its_name_is_refused() -> None:
     signer = PARTIES[CITY].signer
     document = json.loads(from_json(seal_card(PARTIES[CITY].card(), signer), 10**6).payload)
-    for change in ({"kind": "gateway"}, {"extra": 1}, {"format": "cimfed/card/v2"}, {"keys": 7}):
+    for change in ({"kind": "gateway"}, {"extra": 1}, {"format": "cimfed/card/v1"}, {"keys": 7}):
         forged = to_json(seal(PayloadType.CARD, rfc8785.dumps({**document, **change}), signer))
         with pytest.raises(BadDirectory):
             parse_card(forged)
+
+
+def test_a_party_that_changes_keys_has_both_on_its_card_and_both_sign_it() -> None:
+    old, new = PARTIES[CITY], Party.make(CITY, NOW)
+    issuers, keys = (old.issuing.issuer, new.issuing.issuer), (old.signer.public, new.signer.public)
+    card = replace(old.card(), issuers=issuers, keys=keys)
+    assert parse_card(seal_card(card, old.signer, new.signer)) == card
+    for alone in (old.signer, new.signer):
+        with pytest.raises(BadDirectory):
+            seal_card(card, alone)
 
 
 def test_the_fingerprint_changes_with_any_key() -> None:
@@ -82,7 +93,7 @@ class TestFiles:
         card = make_identity(tmp_path, CITY, SCO, NOW, "127.0.0.1:1", [steward])
         assert parse_card((tmp_path / "card.json").read_bytes()) == card
         assert load_signer(tmp_path, Kind.CITY).public == card.keys[0]
-        assert card.issuers == (load_issuing_key(tmp_path).issuer,)
+        assert (load_issuing_key(tmp_path).issuer,) == card.issuers
         before = (tmp_path / "keys" / "node.key").read_bytes()
         with pytest.raises(Conflict):
             make_identity(tmp_path, CITY, SCO, NOW, "127.0.0.1:1", [steward])

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from cimfed.rpc.options import DIRECTORY_SERVER
 from cimfed.rpc.throttle import Allowance
-from cimfed_gateway.directory import admission, administration
+from cimfed_gateway.directory import administration, admission
 from cimfed_gateway.directory.service import ALLOWANCES
 
 PAGE = (Path(__file__).resolve().parents[4] / "docs" / "directory-service.md").read_text("utf-8")
