@@ -2,7 +2,7 @@
 
 A ceremony is a file, a draft, that goes from one key to the next: ``init`` or ``rotate-root`` makes it, everybody whose
 key must sign it runs ``sign`` where the key is, ``status`` says who is missing, and the directory service takes it:
-``cimfed-gateway directory found`` the first one, ``publish`` every later one. No key leaves its machine.
+``cimfed-gateway directory begin`` the first one, ``publish`` every later one. No key leaves its machine.
 """
 
 from __future__ import annotations

@@ -133,6 +133,7 @@ def test_a_service_is_made_begun_served_published_to_and_served_again(office: Of
         draft = publication.revoker_draft(2, SCO, (), clock.now())
         files = publication.sign(draft, office.revoker, {layout.REVOKER: [office.revoker.public]})
         assert wire.decode_published(office.call(address, PUBLISH, wire.encode_publish(files))) == 2
+    assert "sco/dir.alliance: 5 entries" in run("log", "verify", "--home", str(office.home))
     with office.serving() as address:
         request = directory_service_pb2.FetchRequest(path=layout.TIMESTAMP_FILE).SerializeToString()
         reply = directory_service_pb2.FetchReply.FromString(office.call(address, FETCH, request))

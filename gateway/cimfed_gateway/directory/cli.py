@@ -1,4 +1,4 @@
-"""`cimfed-gateway directory init | begin | serve`."""
+"""`cimfed-gateway directory init | begin | serve | log`."""
 
 from __future__ import annotations
 
@@ -23,6 +23,7 @@ from cimfed.rpc.run import run
 from cimfed.rpc.server import Server
 from cimfed.rpc.settings import bind_of, check_bind, settings_of, toml
 from cimfed.rpc.throttle import Throttle
+from cimfed.tlog import commands
 from cimfed.tlog.publisher import Publisher
 from cimfed.trust.directory import publication
 from cimfed.trust.directory.follow import fingerprint
@@ -36,7 +37,6 @@ from cimfed.trust.identity_files import (
     read,
 )
 from cimfed.trust.keys import Signer, works
-from cimfed.trust.tlog.checkpoint import Origin
 from cimfed.trust.tls import LeafSource, Use
 from cimfed_gateway.directory.config import FILE, Home, Settings
 from cimfed_gateway.directory.repository import Repository
@@ -47,6 +47,8 @@ RENEW_EVERY = 10.0  # seconds between two looks whether a timestamp is due
 
 app = typer.Typer(no_args_is_help=True, help="The directory service: publishes the directory, and lets parties join.")
 log = logging.getLogger(__name__)
+log_app = typer.Typer(no_args_is_help=True, help="The log: what was published, who was admitted by whom.")
+app.add_typer(log_app, name="log")
 HOME = Annotated[Path, typer.Option(help="The service's folder.", envvar="CIMFED_DIRECTORY_HOME")]
 
 
@@ -101,6 +103,22 @@ def serve(
         asyncio.run(_serve(place, records, ready_file))
 
 
+@log_app.command()
+def verify(home: HOME, key: commands.KEYS = None) -> None:
+    """Recomputes the log from its entries, and compares every hash and signed checkpoint."""
+    place = Home.load(home)
+    with _records(place) as records:
+        commands.verify(records, place.log_origin, commands.keys_of(place.path, key))
+
+
+@log_app.command()
+def export(file: commands.FILE, home: HOME) -> None:
+    """Writes the log and its checkpoints to a file, one JSON line each."""
+    place = Home.load(home)
+    with _records(place) as records:
+        commands.write(records, place.log_origin, file)
+
+
 async def _serve(home: Home, records: Records, ready_file: Path | None) -> None:
     check_bind(home.settings.listen)
     alliance = federation(home.settings.federation)
@@ -124,7 +142,7 @@ async def _serve(home: Home, records: Records, ready_file: Path | None) -> None:
         _check_signs(signer)
         await asyncio.to_thread(records.self_test)
 
-    publisher = Publisher(records, Origin(alliance, home.name), signer, clock.now)
+    publisher = Publisher(records, home.log_origin, signer, clock.now)
     publisher.start()
     renewing = asyncio.create_task(renew_for_ever(repository))
     try:

@@ -10,8 +10,9 @@ from pathlib import Path
 from pydantic import field_validator
 from pydantic_settings import SettingsConfigDict
 
-from cimfed.model.names import DirectoryName, directory_name
+from cimfed.model.names import DirectoryName, directory_name, federation
 from cimfed.rpc.settings import ListenerSettings, checked, read_settings
+from cimfed.trust.tlog.checkpoint import Origin
 
 FILE = "directory.toml"
 
@@ -46,6 +47,11 @@ class Home:
     @property
     def repository(self) -> Path:
         return self.path / "repository"
+
+    @property
+    def log_origin(self) -> Origin:
+        """What the service's log is named, in its first generation."""
+        return Origin(federation(self.settings.federation), self.name)
 
     @property
     def records(self) -> Path:
