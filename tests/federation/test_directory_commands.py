@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import subprocess
 import sys
@@ -24,9 +25,11 @@ from cimfed.trust.directory.publication import Holders
 from cimfed.trust.identity_files import load_public_key
 from cimfed.trust.keys import KeySigner
 from cimfed.trust.tls import dns_name
+from cimfed.trust.token.make import make_token_key
 from cimfed.v1 import directory_service_pb2
 from cimfed.wire import admissions as wire
 
+from ..tokens import PIN, Soft
 from ..unit.cimfed.parties import SCO
 
 COMMAND = str(Path(sys.executable).parent / "cimfed-gateway")
@@ -35,9 +38,13 @@ NAME = "dir.alliance"
 WITHIN = 20.0
 
 
+def environment() -> dict[str, str]:
+    return ENVIRONMENT | {name: os.environ[name] for name in ("SOFTHSM2_CONF",) if name in os.environ}
+
+
 def run(*argv: str, expect: int = 0) -> str:
     done = subprocess.run(
-        [COMMAND, "directory", *argv], capture_output=True, text=True, check=False, env=ENVIRONMENT, timeout=60
+        [COMMAND, "directory", *argv], capture_output=True, text=True, check=False, env=environment(), timeout=60
     )
     assert done.returncode == expect, done.stdout + done.stderr
     return done.stdout + done.stderr
@@ -91,7 +98,7 @@ class Office:
                 stdout=subprocess.PIPE,
                 stderr=file,
                 text=True,
-                env=ENVIRONMENT,
+                env=environment(),
             )
         try:
             assert process.stdout is not None
@@ -140,6 +147,24 @@ def test_a_service_is_made_begun_served_published_to_and_served_again(office: Of
         files = Folder(office.home / "repository" / "files")
         current = {**{path: files[path] for path in files}, layout.TIMESTAMP_FILE: reply.content}
         assert proof.read(current, root, clock.now(), SCO).versions[layout.REVOKER] == 2
+
+
+def test_a_service_whose_keys_are_on_a_token(office: Office, token: Soft) -> None:
+    pin = office.folder / "pin"
+    pin.touch(0o600)
+    pin.write_bytes(PIN)
+    places = {option: token.key(label, pin_source=pin) for option, label in (("key", "log"), ("online-key", "online"))}
+    made = {option: make_token_key(key, PIN) for option, key in places.items()}
+    office.init(**{option: key.uri for option, key in places.items()})
+    assert parse_card((office.home / "card.json").read_bytes()).keys == (made["key"],)
+    assert load_public_key(office.home / "keys" / "online.pub") == made["online-key"]
+    assert all(b"PRIVATE" not in (office.home / "keys" / name).read_bytes() for name in ("directory.key", "online.key"))
+    run("begin", str(office.found()), "--home", str(office.home))
+    with office.serving() as address:
+        assert office.call(address, HEALTH_CHECK, b"") == b"\x08\x01"
+    assert "1 signed checkpoints agree" in run("log", "verify", "--home", str(office.home))
+    token.take_away()
+    assert "key_unavailable" in run("serve", "--home", str(office.home), expect=7)
 
 
 @pytest.mark.parametrize(

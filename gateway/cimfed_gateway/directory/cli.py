@@ -7,7 +7,7 @@ import fcntl
 import logging
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Annotated
 
@@ -34,10 +34,12 @@ from cimfed.trust.identity_files import (
     load_signing_key,
     make_identity,
     make_signing_key,
+    name_signing_key,
     read,
 )
 from cimfed.trust.keys import Signer, works
 from cimfed.trust.tls import LeafSource, Use
+from cimfed.trust.token.uri import TOKEN_KEY, parse_token_key
 from cimfed_gateway.directory.config import FILE, Home, Settings
 from cimfed_gateway.directory.repository import Repository
 from cimfed_gateway.directory.service import ALLOWANCES, Service
@@ -59,15 +61,21 @@ def init(
     federation_name: Annotated[str, typer.Option("--federation", help="Such as sco.")],
     address: Annotated[str, typer.Option(help="host:port that everybody dials.")],
     listen: Annotated[str, typer.Option(help="host:port to bind; the address's port where not given.")] = "",
+    key: Annotated[str, typer.Option(help=TOKEN_KEY)] = "",
+    online_key: Annotated[str, typer.Option(help="Likewise for the key of snapshot and timestamp.")] = "",
 ) -> None:
     """Makes the service's keys, settings and card."""
     directory_name(name)
     alliance, bound = federation(federation_name), bind_of(address)
     values = {"name": name, "federation": federation_name, "listen": listen or bound}
     place = Home(home, settings_of(Settings, values, "--"))
+    token, online = (parse_token_key(text) if text else None for text in (key, online_key))
     home.mkdir(mode=0o750, parents=True, exist_ok=True)
-    card = make_identity(home, name, alliance, clock.now(), address)
-    make_signing_key(place.online_key, None)
+    card = make_identity(home, name, alliance, clock.now(), address, token=token)
+    if online is None:
+        make_signing_key(place.online_key, None)
+    else:
+        name_signing_key(place.online_key, online, None)
     Records.create(place.records).close()
     create_file(home / FILE, toml(values))
     console.say(f"{name} has its keys in {home / 'keys'}, fingerprint {card.fingerprint}")
@@ -84,8 +92,8 @@ def begin(
 ) -> None:
     """Publishes the first version of the directory. Later ones are sent to the running service."""
     place = Home.load(home)
-    with _alone(place), _records(place) as records:
-        directory = _repository(place, records).begin(publication.from_file(read(draft), str(draft)))
+    with _alone(place), _records(place) as records, _repository(place, records) as repository:
+        directory = repository.begin(publication.from_file(read(draft), str(draft)))
     root = (place.repository / "root.json").read_bytes()
     console.say(f"version {directory.version} of the directory of {directory.federation} is published")
     console.say(f"  its root is {place.repository / 'root.json'}, SHA-256 {fingerprint(root)}")
@@ -99,8 +107,8 @@ def serve(
     """Serves until it is told to end (SIGTERM, Ctrl-C)."""
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s")
     place = Home.load(home)
-    with _alone(place), _records(place) as records:
-        asyncio.run(_serve(place, records, ready_file))
+    with _alone(place), _records(place) as records, _repository(place, records) as repository:
+        asyncio.run(_serve(place, records, repository, ready_file))
 
 
 @log_app.command()
@@ -119,10 +127,9 @@ def export(file: commands.FILE, home: HOME) -> None:
         commands.write(records, place.log_origin, file)
 
 
-async def _serve(home: Home, records: Records, ready_file: Path | None) -> None:
+async def _serve(home: Home, records: Records, repository: Repository, ready_file: Path | None) -> None:
     check_bind(home.settings.listen)
-    alliance = federation(home.settings.federation)
-    repository, signer = _repository(home, records), load_signer(home.path, Kind.DIRECTORY)
+    alliance, signer = federation(home.settings.federation), load_signer(home.path, Kind.DIRECTORY)
     repository.roster()
     repository.renew()
     repository.settle()
@@ -151,6 +158,7 @@ async def _serve(home: Home, records: Records, ready_file: Path | None) -> None:
         renewing.cancel()
         await asyncio.wait([renewing])
         await publisher.close()
+        signer.close()
 
 
 async def renew_for_ever(repository: Repository, every: float = RENEW_EVERY) -> None:
@@ -165,10 +173,12 @@ async def renew_for_ever(repository: Repository, every: float = RENEW_EVERY) -> 
         await asyncio.sleep(every)
 
 
-def _repository(home: Home, records: Records) -> Repository:
-    online = load_signing_key(home.online_key)
-    _check_signs(online)
-    return Repository(home.repository, federation(home.settings.federation), home.name, online, records, clock.now)
+@contextmanager
+def _repository(home: Home, records: Records) -> Iterator[Repository]:
+    with closing(load_signing_key(home.online_key)) as online:
+        _check_signs(online)
+        of = federation(home.settings.federation)
+        yield Repository(home.repository, of, home.name, online, records, clock.now)
 
 
 def _check_signs(signer: Signer) -> None:
