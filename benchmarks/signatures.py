@@ -10,6 +10,7 @@ import sys
 import time
 
 from cimfed.cli.passphrase import open_key
+
 from cimfed.trust.keys import KeySigner, Signer
 from cimfed.trust.token.uri import parse_key_place
 
