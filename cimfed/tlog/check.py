@@ -9,12 +9,12 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from sqlalchemy import bindparam, select
+from sqlalchemy import bindparam, func, select
 from sqlalchemy.engine import Connection
 
 from cimfed.errors import LogInconsistent
 from cimfed.tlog import checkpoints, log
-from cimfed.tlog.schema import EntryId, KeyRow, NodeRow, node_row
+from cimfed.tlog.schema import CheckpointRow, EntryId, EntryRow, KeyRow, NodeRow, node_row
 from cimfed.trust.keys import PublicKey
 from cimfed.trust.tlog.checkpoint import Origin
 from cimfed.trust.tlog.export import Item
@@ -24,6 +24,10 @@ STEP = 1024  # entries read at a time; even, so that a pair of leaves is never t
 
 _NODE = NodeRow.__table__  # type: ignore[attr-defined]
 _KEY = KeyRow.__table__  # type: ignore[attr-defined]
+_ENTRY = EntryRow.__table__  # type: ignore[attr-defined]
+_CHECKPOINT = CheckpointRow.__table__  # type: ignore[attr-defined]
+_FIRST_ENTRY = select(func.min(_ENTRY.c.id)).where(_ENTRY.c.id >= bindparam("row"))
+_FIRST_CHECKPOINT = select(func.min(_CHECKPOINT.c.id)).where(_CHECKPOINT.c.id >= bindparam("row"))
 _NODES = select(_NODE.c.id, _NODE.c.hash).where(_NODE.c.id.in_(bindparam("rows", expanding=True)))
 _KEYS = select(_KEY.c.key, _KEY.c.entry).where(_KEY.c.key.in_(bindparam("known", expanding=True)))
 
@@ -43,7 +47,7 @@ def check(connection: Connection, origin: Origin, keys: Sequence[PublicKey]) -> 
     """Of all generations. ``keys`` are those that may have signed its checkpoints."""
     now = log.head(connection)
     done = []
-    for generation in range(1, now.generation + 1):
+    for generation in _generations(connection):
         walk = Walk(checkpoints.generation_of(origin, generation), keys)
         last = 0
         for first, contents, made in _parts(connection, generation):
@@ -62,7 +66,7 @@ def check(connection: Connection, origin: Origin, keys: Sequence[PublicKey]) -> 
 
 def everything(connection: Connection, origin: Origin) -> Iterator[Item]:
     """The log's items, to be exported: unchecked."""
-    for generation in range(1, log.head(connection).generation + 1):
+    for generation in _generations(connection):
         yield checkpoints.generation_of(origin, generation)
         for first, contents, made in _parts(connection, generation):
             notes = {one.size: one.note for one in made}
@@ -75,6 +79,16 @@ def everything(connection: Connection, origin: Origin) -> Iterator[Item]:
             for size, note in notes.items():
                 if size > first + len(contents):
                     yield note
+
+
+def _generations(connection: Connection) -> Iterator[int]:
+    """Those that have entries or checkpoints, and the current one: numbers may be left out."""
+    number, last = 0, log.head(connection).generation
+    while number < last:
+        after = {"row": EntryId(number + 1, 0).row}
+        rows = [connection.execute(first, after).scalar() for first in (_FIRST_ENTRY, _FIRST_CHECKPOINT)]
+        number = min((EntryId.of(row).generation for row in rows if row is not None), default=last)
+        yield number
 
 
 def _parts(connection: Connection, generation: int) -> Iterator[tuple[int, list[bytes], list[checkpoints.Made]]]:

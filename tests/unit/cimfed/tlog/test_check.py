@@ -71,6 +71,23 @@ def test_generations_are_checked_each(written: Database) -> None:
         checked(written)
 
 
+def test_a_generation_that_was_left_out_is_not_missed(written: Database) -> None:
+    with written.writing() as connection:
+        connection.exec_driver_sql("UPDATE log_head SET generation = 70000, size = 0, peaks = x''")
+        log.append(connection, Restored(9, str(ORIGIN), 12, b"r" * 32))
+    assert [str(one.origin) for one in checked(written)] == ["sco/kz.almaty", "sco/kz.almaty/70000"]
+    walks = {str(walk.origin) for walk, _ in export.verified(exported(written), lambda _: [KEY.public])}
+    assert walks == {"sco/kz.almaty", "sco/kz.almaty/70000"}
+
+
+def test_a_generation_whose_entries_are_gone_is_told(written: Database) -> None:
+    with written.writing() as connection:
+        log.begin_generation(connection, Restored(9, str(ORIGIN), 12, b"r" * 32))
+        connection.exec_driver_sql("DELETE FROM log_entry WHERE id < ?", (EntryId(2, 0).row,))
+    with pytest.raises(LogInconsistent, match="has 0 entries, but a checkpoint of 5"):
+        checked(written)
+
+
 def tamper(database: Database, statement: str, *values: object) -> None:
     with database.writing() as connection:
         connection.exec_driver_sql(statement, values)
