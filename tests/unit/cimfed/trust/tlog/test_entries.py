@@ -6,6 +6,7 @@ import json
 from dataclasses import fields
 
 import pytest
+import rfc8785
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -120,6 +121,17 @@ def test_whatever_bytes_come_it_is_an_entry_or_refused(content: bytes) -> None:
     except LogInconsistent:
         return
     assert b'"type":' in content
+
+
+@given(st.integers(-(2**53) + 1, 2**53 - 1), st.text(max_size=50), st.characters(max_codepoint=0x7F))
+def test_an_entrys_bytes_are_those_of_rfc_8785(time: int, text: str, char: str) -> None:
+    entry = Act(time, char, text, reason=text + char)
+    document = {"type": "act", "time": time, "act": char, "operator": text, "reason": text + char}
+    named = {name: value for name, value in document.items() if value != ""} | {"token": entry.token.hex()}
+    if not text:
+        named["operator"] = ""  # it has no default, so it is never left out
+    assert entries.encode(entry) == rfc8785.dumps(named)
+    assert entries.decode(entries.encode(entry)) == entry
 
 
 @pytest.mark.parametrize("reason", ["\ud800", "x" * 20_000])
