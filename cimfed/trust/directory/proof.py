@@ -31,8 +31,8 @@ from tuf.api.exceptions import RepositoryError
 from tuf.api.metadata import Metadata, MetaFile, Root, Signed, Snapshot, Targets, Timestamp
 from tuf.api.serialization import DeserializationError
 
-from cimfed.errors import BadDirectory, BadSignature, CimfedError
-from cimfed.model.instants import instant_of, parse_instant
+from cimfed.errors import BadConfig, BadDirectory, BadSignature, CimfedError
+from cimfed.model.instants import instant_of, instant_text, parse_instant
 from cimfed.model.limits import LIMITS
 from cimfed.model.names import Federation, PartnerName, city_name
 from cimfed.trust.directory import documents, layout
@@ -57,6 +57,8 @@ def read(files: Files, trusted_root: bytes, at: int, of: Federation | None = Non
         return _read(files, trusted_root, at, of)
     except BROKEN as error:
         raise BadDirectory(f"the directory does not verify: {said(error)}") from None
+    except BadConfig as error:  # a name of another kind
+        raise BadDirectory(f"the directory does not verify: {error.message}") from None
 
 
 def follow_roots(files: Files, trusted_root: bytes) -> tuple[Root, list[str]]:
@@ -326,7 +328,7 @@ def _check_meta(files: Files, path: str, meta: MetaFile) -> None:
 def _issued(timestamp: Timestamp) -> int:
     text = timestamp.unrecognized_fields.get(ISSUED)
     issued = parse_instant(text) if isinstance(text, str) else None
-    if issued is None:
+    if issued is None or instant_text(issued) != text:
         raise BadDirectory("the timestamp does not say when it was made")
     return issued
 
