@@ -91,6 +91,12 @@ class Running:
 
     folder: Path
     address: str
+    repository: Repository | None = None
+
+    def renew(self) -> None:
+        """What the service does by itself every few seconds: a new timestamp where it is time for one."""
+        assert self.repository is not None
+        self.repository.renew()
 
     @property
     def office(self) -> Path:
@@ -152,7 +158,7 @@ def serving(folder: Path) -> Iterator[Running]:
         kept.bind(("127.0.0.1", 0))
         running = Running(folder, f"127.0.0.1:{kept.getsockname()[1]}")
         home = _found(running)
-        with _thread(home, running.address):
+        with _thread(home, running):
             yield running
 
 
@@ -166,14 +172,14 @@ def _found(running: Running) -> Home:
 
 
 @contextlib.contextmanager
-def _thread(home: Home, address: str) -> Iterator[None]:
+def _thread(home: Home, running: Running) -> Iterator[None]:
     loop, ready = asyncio.new_event_loop(), threading.Event()
     ending = asyncio.Event()
     failed: list[BaseException] = []
 
     def work() -> None:
         try:
-            loop.run_until_complete(_serve(home, address, ready, ending))
+            loop.run_until_complete(_serve(home, running, ready, ending))
         except BaseException as error:
             failed.append(error)
         finally:
@@ -193,13 +199,15 @@ def _thread(home: Home, address: str) -> Iterator[None]:
     assert not failed, failed
 
 
-async def _serve(home: Home, address: str, ready: threading.Event, ending: asyncio.Event) -> None:
+async def _serve(home: Home, running: Running, ready: threading.Event, ending: asyncio.Event) -> None:
     records = Records.open(home.records)
-    repository = Repository(home.repository, SCO, home.name, load_signing_key(home.online_key), records, clock.now)
-    service = Service(records, repository, clock.now)
+    online = load_signing_key(home.online_key)
+    repository = Repository(home.repository, SCO, home.name, online, records, lambda: clock.now())
+    service = Service(records, repository, lambda: clock.now())  # as a test has moved it
+    running.repository = repository
     server = Server(
         Kind.DIRECTORY,
-        address,
+        running.address,
         None,
         LeafSource(load_issuing_key(home.path), SCO, home.name, Use.SERVER),
         {},

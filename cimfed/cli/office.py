@@ -21,6 +21,7 @@ from typing import Annotated
 
 import typer
 
+from cimfed.cli import lapsed
 from cimfed.command import Command
 from cimfed.errors import BadConfig, CimfedError, Conflict, NotFound
 from cimfed.model.instants import instant_text
@@ -75,9 +76,11 @@ class Office:
             follower.close()
 
     def current(self) -> Directory:
-        """As the service has it now. NodeUnreachable, BadDirectory: nothing is changed on what may be old."""
-        with self.follower() as follower:
-            return follower.refresh()
+        """As the service has it now, also where something in it has ended, which is the administrators' to mend.
+
+        NodeUnreachable, BadDirectory: nothing is changed on what may be old.
+        """
+        return lapsed.current(self.home / "directory", self.federation, self.service)
 
     def known(self) -> tuple[Directory, CimfedError | None]:
         """As the service has it now, or what was last known of it, with why it could not be asked."""
@@ -193,8 +196,7 @@ def publish(command: Command, office: Office, directory: Directory | None, files
     """Hands a publication to the directory service, and waits until this office sees it."""
     with ServiceClient(office.service, directory) as service:
         service.publish(files)
-    with office.follower() as follower:
-        published = follower.refresh()
+    published = office.current()
     command.put(version=published.version, expires=instant_text(published.ends[layout.REGISTRAR]))
     command.say(f"published version {published.version} of the directory of {published.federation}")
     return published

@@ -100,6 +100,11 @@ class Issuer:
         )
 
     @property
+    def valid(self) -> tuple[int, int]:
+        """Half-open, in microseconds."""
+        return _instant(self.certificate.not_valid_before_utc), _instant(self.certificate.not_valid_after_utc)
+
+    @property
     def id(self) -> KeyId:
         """SHA-256 of the public key: what a revocation names."""
         return KeyId(sha256(self.key))
