@@ -34,8 +34,11 @@ from cimfed.rpc.mirror import mirror
 from cimfed.rpc.options import DIRECTORY_SERVER
 from cimfed.rpc.server import Server
 from cimfed.rpc.throttle import Allowance, Throttle
+from cimfed.tlog import log
+from cimfed.tlog.schema import EntryId
 from cimfed.trust.directory.listing import Directory
 from cimfed.trust.identity_files import load_issuing_key, load_signing_key
+from cimfed.trust.tlog.entries import Entry, decode
 from cimfed.trust.tls import LeafSource, Use
 from cimfed_gateway.directory.config import Home
 from cimfed_gateway.directory.repository import Repository
@@ -92,11 +95,20 @@ class Running:
     folder: Path
     address: str
     repository: Repository | None = None
+    records: Records | None = None
 
     def renew(self) -> None:
         """What the service does by itself every few seconds: a new timestamp where it is time for one."""
         assert self.repository is not None
         self.repository.renew()
+
+    def log(self) -> list[Entry]:
+        """The entries of the service's log."""
+        assert self.records is not None
+        with self.records.reading() as connection:
+            contents = log.contents(connection, EntryId(1, 0), log.head(connection).size)
+            found = [decode(content) for _, content in contents]
+        return [entry for entry in found if isinstance(entry, Entry)]
 
     @property
     def office(self) -> Path:
@@ -204,7 +216,7 @@ async def _serve(home: Home, running: Running, ready: threading.Event, ending: a
     online = load_signing_key(home.online_key)
     repository = Repository(home.repository, SCO, home.name, online, records, lambda: clock.now())
     service = Service(records, repository, lambda: clock.now())  # as a test has moved it
-    running.repository = repository
+    running.repository, running.records = repository, records
     server = Server(
         Kind.DIRECTORY,
         running.address,

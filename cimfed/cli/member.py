@@ -60,3 +60,54 @@ def add(
             command, facts, at, lambda listing: with_card(listing, facts), fingerprint, replace,
             key=key, passphrase_file=passphrase_file, out=out, days=days,
         )  # fmt: skip
+
+
+@app.command("list")
+def list_(
+    home: office.HomeOption,
+    key: office.KeyOption = "",
+    passphrase_file: passphrase.FileOption = None,
+    as_json: JSON = False,
+) -> None:
+    """Shows who is invited, waits, is listed, suspended or revoked."""
+    with Command("members", as_json) as command:
+        parties.list_parties(command, office.read_office(home), KINDS, key, passphrase_file)
+
+
+@app.command()
+def suspend(
+    name: NAME,
+    home: office.HomeOption,
+    reason: parties.ReasonOption,
+    how_long: parties.ForOption = "",
+    lift: parties.LiftOption = False,
+    days: office.DaysOption = office.LIFE_DAYS,
+    key: office.KeyOption = "",
+    out: office.OutOption = None,
+    passphrase_file: passphrase.FileOption = None,
+    as_json: JSON = False,
+    dry_run: DRY_RUN = False,
+    yes: YES = False,
+) -> None:
+    """Takes a city or gateway off the list for a while: it is answered nothing, and asked nothing."""
+    with Command("member-suspend", as_json, dry_run=dry_run, yes=yes) as command:
+        at, how_long = office.read_office(home), parties.length(how_long, lift)
+        parties.suspend(command, at, name, KINDS, how_long, reason, key, passphrase_file, out, days)
+
+
+@app.command()
+def remove(
+    name: NAME,
+    home: office.HomeOption,
+    reason: parties.ReasonOption,
+    days: office.DaysOption = office.LIFE_DAYS,
+    key: office.KeyOption = "",
+    out: office.OutOption = None,
+    passphrase_file: passphrase.FileOption = None,
+    as_json: JSON = False,
+    dry_run: DRY_RUN = False,
+    yes: YES = False,
+) -> None:
+    """Takes a city or gateway off the list. It can be invited again; where keys may be in other hands, revoke it."""
+    with Command("member-remove", as_json, dry_run=dry_run, yes=yes) as command:
+        parties.remove(command, office.read_office(home), name, KINDS, reason, key, passphrase_file, out, days)

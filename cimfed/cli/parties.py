@@ -2,27 +2,36 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Callable, Collection
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
 from cimfed import console
-from cimfed.cli.office import Office
+from cimfed.cli.office import Office, change
 from cimfed.command import Command
-from cimfed.errors import BadConfig
+from cimfed.errors import BadConfig, BadDirectory
 from cimfed.joining import PROGRAMS
-from cimfed.model.durations import parse_duration
+from cimfed.model.durations import SECOND, parse_duration
 from cimfed.model.instants import instant_text
 from cimfed.model.names import Kind, kind_of
 from cimfed.rpc import clock
-from cimfed.trust.directory import layout
+from cimfed.trust.card import parse_card
+from cimfed.trust.directory import documents, edit, layout
 from cimfed.trust.directory.layout import metadata_file
+from cimfed.trust.directory.listing import Directory, Listing, Member, Partner, Revocation, Span
 from cimfed.trust.hashing import sha256
 from cimfed.trust.invitation import Invitation
+from cimfed.wire.admissions import Administered
 
 ValidOption = Annotated[str, typer.Option("--valid", help="How long it is good for: 90m, 72h, 7d; 30d at most.")]
+ForOption = Annotated[
+    str, typer.Option("--for", help="For how long: 90m, 2h, 7d; it ends by itself.", show_default=False)
+]
+LiftOption = Annotated[bool, typer.Option("--lift", help="Not any longer: list it again now.")]
+ReasonOption = Annotated[str, typer.Option(help="Why, one line, for the directory service's log.")]
 NewKeysOption = Annotated[
     bool, typer.Option("--new-keys", help="It is listed, has lost its keys, and is to come with new ones.")
 ]
@@ -59,6 +68,183 @@ def invite(
     command.put(changed=True, token=made.text)
     command.say(made.text)
     _tell(command, f"Give it to {name} and to nobody else: {PROGRAMS[kind]} takes it, once. Then see cimfed requests")
+
+
+def list_parties(command: Command, at: Office, kinds: Collection[Kind], key: str, passphrase_file: Path | None) -> None:
+    """Everybody of these kinds with their states, and who is invited or waits; those only for a registrar."""
+    directory, trouble = at.known()
+    rows = [row for row in standing(directory, clock.now()) if kind_of(row.name) in kinds]
+    if trouble is not None:
+        command.note(f"this is what was known last: {trouble.line}")
+    else:
+        try:
+            with at.signer(layout.REGISTRAR, key, passphrase_file) as signer:
+                rows += _coming(at.administer(directory, signer, "requests"), kinds)
+        except BadConfig as error:
+            command.note(f"invitations and requests are shown to a registrar: {error.line}")
+    rows.sort(key=lambda row: row.name)
+    command.put(version=directory.version, parties=[row.facts for row in rows])
+    command.show(console.table(("name", "kind", "state", "about"), [row.cells for row in rows]))
+
+
+def length(how_long: str, lift: bool) -> str:
+    """Of a suspension; empty where it is lifted."""
+    if bool(how_long) is lift:
+        raise BadConfig("a suspension has an end, or is lifted", remedy="Give --for 2h, or --lift")
+    return how_long
+
+
+def suspend(
+    command: Command,
+    at: Office,
+    name: str,
+    kinds: Collection[Kind],
+    how_long: str,
+    reason: str,
+    key: str,
+    passphrase_file: Path | None,
+    out: Path | None,
+    days: int,
+) -> None:
+    """Takes a party off the list for a while; an empty ``how_long`` puts it back."""
+    check_kind(name, kinds)
+    documents.reason(reason)
+    span: Span | None = None
+    command.put(name=name, reason=reason)
+    if how_long:
+        now = clock.now() // SECOND * SECOND
+        span = now, now + parse_duration(how_long, "--for")
+        command.put(until=instant_text(span[1]))
+        command.say(f"to be suspended: {name}, until {instant_text(span[1])[:19]} UTC")
+    else:
+        command.say(f"to be listed again: {name}")
+
+    def about(directory: Directory) -> None:
+        command.put(affected=say_party(command, directory, name))
+
+    step, question = ("suspended", f"Suspend {name}?") if span else ("lifted", f"Lift the suspension of {name}?")
+    _explained(
+        command, at, lambda listing: edit.suspend(listing, name, span), question,
+        (step, name, reason), about, key, passphrase_file, out, days,
+    )  # fmt: skip
+
+
+def remove(
+    command: Command,
+    at: Office,
+    name: str,
+    kinds: Collection[Kind],
+    reason: str,
+    key: str,
+    passphrase_file: Path | None,
+    out: Path | None,
+    days: int,
+) -> None:
+    """Takes a party off the list."""
+    check_kind(name, kinds)
+    documents.reason(reason)
+    command.put(name=name, reason=reason)
+    command.say(f"to be removed: {name}")
+
+    def about(directory: Directory) -> None:
+        command.put(affected=say_party(command, directory, name))
+
+    _explained(
+        command, at, lambda listing: edit.without(listing, name), f"Remove {name}?",
+        ("removed", name, reason), about, key, passphrase_file, out, days,
+    )  # fmt: skip
+
+
+def _explained(
+    command: Command,
+    at: Office,
+    changed: Callable[[Listing], Listing],
+    question: str,
+    why: tuple[str, str, str],
+    about: Callable[[Directory], None],
+    key: str,
+    passphrase_file: Path | None,
+    out: Path | None,
+    days: int,
+) -> None:
+    """Publishes a change, and has the service log why, before."""
+    step, name, reason = why
+    with at.signer(layout.REGISTRAR, key, passphrase_file) as signer:
+
+        def explain(directory: Directory) -> None:
+            at.administer(directory, signer, "explain", step=step, name=name, reason=reason)
+
+        change(command, at, changed, question, key=signer, out=out, days=days, about=about, first=explain)
+
+
+@dataclass(frozen=True)
+class Row:
+    """A party, or who may become one. ``state``: invited, waiting, approved, listed, suspended, revoked."""
+
+    name: str
+    state: str
+    about: str = ""
+
+    @property
+    def cells(self) -> tuple[str, str, str, str]:
+        return self.name, str(kind_of(self.name)), self.state, self.about
+
+    @property
+    def facts(self) -> dict[str, str | None]:
+        return {"name": self.name, "kind": str(kind_of(self.name)), "state": self.state, "about": self.about or None}
+
+
+def standing(directory: Directory, now: int) -> list[Row]:
+    """Everybody whom the registrar lists, or whom the revoker names."""
+    revoked = {item.subject: item for item in directory.revoked}
+    rows = []
+    for party in directory.published.parties():
+        span = party.suspended
+        if party.name in revoked:
+            rows.append(Row(party.name, "revoked", _since(revoked.pop(party.name))))
+        elif span is not None and span[0] <= now < span[1]:
+            rows.append(Row(party.name, "suspended", f"until {instant_text(span[1])[:19]} UTC"))
+        else:
+            about = f"{party.country}; {', '.join(party.roles)}" if isinstance(party, Partner) else party.address
+            rows.append(Row(party.name, "listed", about.rstrip("; ")))
+    rows += [Row(subject, "revoked", _since(item)) for subject, item in revoked.items() if "." in subject]
+    return rows
+
+
+def _since(item: Revocation) -> str:
+    return f"{instant_text(item.at)[:19]} UTC: {item.reason}"
+
+
+def _coming(found: Administered, kinds: Collection[Kind]) -> list[Row]:
+    rows = []
+    for item in found.invitations:
+        rows.append(Row(item.name, "invited", f"until {instant_text(item.expires)[:19]} UTC"))
+    for entry in found.requests:
+        try:
+            card = parse_card(entry.card)
+        except BadDirectory:  # of another release
+            continue
+        rows.append(Row(card.name, str(entry.state), f"fingerprint {card.fingerprint}"))
+    return [row for row in rows if kind_of(row.name) in kinds]
+
+
+def say_party(command: Command, directory: Directory, name: str) -> dict[str, Any]:
+    """What a party that goes leaves behind, in words; the same as fields."""
+    member = next((party for party in directory.published.members.values() if party.name == name), None)
+    if isinstance(member, Member):
+        collections = sorted(member.entry.collections) if member.entry else []
+        partners = len(directory.published.partners)
+        command.say(f"  {name} gives {', '.join(collections) or 'nothing'}; {partners} partners are listed")
+        return {"party": name, "collections": collections, "partners": partners}
+    if name in directory.published.gateways:
+        others = sorted(set(directory.gateways) - {name})
+        command.say(f"  partners that ask through {name} cannot; other gateways: {', '.join(others) or 'none'}")
+        return {"party": name, "gateways": others}
+    if name in directory.published.partners:
+        cities = sorted(directory.members)
+        command.say(f"  {name} may ask {len(cities)} cities, as far as their policies give")
+        return {"party": name, "cities": cities}
+    return {"party": name or None}
 
 
 def check_kind(name: str, kinds: Collection[Kind]) -> Kind:

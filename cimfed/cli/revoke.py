@@ -15,6 +15,7 @@ from cimfed import console, passphrase
 from cimfed.cli import known_keys, office
 from cimfed.cli.known_keys import ACCESS, ISSUER, ROLES, STEWARD, KnownKey
 from cimfed.cli.office import Office
+from cimfed.cli.parties import say_party
 from cimfed.cli.words import Unsaid
 from cimfed.command import DRY_RUN, JSON, YES, Command
 from cimfed.errors import BadConfig, NotFound
@@ -22,7 +23,7 @@ from cimfed.model.instants import instant_text
 from cimfed.model.names import Kind, kind_of
 from cimfed.rpc import clock
 from cimfed.trust.directory import documents, layout
-from cimfed.trust.directory.listing import Directory, Member, Revocation
+from cimfed.trust.directory.listing import Directory, Revocation
 from cimfed.trust.directory.publication import revoker_draft
 
 
@@ -182,25 +183,6 @@ def _say_affected(command: Command, directory: Directory, meant: str, hit: list[
 
 def _without(what: str) -> str:
     return {ACCESS: "can ask nothing", ISSUER: "is connected to nobody"}.get(what, "signs nothing that counts")
-
-
-def say_party(command: Command, directory: Directory, name: str) -> dict[str, Any]:
-    """What a party that goes leaves behind, in words; the same as fields."""
-    member = next((party for party in directory.published.members.values() if party.name == name), None)
-    if isinstance(member, Member):
-        collections = sorted(member.entry.collections) if member.entry else []
-        partners = len(directory.published.partners)
-        command.say(f"  {name} gives {', '.join(collections) or 'nothing'}; {partners} partners are listed")
-        return {"party": name, "collections": collections, "partners": partners}
-    if name in directory.published.gateways:
-        others = sorted(set(directory.gateways) - {name})
-        command.say(f"  partners that ask through {name} cannot; other gateways: {', '.join(others) or 'none'}")
-        return {"party": name, "gateways": others}
-    if name in directory.published.partners:
-        cities = sorted(directory.members)
-        command.say(f"  {name} may ask {len(cities)} cities, as far as their policies give")
-        return {"party": name, "cities": cities}
-    return {"party": name or None}
 
 
 def _row(item: Revocation) -> dict[str, Any]:

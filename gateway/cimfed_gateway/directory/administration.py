@@ -6,6 +6,7 @@
     approve          id, fingerprint: of the card that waits
     deny             id, message: one line for the newcomer, or empty
     access_requests  city: a city, or empty for all
+    explain          step (suspended, lifted, removed), name, reason: why the registrar publishes that now, for the log
 
 1. the envelope is signed by a registrar; for ``access_requests`` of a city also by one of its stewards;
 2. federation, service, time and form are those of ``cimfed.trust.admin``;
@@ -42,6 +43,7 @@ LONGEST = 30 * DAY  # that an invitation may be open
 INVITATIONS = 500  # that may be open at once
 SHOWN = 200  # requests for access in one reply, which must fit a message
 MESSAGE = 200  # characters
+EXPLAINED = ("suspended", "lifted", "removed")
 _DIGITS = re.compile(r"[0-9a-f]{64}")
 
 READ_ACCESS = "access_requests"
@@ -200,6 +202,19 @@ def _access(transaction: Transaction, _roster: Roster, arguments: _Arguments, _b
     )
 
 
+def _explain(transaction: Transaction, roster: Roster, arguments: _Arguments, by: PublicKey, now: int) -> Administered:
+    step, name, message = arguments.text("step"), arguments.text("name"), arguments.text("reason")
+    arguments.end()
+    if step not in EXPLAINED:
+        raise BadQuery(f"a step is one of {', '.join(EXPLAINED)}", place="step")
+    if not message or len(message) > MESSAGE or plain(message) != message:
+        raise BadQuery(f"a reason is one line of 1 to {MESSAGE} characters", place="reason")
+    if not roster.lists(name):
+        raise NotFound("the directory does not list that name")
+    tables.note(transaction, Admission(now, step, name, by.id, reason=message))
+    return Administered()
+
+
 Action = Callable[[Transaction, Roster, _Arguments, PublicKey, int], Administered]
 ACTIONS: Mapping[str, Action] = {
     "invite": _invite,
@@ -208,6 +223,7 @@ ACTIONS: Mapping[str, Action] = {
     "approve": _approve,
     "deny": _deny,
     READ_ACCESS: _access,
+    "explain": _explain,
 }
 
 

@@ -57,6 +57,7 @@ SAMPLES: dict[str, dict[str, Any]] = {
     "approve": {"id": ID, "fingerprint": "0"},
     "deny": {"id": ID, "message": ""},
     "access_requests": {"city": ""},
+    "explain": {"step": "suspended", "name": CITY, "reason": "an inquiry"},
 }
 
 
@@ -278,3 +279,16 @@ def test_an_act_that_cannot_be_logged_is_not_done(alliance: Alliance) -> None:
     with alliance.records.writing() as transaction:
         transaction.exec_driver_sql("ALTER TABLE elsewhere RENAME TO log_entry")
     assert alliance.administer("requests").invitations == ()
+
+
+def test_why_a_party_is_suspended_lifted_or_removed_is_in_the_log(alliance: Alliance) -> None:
+    for step in ("suspended", "lifted", "removed"):
+        alliance.administer("explain", step=step, name=CITY, reason=f"{step}: an inquiry")
+    told = [entry for entry in alliance.entries() if isinstance(entry, Admission)]
+    assert [(entry.step, entry.name, entry.reason) for entry in told[-3:]] == [
+        (step, CITY, f"{step}: an inquiry") for step in ("suspended", "lifted", "removed")
+    ]
+    assert {entry.by for entry in told[-3:]} == {alliance.registrar.public.id}
+    for wrong in ({"step": "listed"}, {"reason": ""}, {"reason": "two\nlines"}, {"reason": "x" * 201}):
+        assert refusal(alliance.administer, "explain", **{**SAMPLES["explain"], **wrong}) == "bad_query"
+    assert refusal(alliance.administer, "explain", **{**SAMPLES["explain"], "name": NAME}) == "not_found"
