@@ -60,8 +60,12 @@ def list_card(
     out: Path | None,
     days: int,
     first: Callable[[Directory], None] = lambda directory: None,
+    more: bool = False,
 ) -> Directory | None:
-    """Publishes a listing that has the card, once its fingerprint was compared. ``first``: see ``change``."""
+    """Publishes a listing that has the card, once its fingerprint was compared. ``first``: see ``change``.
+
+    ``more``: what the card does not name stays.
+    """
     command.put(name=card.name, kind=str(card.kind), fingerprint=card.fingerprint)
     command.say(f"{card.kind} {card.name}, fingerprint {card.fingerprint}")
     if fingerprint is not None:
@@ -77,12 +81,12 @@ def list_card(
     question = f"Does {card.name} see the same fingerprint?"
     return change(
         command, office, checked, question,
-        key=key, passphrase_file=passphrase_file, out=out, days=days, about=partial(_say_changes, command, card),
+        key=key, passphrase_file=passphrase_file, out=out, days=days, about=partial(_say_changes, command, card, more),
         first=first,
     )  # fmt: skip
 
 
-def _say_changes(command: Command, card: Card, directory: Directory) -> None:
+def _say_changes(command: Command, card: Card, more: bool, directory: Directory) -> None:
     """What is listed of the party now and would not be, or not yet."""
     old = next((party for party in directory.published.parties() if party.name == card.name), None)
     if old is None:
@@ -94,7 +98,7 @@ def _say_changes(command: Command, card: Card, directory: Directory) -> None:
         ("TLS issuer", _ids(listed.issuers), _ids(card.issuers)),
         ("address", {listed.address}, {card.address}),
     ):
-        said += [f"{what} {word} goes" for word in sorted(before - after)]
+        said += [f"{what} {word} goes" for word in sorted(before - after) if not more]
         said += [f"{what} {word} comes" for word in sorted(after - before)]
     command.put(changes=said)
     command.say(f"it is listed, with fingerprint {listed.fingerprint}")

@@ -32,6 +32,7 @@ class KnownKey:
     owner: str
     valid: Span | None = None
     revoked: Revocation | None = None
+    listed: bool = True
 
     @property
     def shown(self) -> str:
@@ -40,6 +41,8 @@ class KnownKey:
     def state(self, now: int) -> str:
         if self.revoked is not None:
             return f"revoked {instant_text(self.revoked.at)[:19]}: {self.revoked.reason}"
+        if not self.listed:
+            return "not listed"
         if self.valid is None:
             return "valid"
         if now < self.valid[0]:

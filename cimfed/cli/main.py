@@ -16,7 +16,7 @@ import typer
 from cimfed import console
 
 COMMANDS = ("read", "aggregate", "catalog", "join")
-GROUPS = ("receipt", "profile", "directory", "member", "partner", "requests", "revoke", "policy", "vocabulary")
+GROUPS = ("receipt", "profile", "directory", "member", "partner", "requests", "revoke", "key", "policy", "vocabulary")
 
 
 def app(*names: str) -> typer.Typer:

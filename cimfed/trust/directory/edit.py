@@ -7,7 +7,7 @@ from dataclasses import replace
 from cimfed.errors import BadDirectory, Conflict, NotFound
 from cimfed.model.names import CityName, GatewayName, Kind, PartnerName, kind_of
 from cimfed.trust.card import Card, card_of
-from cimfed.trust.directory.documents import country, roles
+from cimfed.trust.directory.documents import ISSUERS, country, roles
 from cimfed.trust.directory.listing import AccessKey, Gateway, Listing, Member, Partner, Span
 
 DAY = 86_400_000_000  # microseconds
@@ -82,6 +82,40 @@ def with_partner(
     suspended = old.suspended if old else None
     partner = Partner(name, country(of_country), roles(its_roles), card.issuers, keys, suspended)
     return replace(listing, partners={**listing.partners, name: partner})
+
+
+def with_more_keys(listing: Listing, card: Card, valid: Span) -> Listing:
+    """Adds the access keys of a partner's card, and its issuers. NotFound where the partner is not listed."""
+    old = _listed(listing, card.name)
+    if not isinstance(old, Partner):
+        raise BadDirectory(f"{card.name} has no access keys", place=card.name)
+    has = {access.key for access in old.keys}
+    more = tuple(AccessKey(key, old.name, valid) for key in card.keys if key not in has)
+    issuers = tuple(dict.fromkeys((*old.issuers, *card.issuers)))
+    if len(issuers) > ISSUERS:
+        raise Conflict(f"{old.name} has {len(old.issuers)} TLS issuers already", remedy="Let one of them go first")
+    partner = replace(old, keys=(*old.keys, *more), issuers=issuers)
+    return replace(listing, partners={**listing.partners, old.name: partner})
+
+
+def renewed(listing: Listing, name: str, until: int, now: int, only: str = "") -> Listing:
+    """Lets a partner's keys be valid until then; ``only``: those whose id begins like this.
+
+    NotFound where there is none. A key that has ended is valid from ``now`` on: it was not meanwhile.
+    """
+    old = _listed(listing, name)
+    if not isinstance(old, Partner):
+        raise BadDirectory(f"{name} has no access keys", place=name)
+
+    def longer(access: AccessKey) -> AccessKey:
+        start, end = access.valid
+        return replace(access, valid=(start if now < end else now // DAY * DAY, until))
+
+    chosen = [access for access in old.keys if access.key.id.hex().startswith(only)]
+    if not chosen:
+        raise NotFound(f"{name} has no such key", remedy=f"See cimfed key list {name}")
+    keys = tuple(longer(access) if access in chosen else access for access in old.keys)
+    return replace(listing, partners={**listing.partners, old.name: replace(old, keys=keys)})
 
 
 def without(listing: Listing, name: str) -> Listing:
