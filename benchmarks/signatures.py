@@ -9,8 +9,7 @@ import statistics
 import sys
 import time
 
-from cimfed.cli.passphrase import open_key
-
+from cimfed.passphrase import open_key
 from cimfed.trust.keys import KeySigner, Signer
 from cimfed.trust.token.uri import parse_key_place
 

@@ -47,6 +47,17 @@ def arriving_file(path: Path) -> Iterator[BinaryIO]:
 def arriving_folder(path: Path) -> Iterator[Path]:
     """A folder to fill. An empty one of that name is as good as none; Conflict where there is anything else."""
     _free(path, folder=True)
+    with passing_folder(path) as partial, room_told(path):
+        yield partial
+        flush_below(partial)
+        _free(path, folder=True)
+        os.rename(partial, path)
+    flush(path.parent)
+
+
+@contextmanager
+def passing_folder(path: Path) -> Iterator[Path]:
+    """A folder to work in, beside ``path``, gone at the end unless it was renamed. Conflict while another uses it."""
     partial = _partial(path)
     partial.mkdir(mode=0o700, exist_ok=True)
     handle = os.open(partial, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
@@ -55,17 +66,11 @@ def arriving_folder(path: Path) -> Iterator[Path]:
         try:
             for left in partial.iterdir():  # by one that was killed
                 shutil.rmtree(left) if left.is_dir() and not left.is_symlink() else left.unlink()
-            with room_told(path):
-                yield partial
-                flush_below(partial)
-            _free(path, folder=True)
-            os.rename(partial, path)
-        except BaseException:
+            yield partial
+        finally:
             shutil.rmtree(partial, ignore_errors=True)
-            raise
     finally:
         os.close(handle)
-    flush(path.parent)
 
 
 @contextmanager

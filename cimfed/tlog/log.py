@@ -16,8 +16,8 @@ from dataclasses import dataclass
 from sqlalchemy import bindparam, insert, select, update
 from sqlalchemy.engine import Connection
 
-from cimfed.errors import LogInconsistent, LogUnavailable
-from cimfed.tlog.schema import MOST, ONLY, EntryId, EntryRow, HeadRow, KeyRow, NodeRow, node_row
+from cimfed.errors import BadConfig, LogInconsistent, LogUnavailable
+from cimfed.tlog.schema import GENERATIONS, MOST, ONLY, EntryId, EntryRow, HeadRow, KeyRow, NodeRow, node_row
 from cimfed.trust.tlog import merkle
 from cimfed.trust.tlog.entries import (
     Act,
@@ -125,12 +125,16 @@ def append(connection: Connection, entry: Entry, *keys: bytes) -> EntryId:
     return _append(connection, head(connection), entry, (*keys_of(entry), *keys))
 
 
-def begin_generation(connection: Connection, restored: Restored) -> EntryId:
+def begin_generation(connection: Connection, restored: Restored, number: int = 0) -> EntryId:
     """Begins the log anew after a restore that lost entries; the first one says what is known of the log before.
 
-    What is left of that stays where it is, and goes by its keys.
+    What is left of that stays where it is, and goes by its keys. ``number``: of the new generation, where the next one
+    was begun outside of this database already; BadConfig for one that is not above the last.
     """
-    return _append(connection, Head(head(connection).generation + 1, 0, ()), restored, ())
+    last = head(connection).generation
+    if number and not last < number < GENERATIONS:
+        raise BadConfig(f"the log is of generation {last}: the next one cannot be {number}")
+    return _append(connection, Head(number or last + 1, 0, ()), restored, ())
 
 
 def _append(connection: Connection, now: Head, entry: Entry, keys: Sequence[bytes]) -> EntryId:

@@ -20,6 +20,7 @@ from cimfed.trust.tlog.merkle import Subtree
 
 ONLY = 1  # the key of the table that has one row
 MOST = 2**40  # entries of a generation
+GENERATIONS = 2**17  # so that every row's number has 63 bits
 
 # SQLite numbers rows of an INTEGER key by itself, and only of that; elsewhere 64 bits must be asked for.
 NUMBER: Any = BigInteger().with_variant(Integer(), "sqlite")

@@ -1,4 +1,4 @@
-"""`cimfed-gateway init | join | serve | directory | log`."""
+"""`cimfed-gateway init | join | backup | restore | serve | directory | log`."""
 
 from __future__ import annotations
 
@@ -29,6 +29,7 @@ from cimfed.trust.directory.follow import Follower
 from cimfed.trust.identity_files import load_issuing_key, load_signer, read
 from cimfed.trust.tls import IssuingKey, LeafSource, Use
 from cimfed.trust.token.uri import TOKEN_KEY, parse_token_key
+from cimfed_gateway.cli_backup import backup, restore_
 from cimfed_gateway.cli_join import join
 from cimfed_gateway.config import Home
 from cimfed_gateway.directory.cli import app as directory_app
@@ -43,6 +44,8 @@ console.versioned(app, "cimfed-gateway", "A gateway: asks the cities that can an
 app.add_typer(directory_app, name="directory")
 log_app = typer.Typer(no_args_is_help=True, help="The log: every query that was passed on, signed and checkable.")
 app.add_typer(log_app, name="log")
+app.command("backup")(backup)
+app.command("restore")(restore_)
 HOME = Annotated[Path, typer.Option(help="The gateway's folder.", envvar="CIMFED_GATEWAY_HOME")]
 
 

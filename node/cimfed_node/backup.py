@@ -13,15 +13,16 @@ import re
 import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
 
 from cimfed.archive.manifest import SEALED, Manifest
+from cimfed.archive.party import CARD, directory_parts, with_keys
 from cimfed.archive.write import Part
-from cimfed.errors import BadConfig, BadFile, CimfedError
+from cimfed.errors import BadFile, CimfedError
+from cimfed.tlog.copying import copy_database
 from cimfed.trust.identity_files import read
-from cimfed.trust.sealed import seal_keys
 from cimfed.trust.tlog.entries import Act
 from cimfed_node.acting import operator
 from cimfed_node.activate import Publisher
@@ -34,11 +35,10 @@ from cimfed_node.tables.schema import SCHEMA_VERSION
 
 PROGRAM = "cimfed-node"
 DATABASE = "control/control.sqlite"
-CARD = "card.json"
-ROOT = "root.json"  # what a directory of several roles is pinned by
-_DIRECTORY = r"control/directory(?:\.state|/[A-Za-z0-9_][A-Za-z0-9_./-]*)"
+ROOT = "control/directory/root.json"  # what the directory is pinned by
+_DIRECTORY = r"control/directory/[A-Za-z0-9_][A-Za-z0-9_./-]*"
 _MEMBERS = re.compile(
-    rf"node\.toml|card\.json|root\.json|policy\.version|snapshots\.current|{re.escape(DATABASE)}|{re.escape(SEALED)}"
+    rf"node\.toml|card\.json|policy\.version|snapshots\.current|{re.escape(DATABASE)}|{re.escape(SEALED)}"
     rf"|policies/[1-9][0-9]{{0,17}}\.policy\.json|{_DIRECTORY}"
     r"|snapshots/[0-9a-f]{64}/[A-Za-z0-9_][A-Za-z0-9_.-]*"
 )
@@ -56,7 +56,7 @@ class Backup:
 
     manifest: Manifest
     parts: tuple[Part, ...]
-    in_place: tuple[str, ...]  # relations whose rows are not in it
+    notes: tuple[str, ...]  # what is not in it
 
 
 @contextmanager
@@ -75,17 +75,19 @@ def prepared(
             put_act(transaction, Act(now, "backup", operator(), reason=said))
         copy = home.scratch / f"backup-{secrets.token_hex(8)}.sqlite"
         try:
-            control.copy(copy)
+            with control.reading() as connection:
+                copy_database(connection, copy)
             parts = [*_settings(home), Part.of_file(DATABASE, copy)]
             with control.reading() as connection:  # as in the copy: only who holds the lock changes these
                 policy, current = active_policy(connection), current_snapshots(connection)
             contents["policy"] = str(policy.version) if policy else "none"
-            in_place = []
+            notes = []
             for collection, entry in current.items():
                 snapshot = read_snapshot(home.snapshots / entry.id)
                 contents[f"snapshot of {collection}"] = f"{entry.id[:12]}, {entry.rows:,} rows"
                 if "in_place" in snapshot.inventory:
-                    in_place.append(str(snapshot.inventory["in_place"]["relation"]))
+                    relation = snapshot.inventory["in_place"]["relation"]
+                    notes.append(f"the rows of {relation} are the database's: back that up too")
                 if data:
                     parts += _snapshot(snapshot.folder, snapshot.inventory["files"])
             manifest = Manifest(
@@ -99,9 +101,8 @@ def prepared(
                 contents,
             )
             if passphrase is not None:
-                parts.append(Part.of_bytes(SEALED, seal_keys(keys_of(home.keys), passphrase, manifest.bound())))
-                manifest = replace(manifest, members=tuple(part.member for part in parts))
-            yield Backup(manifest, tuple(parts), tuple(in_place))
+                manifest, parts = with_keys(manifest, parts, home.keys, passphrase, NOT_KEYS)
+            yield Backup(manifest, tuple(parts), tuple(notes))
         finally:
             for left in home.scratch.glob(f"{copy.name}*"):
                 left.unlink()
@@ -112,15 +113,14 @@ def _settings(home: Home) -> Iterator[Part]:
     for path in (
         home.path / FILE,
         home.path / CARD,
-        home.path / ROOT,
         home.policy_record,
         home.current_record,
         *sorted(home.policies.iterdir()),
-        *sorted(path for path in home.control.rglob("directory*") if path.is_file()),
     ):
         name = str(path.relative_to(home.path))
         if belongs(name) and path.exists():
             yield Part.of_bytes(name, read(path))
+    yield from directory_parts(home.path, home.directory)
 
 
 def _snapshot(folder: Path, files: dict[str, dict[str, str]]) -> Iterator[Part]:
@@ -135,11 +135,3 @@ def _snapshot(folder: Path, files: dict[str, dict[str, str]]) -> Iterator[Part]:
                 place=f"{folder.name}/{file}",
                 remedy="Import its source again, which mends it; or --no-data",
             ) from None
-
-
-def keys_of(folder: Path) -> dict[str, bytes]:
-    """The files of a folder of keys. BadConfig where there are none."""
-    found = {path.name: read(path) for path in sorted(folder.iterdir()) if path.name not in NOT_KEYS}
-    if not found:
-        raise BadConfig("there are no keys here", place=str(folder))
-    return found

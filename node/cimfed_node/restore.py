@@ -12,25 +12,24 @@
 from __future__ import annotations
 
 import os
-import socket
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from cimfed.archive.manifest import SEALED, Manifest
+from cimfed.archive.party import CARD, check_card, new_identity, open_sealed
 from cimfed.archive.place import arriving_folder
 from cimfed.archive.read import opened
-from cimfed.errors import BadBackup, BadConfig, BadDirectory, CimfedError, ClockBehind, NoRoom
+from cimfed.errors import BadBackup, CimfedError, ClockBehind, NoRoom
 from cimfed.model.instants import instant_text
-from cimfed.trust.card import Card, parse_card
-from cimfed.trust.files import create_file
-from cimfed.trust.identity_files import PRIVATE, load_issuing_key, load_signer, make_identity, read
-from cimfed.trust.sealed import open_keys
+from cimfed.tlog.copying import check_sound
+from cimfed.trust.card import Card
+from cimfed.trust.identity_files import read
 from cimfed.trust.tlog.entries import Act
 from cimfed_node.acting import operator
 from cimfed_node.activate import Building, Report
-from cimfed_node.backup import CARD, DATABASE, PROGRAM, ROOT, belongs
+from cimfed_node.backup import DATABASE, PROGRAM, ROOT, belongs
 from cimfed_node.config import FILE, Home
 from cimfed_node.ingest.room import full_told
 from cimfed_node.ingest.snapshot import INVENTORY, ids_on_disk, read_snapshot
@@ -40,20 +39,21 @@ from cimfed_node.returned import TOLERANCE
 from cimfed_node.setup import group_of, make_folders, make_secret
 from cimfed_node.tables import Control
 from cimfed_node.tables.admissions import clock_mark
-from cimfed_node.tables.database import check_sound
 from cimfed_node.tables.life import begin_new_life
 from cimfed_node.tables.publication import active_policy, current_snapshots
-from cimfed_node.tables.schema import SCHEMA_VERSION
+from cimfed_node.tables.schema import SCHEMA_VERSION, TABLES
 
 
 @dataclass
 class Restored:
-    """What came back. ``card``: of new keys, where they were made. ``report``: of the views, where they were built."""
+    """What came back. ``card``: of new keys, where they were made. ``report``: of the views, where they were built.
+    ``log``: what the log is named from now on."""
 
     manifest: Manifest
     home: Path
     has_keys: bool
     policy: int
+    log: str = ""
     card: Card | None = None
     report: Report | None = None
     notes: list[str] = field(default_factory=list)
@@ -68,10 +68,12 @@ def restore(
     new_keys: bool = False,
     city: str = "",
     digest: str = "",
+    generation: int = 0,
     building: Building = lambda *_: None,
 ) -> Restored:
     """``passphrase`` is asked for where keys are in the backup and no ``new_keys`` are made. ``city``, ``digest``: what
-    the backup must be of, and must hash to, where they are given. Times in microseconds.
+    the backup must be of, and must hash to, where they are given. ``generation``: of the log, if not the next one.
+    Times in microseconds.
 
     BadBackup, BadConfig, NoRoom or Conflict, and nothing made, where it cannot be restored.
     """
@@ -88,7 +90,7 @@ def restore(
         make_folders(home, group_of(home.settings))
         done = Restored(manifest, path, False, 0)
         _keys(home, manifest, secret, done, now() if new_keys else None)
-        _new_life(home, manifest, now(), done)
+        _new_life(home, manifest, now(), generation, done)
         _owners(home)
         _views(home, now, building, done)
         return done
@@ -106,19 +108,14 @@ def _room(folder: Path) -> Iterator[None]:
 
 def _home(folder: Path, manifest: Manifest) -> Home:
     """BadBackup where its parts are not of one node."""
-    for name in (FILE, DATABASE, CARD):
+    for name in (FILE, DATABASE, CARD, ROOT):
         if not (folder / name).is_file():
             raise BadBackup("the backup lacks what every home has", place=name)
     home = Home.load(folder)
     if (home.city, home.federation) != (manifest.party, manifest.federation):
         raise BadBackup("the settings are of another city than the manifest", place=FILE)
-    try:
-        card = parse_card(read(folder / CARD))
-    except BadDirectory as error:
-        raise BadBackup(error.message, place=CARD) from None
-    if (card.name, card.federation) != (home.city, home.federation):
-        raise BadBackup("the card is of another party than the manifest", place=CARD)
-    check_sound(home.database)
+    check_card(folder, manifest)
+    check_sound(home.database, TABLES)
     home.snapshots.mkdir(exist_ok=True)
     for id in ids_on_disk(home.snapshots):
         try:
@@ -140,29 +137,16 @@ def _check_snapshot(home: Home, id: str, manifest: Manifest) -> None:
 
 def _keys(home: Home, manifest: Manifest, secret: bytes | None, done: Restored, made: int | None) -> None:
     """The backup's, new ones where ``made`` is the time of that, or none."""
-    sealed = home.path / SEALED
     if made is not None:
-        stewards = parse_card(read(home.path / CARD)).stewards
-        (home.path / CARD).unlink()
-        done.card = make_identity(home.path, home.city, home.federation, made, home.settings.address, stewards)
+        done.card = new_identity(home.path, home.federation, made)
         make_secret(home)
-        done.has_keys = True
     elif secret is not None:
-        for name, content in open_keys(read(sealed), secret, manifest.bound()).items():
-            create_file(home.keys / name, content, PRIVATE)
-        card = parse_card(read(home.path / CARD))
-        try:
-            keys = load_signer(home.path, card.kind).public, load_issuing_key(home.path).issuer
-        except BadConfig as error:
-            done.notes.append(f"the node's own keys did not come along: {error.message}")
-        else:
-            if keys[0] not in card.keys or keys[1] not in card.issuers:
-                done.notes.append("the keys are others than the card names: they were changed since")
-        done.has_keys = home.secret.exists()
-    sealed.unlink(missing_ok=True)
+        done.notes += open_sealed(home.path, manifest, secret)
+    (home.path / SEALED).unlink(missing_ok=True)
+    done.has_keys = home.secret.exists()
 
 
-def _new_life(home: Home, manifest: Manifest, now: int, done: Restored) -> None:
+def _new_life(home: Home, manifest: Manifest, now: int, generation: int, done: Restored) -> None:
     present = ids_on_disk(home.snapshots)
     control = Control.open(home.database)
     try:
@@ -176,7 +160,7 @@ def _new_life(home: Home, manifest: Manifest, now: int, done: Restored) -> None:
             )
         act = Act(now, "restore", operator(), subject=manifest.digest, reason=f"taken {instant_text(manifest.taken)}")
         with control.writing() as transaction:
-            begin_new_life(transaction, act, present, home.log_origin)
+            done.log = str(begin_new_life(transaction, act, present, home.log_origin, generation))
         record = {name: [id for id in ids if id in present] for name, ids in read_record(home).items()}
         write_record(home, {name: ids for name, ids in record.items() if ids})
     finally:
@@ -186,13 +170,14 @@ def _new_life(home: Home, manifest: Manifest, now: int, done: Restored) -> None:
 
 def _owners(home: Home) -> None:
     """Modes and groups as ``init`` and commands give them; those of snapshots stay the operator's alone."""
-    for path in (home.path / FILE, home.path / CARD, home.path / ROOT, home.policy_record, home.current_record):
+    for path in (home.path / FILE, home.path / CARD, home.policy_record, home.current_record):
         if path.exists():
             path.chmod(0o640 if path == home.current_record else 0o644)
     for folder, mode in ((home.policies, 0o640), (home.control, 0o660)):
         for path in folder.rglob("*"):  # the group of the folder, as if they had been made there
             os.chown(path, -1, folder.stat().st_gid)
             path.chmod(mode if path.is_file() else 0o2770)
+    (home.directory / "root.json").chmod(0o644)  # pinned: nobody's to write
 
 
 def _views(home: Home, now: Callable[[], int], building: Building, done: Restored) -> None:
@@ -216,13 +201,3 @@ def _views(home: Home, now: Callable[[], int], building: Building, done: Restore
             done.notes.append(f"the views were not built ({error.line}); the node does not serve before they are")
     finally:
         control.close()
-
-
-def answers(address: str, patience: float = 1.0) -> bool:
-    """Whether somebody listens at ``host:port``: perhaps the node of the old life."""
-    host, _, port = address.rpartition(":")
-    try:
-        socket.create_connection((host.strip("[]"), int(port)), patience).close()
-    except OSError:
-        return False
-    return True

@@ -13,6 +13,7 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
+from dataclasses import replace
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -24,8 +25,16 @@ from cimfed.archive.manifest import Manifest
 from cimfed.archive.place import arriving_file
 from cimfed.archive.write import Part, write
 from cimfed.errors import BadBackup, BadConfig, CimfedError, ClockBehind, Conflict, NoRoom, PolicyBehind
+from cimfed.model.instants import instant_text
+from cimfed.model.names import city_name
+from cimfed.policy.payload import from_payload, routing_entry
+from cimfed.tlog import log
+from cimfed.tlog.check import check
+from cimfed.tlog.checkpoints import publish
 from cimfed.trust.card import parse_card
 from cimfed.trust.directory.edit import with_member
+from cimfed.trust.envelope import PayloadType, from_json, seal
+from cimfed.trust.tlog.entries import Restored as RestoredLog
 from cimfed.trust.tls import Use
 from cimfed.v1 import query_pb2
 from cimfed_node.backup import prepared
@@ -33,12 +42,15 @@ from cimfed_node.config import Home
 from cimfed_node.ingest.snapshot import ids_on_disk, read_snapshot
 from cimfed_node.restore import Restored, restore
 from cimfed_node.serve import Keys
+from cimfed_node.setup import Plan, make_home
 from cimfed_node.tables.acts import acts
 from cimfed_node.tables.admissions import clock_mark, decisions, take_slot
 from cimfed_node.tables.publication import current_snapshots, known_snapshots, views
+from cimfed_node.tables.schema import SCHEMA_VERSION
+from tests.board import Board
 from tests.federation import raw
 from tests.federation.test_crashes import CHILD
-from tests.federation.world import SECOND, City, World, buildings
+from tests.federation.world import FEDERATION, SECOND, City, World, buildings
 from tests.lacking import lacking
 
 Said = Callable[..., str]
@@ -60,6 +72,7 @@ COUNT = [query_pb2.Measure(function=query_pb2.FUNCTION_COUNT)]
 def city(tmp_path: Path) -> City:
     world = World(tmp_path)
     world.clock.offset = -60 * SECOND  # so that it can be moved on: TLS has a clock of its own
+    world.board = Board(FEDERATION, world.clock())
     world.add_partner("inst.tsinghua", "CN")
     city = world.add_city(NAME)
     city.adopt(buildings(NAME, ROWS[:100]))
@@ -237,7 +250,9 @@ async def test_a_serving_node_learns_that_its_policy_is_behind(city: City, file:
 def test_the_policy_that_the_directory_names_by_the_same_number_is_the_same(city: City, file: Path) -> None:
     back_up(city, file, passphrase=PASSPHRASE)
     world = city.world
-    world.publish_routing(city, city.sign(GRANTS.replace("research", "other"), version=1))
+    payload = from_json(city.sign(GRANTS.replace("research", "other"), version=1), 2**20).payload
+    entry = seal(PayloadType.ROUTING, routing_entry(from_payload(payload), payload), city.steward)
+    world.board.route(city.name, entry, city.steward, world.clock())
     new, _ = come_back(city, file)
 
     async def serve() -> None:
@@ -270,6 +285,30 @@ def test_the_clock_goes_on_and_what_ran_is_gone(city: City, file: Path) -> None:
 def clock_mark_of(city: City) -> int:
     with city.control() as control, control.reading() as connection:
         return clock_mark(connection)
+
+
+def test_the_log_begins_a_generation_that_says_what_is_known_of_the_one_before(city: City, file: Path) -> None:
+    with city.control() as control, control.writing() as connection:
+        publish(connection, city.home.log_origin, city.signer, city.world.clock())
+    back_up(city, file, passphrase=PASSPHRASE)
+    with city.control() as control, control.reading() as connection:
+        old = log.head(connection)  # the backup's own act was its last line
+    new, done = come_back(city, file)
+    assert done.log == "sco/kz.almaty/2"
+    with new.control() as control, control.writing() as connection:
+        entries = [(at.generation, entry) for at, entry in log.history(connection)]
+        first = next(entry for generation, entry in entries if generation == 2)
+        assert isinstance(first, RestoredLog)
+        assert (first.origin, first.size, first.root) == ("sco/kz.almaty", old.size, old.root)
+        assert [generation for generation, _ in entries] == [1] * old.size + [2] * (len(entries) - old.size)
+        made = publish(connection, new.home.log_origin, new.signer, city.world.clock())
+        assert made is not None
+        assert made.note.text.startswith("sco/kz.almaty/2\n")
+        check(connection, new.home.log_origin, [new.signer.public])
+    subprocess.run(["rm", "-r", new.home.path], check=True)
+    with pytest.raises(BadConfig, match="of generation 1: the next one cannot be 1"):
+        come_back(city, file, generation=1)
+    assert come_back(city, file, generation=3)[1].log == "sco/kz.almaty/3"  # 2 was begun by the first return
 
 
 def test_a_host_whose_clock_is_behind_the_backup_restores_nothing(city: City, file: Path) -> None:
@@ -315,6 +354,23 @@ def test_modes_are_those_of_a_home_that_was_made_here(city: City, file: Path) ->
     assert {"keys/node.key", "keys/city.secret", "control/control.sqlite", "policies/1.policy.json"} <= now.keys()
 
 
+def test_where_views_cannot_be_built_it_says_so_and_does_not_serve(city: City, file: Path) -> None:
+    soon = instant_text(city.world.clock() + 10 * SECOND)
+    city.activate(GRANTS, valid=f"[2020-01-01T00:00Z, {soon}]")
+    back_up(city, file, passphrase=PASSPHRASE)
+    city.world.clock.offset += 20 * SECOND
+    _, done = come_back(city, file)
+    assert done.report is None
+    assert any("validity ended" in note and "does not serve" in note for note in done.notes)
+
+    async def serve() -> None:
+        async with city.world.node(NAME):
+            pass
+
+    with pytest.raises(BadConfig, match="view of massing was not built"):
+        asyncio.run(serve())
+
+
 # Keys
 
 
@@ -351,7 +407,7 @@ async def test_new_keys_are_another_identity_that_is_admitted_anew(city: City, f
     assert (card.stewards, card.address, card.name) == (old.stewards, old.address, old.name)
     assert new.home.secret.read_bytes() != city.home.secret.read_bytes()
     world = city.world
-    world.publish(with_member(world.listing, card))
+    world.publish(with_member(replace(world.listing, members={}), card))
     world.clock.offset += 31 * SECOND
     async with world.node(NAME) as node:
         ask = Asking(world, node.server.port)
@@ -405,7 +461,7 @@ def packed(city: City, files: dict[str, bytes], **changes: Any) -> Path:
     """A backup of these files under a manifest that agrees with them."""
     parts = [Part.of_bytes(name, content) for name, content in files.items()]
     facts = {"program": "cimfed-node", "release": "0", "party": NAME, "federation": "sco", "taken": 0, **changes}
-    facts.setdefault("schema", 4)
+    facts.setdefault("schema", SCHEMA_VERSION)
     path = city.world.folder / f"hostile{len(list(city.world.folder.iterdir()))}"
     with path.open("wb") as out:
         write(out, made := Manifest(members=tuple(part.member for part in parts), **facts), parts)
@@ -427,7 +483,7 @@ def test_hostile_contents_are_refused_and_leave_nothing(city: City, file: Path) 
     folder = city.world.folder
     id = next(iter(ids_on_disk(city.home.snapshots) & {name.split("/")[1] for name in good if "snapshots/" in name}))
     database = good["control/control.sqlite"]
-    trigger = "CREATE TRIGGER t AFTER INSERT ON log_entry BEGIN DELETE FROM log_entry; END"
+    trigger = "CREATE TRIGGER t AFTER INSERT ON nonce BEGIN DELETE FROM nonce; END"
     second = World(folder / "t").add_city("uz.tashkent")
     cases: dict[str, dict[str, bytes]] = {
         "keys/node.key": {**good, "keys/node.key": b"x"},
@@ -468,7 +524,7 @@ def test_another_city_digest_schema_or_program_is_refused(city: City, file: Path
     with pytest.raises(BadBackup, match="another backup"):
         come_back(city, file, digest="0" * 64)
     files = unpacked(city, file)
-    for changes in ({"schema": 5}, {"schema": 1}, {"program": "cimfed-gateway"}):
+    for changes in ({"schema": SCHEMA_VERSION + 1}, {"schema": 1}, {"program": "cimfed-gateway"}):
         with pytest.raises(BadBackup):
             come_back(city, packed(city, files, **changes))
     assert not (city.world.folder / "new").exists()
@@ -525,7 +581,7 @@ def test_the_commands_say_what_is_in_it_and_what_follows(city: City, said: Said,
     assert len(digest) == 64
     assert digest in told
     assert f"{path} is whole" in checked
-    assert said("backup", path, expect=5).count("conflict")
+    assert "conflict" in said("backup", path, expect=5)
     told = said("restore", path, "--home", str(tmp_path / "a"), "--digest", digest, "--city", NAME)
     for words in ("restored to", "put the keys", "activate CURRENT.policy.json", "must never serve again"):
         assert words in told
@@ -539,27 +595,30 @@ def test_the_commands_say_what_is_in_it_and_what_follows(city: City, said: Said,
     sealed = str(tmp_path / "sealed")
     by = ("--passphrase-file", str(tmp_path / "pass"))
     assert "keys are not in it" not in said("backup", sealed, "--with-keys", *by)
-    assert "a passphrase or PIN is needed" in said("restore", sealed, "--home", str(tmp_path / "c"), expect=2)
+    assert "is needed. Give --passphrase-file" in said("restore", sealed, "--home", str(tmp_path / "c"), expect=2)
     told = said("restore", sealed, "--home", str(tmp_path / "c"), *by)
     assert "put the keys" not in told
     assert "massing" in told
     told = said("restore", sealed, "--home", str(tmp_path / "d"), "--new-keys")
     assert parse_card((tmp_path / "d" / "card.json").read_bytes()).fingerprint in told
-    assert "--passphrase-file" in said("backup", sealed, *by, expect=2)
+    assert "--passphrase-file" in said("backup", str(tmp_path / "e"), *by, expect=2)
+    lines = said("snapshots", "log").count("backup")
+    assert "conflict" in said("backup", sealed, "--with-keys", expect=5)  # before it asks or writes anything down
+    assert "there is no folder" in said("backup", str(tmp_path / "none" / "a"), expect=2)
+    assert said("snapshots", "log").count("backup") == lines == 2
     assert not list(tmp_path.glob(".*"))
 
 
-def test_whoever_answers_at_the_address_is_told(city: City, said: Said, file: Path) -> None:
-    back_up(city, file)
+def test_whoever_answers_at_the_address_is_told(city: City, said: Said, tmp_path: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as other:
-        settings = (city.home.path / "node.toml").read_text()
-        changed_to = f"127.0.0.1:{other.getsockname()[1]}"
-        (city.home.path / "node.toml").write_text(settings.replace("127.0.0.1:1", changed_to))
-        path = str(city.world.folder / "b.backup")
-        said("backup", path)
-        told = said("restore", path, "--home", str(city.world.folder / "new"))
-    assert "somebody answers at 127.0.0.1" in told
-    assert "Two nodes with one key" in told
+        address = f"127.0.0.1:{other.getsockname()[1]}"
+        root, stewards = city.world.root.read_bytes(), city.home.steward_keys
+        plan = Plan(city_name("uz.tashkent"), city.home.federation, address, root, stewards, "localhost:1")
+        make_home(tmp_path / "uz", plan, city.world.clock())
+        said("backup", str(tmp_path / "uz.backup"), "--home", str(tmp_path / "uz"))
+        told = said("restore", str(tmp_path / "uz.backup"), "--home", str(tmp_path / "new"))
+    assert f"somebody answers at {address}" in told
+    assert "Two with one key" in told
 
 
 def test_standard_output_gets_the_backup_and_nothing_else(city: City, file: Path) -> None:

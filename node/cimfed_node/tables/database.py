@@ -5,17 +5,13 @@ A database of another release's schema is refused, never guessed at.
 
 from __future__ import annotations
 
-import errno
 import os
-import sqlite3
-from contextlib import closing
 from pathlib import Path
 
 from sqlalchemy import insert, inspect, select
-from sqlalchemy.exc import SQLAlchemyError
-from sqlmodel import SQLModel, create_engine
+from sqlmodel import SQLModel
 
-from cimfed.errors import BadBackup, BadConfig, LogUnavailable, NotFound
+from cimfed.errors import BadConfig, LogUnavailable, NotFound
 from cimfed.tlog import log
 from cimfed.tlog.database import Database, Transaction, engine_of
 from cimfed_node.tables.schema import ONLY, SCHEMA_VERSION, TABLES, ClockRow, SchemaRow
@@ -67,40 +63,3 @@ class Control(Database):
                 remedy="Upgrade cimfed-node" if newer else "Make a new home with cimfed-node init and import again",
             )
         return control
-
-    def copy(self, to: Path) -> None:
-        """One consistent state as a file of its own, while others go on reading and writing."""
-        try:
-            with self._engine.connect() as connection, closing(sqlite3.connect(to)) as target:
-                source = connection.connection.driver_connection
-                assert isinstance(source, sqlite3.Connection)
-                source.backup(target)
-                target.execute("PRAGMA journal_mode=DELETE")  # else there were two files
-        except (SQLAlchemyError, sqlite3.Error) as error:
-            if getattr(error, "sqlite_errorcode", None) == sqlite3.SQLITE_FULL:
-                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(to)) from None
-            raise LogUnavailable("the control database cannot be copied") from error
-
-
-def check_sound(path: Path) -> None:
-    """BadBackup for a database file that is damaged, or has anything but this release's tables and indices."""
-    try:
-        with closing(_plain(f"{path.absolute().as_uri()}?mode=ro")) as found, closing(_plain(":memory:")) as own:
-            engine = create_engine("sqlite://", creator=lambda: own)
-            SQLModel.metadata.create_all(engine, tables=TABLES)
-            expected, there = ({tuple(row) for row in one.execute(_OBJECTS)} for one in (own, found))
-            if expected != there:
-                raise BadBackup("the database has other tables than this release's", place=path.name)
-            if found.execute("PRAGMA integrity_check").fetchall() != [("ok",)]:
-                raise BadBackup("the database is damaged", place=path.name)
-    except sqlite3.Error:
-        raise BadBackup("the database cannot be read", place=path.name) from None
-
-
-_OBJECTS = "SELECT type, name, tbl_name, sql FROM sqlite_master WHERE name != 'sqlite_stat1'"
-
-
-def _plain(uri: str) -> sqlite3.Connection:
-    connection = sqlite3.connect(uri, uri=True)
-    connection.execute("PRAGMA trusted_schema=OFF")
-    return connection

@@ -5,8 +5,7 @@ know. So, in one transaction:
 1. the time of the return is kept, and the clock's mark is not below it: queries of before are refused from now on;
 2. slots of the old life are free, and its views are forgotten: their files are in no backup;
 3. a snapshot that did not come along is not current;
-4. the log goes on under a new generation (``new_generation``), since outside a longer one may have been seen;
-5. the return has its line among the acts.
+4. the log begins a new generation, since outside a longer one may have been seen, and the return is an act in it.
 """
 
 from __future__ import annotations
@@ -16,10 +15,9 @@ from collections.abc import Set
 from sqlalchemy import delete, update
 from sqlalchemy.engine import Connection
 
-from cimfed.tlog import log
-from cimfed.tlog.checkpoints import generation_of
+from cimfed.tlog.copying import begin_again
 from cimfed.trust.tlog.checkpoint import Origin
-from cimfed.trust.tlog.entries import Act, Restored
+from cimfed.trust.tlog.entries import Act
 from cimfed_node.tables.acts import put_act
 from cimfed_node.tables.admissions import clock_mark
 from cimfed_node.tables.schema import ClockRow, GrantRow, SlotRow, SnapshotRow, ViewRow
@@ -31,10 +29,10 @@ _GRANT = GrantRow.__table__  # type: ignore[attr-defined]
 _SNAPSHOT = SnapshotRow.__table__  # type: ignore[attr-defined]
 
 
-def begin_new_life(connection: Connection, act: Act, snapshots: Set[str], origin: Origin) -> None:
+def begin_new_life(connection: Connection, act: Act, snapshots: Set[str], log: Origin, generation: int = 0) -> Origin:
     """``act``: the return, its time that of the new life's beginning; ``snapshots``: those that came along.
 
-    ``origin``: the name of the node's log.
+    Gives the name of the log from now on. ``generation``: its number, if not the next one.
     """
     restored = max(act.time, clock_mark(connection))
     connection.execute(update(_CLOCK).values(mark=restored, restored=restored))
@@ -42,12 +40,6 @@ def begin_new_life(connection: Connection, act: Act, snapshots: Set[str], origin
     connection.execute(update(_GRANT).values(view=None))
     connection.execute(delete(_VIEW))
     connection.execute(update(_SNAPSHOT).where(_SNAPSHOT.c.id.not_in(snapshots)).values(current=False))
-    new_generation(connection, origin, restored)
+    begun = begin_again(connection, log, restored, generation)
     put_act(connection, act)
-
-
-def new_generation(connection: Connection, origin: Origin, now: int) -> None:
-    """Begins the log anew; its first entry says how far this database knows the one before."""
-    known = log.head(connection)
-    before = generation_of(origin, known.generation)
-    log.begin_generation(connection, Restored(now, str(before), known.size, known.root))
+    return begun

@@ -15,7 +15,7 @@ from sqlmodel import Field, SQLModel
 
 from cimfed.tlog.schema import TABLES as LOG_TABLES
 
-SCHEMA_VERSION = 4
+SCHEMA_VERSION = 5
 ONLY = 1  # the key of tables that have one row
 
 # SQLite numbers rows of an INTEGER key by itself, and only of that; elsewhere 64 bits must be asked for.
