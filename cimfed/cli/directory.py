@@ -234,15 +234,15 @@ def show(home: office.HomeOption, as_json: JSON = False) -> None:
         directory, trouble = office.read_office(home).known()
         late = " (expired)" if clock.now() >= directory.expires else ""
         command.put(federation=directory.federation, version=directory.version, expires=instant_text(directory.expires))
-        command.say(
-            f"{directory.federation}, version {directory.version}, good until {instant_text(directory.expires)}{late}"
-        )
+        until = instant_text(directory.ends[layout.REGISTRAR])[:10]
+        command.say(f"{directory.federation}, version {directory.version}{late}, listed until {until}")
         if vocabulary := directory.listing.vocabulary:
             command.say(f"vocabulary: version {vocabulary.version}, SHA-256 {vocabulary.sha256.hex()}")
         parties = [directory.service, *directory.published.parties()]
         command.put(parties=[_facts(directory, party) for party in parties])
-        rows = [(*row, card_of(directory.federation, party).fingerprint) for party, row in _rows(directory, parties)]
-        command.show(console.table(("name", "kind", "address", "keys", "about", "fingerprint"), rows))
+        command.show(console.table(("name", "kind", "address", "keys", "about"), _rows(directory, parties)))
+        for party in parties:
+            command.say(f"{party.name}, fingerprint {card_of(directory.federation, party).fingerprint}")
         for item in directory.revoked:
             command.say(f"revoked: {item.subject}, {item.reason}, {instant_text(item.at)[:19]}")
         if trouble is not None:
@@ -322,10 +322,10 @@ def _show_roles(command: Command, directory: Directory) -> None:
     command.show(console.table(("role", "version", "held by", "until"), rows))
 
 
-def _rows(directory: Directory, parties: list[Party]) -> Iterator[tuple[Party, tuple[object, ...]]]:
+def _rows(directory: Directory, parties: list[Party]) -> Iterator[tuple[object, ...]]:
     for party in parties:
         served = "" if isinstance(party, Partner) else party.address
-        yield party, (party.name, kind_of(party.name), served, ", ".join(_key_ids(party)), _about(directory, party))
+        yield (party.name, kind_of(party.name), served, ", ".join(_key_ids(party)), _about(directory, party))
 
 
 def _key_ids(party: Party) -> Iterator[str]:

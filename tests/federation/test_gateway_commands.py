@@ -28,8 +28,8 @@ def run(*argv: str, expect: int = 0) -> str:
 
 def init(world: World, expect: int = 0, **change: object) -> str:
     options = {
-        "federation": "sco", "address": "gw.example:8443", "registrar-key": world.registrar_pub,
-        "directory": world.file, **{name.replace("_", "-"): value for name, value in change.items()},
+        "federation": "sco", "address": "gw.example:8443", "root": world.root,
+        "directory": world.board.service.address, **{name.replace("_", "-"): value for name, value in change.items()},
     }  # fmt: skip
     words = [word for name, value in options.items() for word in (f"--{name}", str(value))]
     return run("init", "gw.alliance", "--home", str(world.folder / "gw"), *words, expect=expect)

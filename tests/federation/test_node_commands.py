@@ -70,8 +70,8 @@ def test_from_an_empty_folder_to_a_node_that_serves(tmp_path: Path, wards: Path)
     pub.write_text(steward.steward.public.text + "\n")
     home = str(tmp_path / "node")
     identity = [
-        "--federation", "sco", "--address", "127.0.0.1:1", "--registrar-key", str(world.registrar_pub),
-        "--steward-key", str(pub), "--directory", str(world.file),
+        "--federation", "sco", "--address", "127.0.0.1:1", "--root", str(world.root),
+        "--steward-key", str(pub), "--directory", world.board.service.address,
     ]  # fmt: skip
     said = run("init", "uz.tashkent", "--home", home, *identity)
     assert "Next:" in said
@@ -144,8 +144,8 @@ def init(world: World, *more: str, expect: int = 0, **change: object) -> str:
     pub = world.folder / "steward.pub"
     pub.write_text(KeySigner.generate().public.text + "\n")
     options = {
-        "federation": "sco", "address": "node.example:8443", "registrar-key": world.registrar_pub,
-        "steward-key": pub, "directory": world.file,
+        "federation": "sco", "address": "node.example:8443", "root": world.root,
+        "steward-key": pub, "directory": world.board.service.address,
         **{name.replace("_", "-"): value for name, value in change.items()},
     }  # fmt: skip
     words = [word for name, value in options.items() for word in (f"--{name}", str(value))]
