@@ -21,6 +21,7 @@ be ruled out.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterable
 from dataclasses import replace
 from datetime import timedelta
@@ -49,6 +50,7 @@ ISSUED = "x-cimfed-issued"
 S = TypeVar("S", bound=Signed)
 BROKEN = (RepositoryError, DeserializationError, ValueError, TypeError, KeyError, AttributeError, RecursionError)
 """What the framework raises for bytes of others."""
+logging.getLogger("tuf.api").setLevel(logging.WARNING)  # it tells of every key of a threshold that did not sign
 
 
 def read(files: Files, trusted_root: bytes, at: int, of: Federation | None = None) -> Directory:
