@@ -586,13 +586,16 @@ def test_in_its_own_thread_it_keeps_up_and_stops_when_told(
     def fault() -> bytes:
         raise RuntimeError("a fault of its own")
 
-    directories = following(home, time, Watched(world.board.files))
+    watched = Watched(dict(world.board.files))
+    directories = following(home, time, watched)
     directories.refresh()
     directories.start()
     try:
-        publish_whole(world, Files({}))
+        publish_whole(world, watched)
         failing.append(fault)
-        for _ in range(5):
+        while asked.acquire(blocking=False):
+            pass
+        for _ in range(5):  # all but the last of these are over
             assert asked.acquire(timeout=30)
     finally:
         directories.close()
