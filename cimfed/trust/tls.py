@@ -28,7 +28,7 @@ from enum import StrEnum
 from functools import cached_property
 
 from cryptography import x509
-from cryptography.exceptions import InvalidSignature
+from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
@@ -46,6 +46,7 @@ UNREADABLE = (
     x509.UnsupportedGeneralNameType,
     x509.ExtensionNotFound,
     x509.DuplicateExtension,
+    UnsupportedAlgorithm,
 )
 """What a certificate that somebody else made can raise where it is looked into."""
 ISSUER_LIFE = timedelta(days=3650)
@@ -89,7 +90,7 @@ class Issuer:
     def certificate(self) -> x509.Certificate:
         try:
             return x509.load_pem_x509_certificate(self.pem)
-        except ValueError:
+        except UNREADABLE:
             raise BadConfig("not a certificate (PEM)") from None
 
     @property

@@ -30,7 +30,7 @@ from tuf.ngclient import FetcherInterface, Updater, UpdaterConfig
 from cimfed.errors import BadDirectory, CimfedError, Conflict, DirectoryExpired, NodeUnreachable
 from cimfed.model.names import Federation
 from cimfed.trust.directory import layout, proof
-from cimfed.trust.directory.layout import metadata_file, target_file
+from cimfed.trust.directory.layout import metadata_file
 from cimfed.trust.directory.listing import Directory, expired, other_vocabulary
 from cimfed.trust.directory.publication import parsed
 from cimfed.trust.files import create_file, replace_file
@@ -290,6 +290,7 @@ class Follower:
         trusted.mkdir(exist_ok=True)
         updater = Updater(str(trusted), "metadata/", None, "targets/", fetcher, _CONFIG, bootstrap=self.root)
         updater.refresh()
+        proof.check_names(parsed((trusted / "snapshot.json").read_bytes()).signed)
         _keep_metadata(trusted, self.files, (layout.TARGETS, layout.SNAPSHOT))
         for path in (layout.SERVICE, layout.MEMBERS, *layout.PARTNERS, layout.REVOKED):
             self._fetch_target(updater, path)
@@ -319,9 +320,9 @@ class Follower:
 
     def _fetch_target(self, updater: Updater, path: str) -> None:
         target = updater.get_targetinfo(path)
-        if target is None or "sha256" not in target.hashes:
+        if target is None:
             raise BadDirectory(f"{path} is not there")
-        file = self.files.path / target_file(path, target.hashes["sha256"])
+        file = self.files.path / proof.file_of(target)
         if updater.find_cached_target(target, str(file)) is None:
             partial = file.with_suffix(".partial")
             updater.download_target(target, str(partial))
@@ -399,6 +400,8 @@ def _keep_metadata(trusted: Path, files: Folder, roles: Sequence[str]) -> None:
     for role in roles:
         content = (trusted / f"{role}.json").read_bytes()
         path = metadata_file(role, parsed(content).signed.version)
+        if not layout.is_file(path):
+            raise BadDirectory("a version is too high")
         if files.get(path) != content:
             files.put(path, content)
 

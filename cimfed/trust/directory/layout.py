@@ -44,6 +44,7 @@ SNAPSHOT_LIFE = 7 * DAY
 TIMESTAMP_LIFE = timedelta(minutes=15)
 
 METADATA_LIMIT = 4 * 1024 * 1024  # bytes of a file of metadata: less than a message
+CITY_LIMIT = 16 * 1024  # of a city's metadata, which name one target; receipts carry those of all cities
 TARGET_LIMIT = 4 * 1024 * 1024  # and of a target
 ROOTS = 256  # versions of the root that are followed from the pinned one
 FUTURE = timedelta(seconds=30)  # by which a revoker's clock may be ahead

@@ -5,37 +5,37 @@ here; whatever breaks one is ``BadDirectory``:
 
 1. the trusted root is signed by its own keys; each later one by those of the root before and by its own;
 2. the timestamp is signed by its key of the last root; it vouches for the snapshot's version, length and hash;
-3. the snapshot vouches for those of every role;
+3. the snapshot vouches for those of every role, and for nothing else;
 4. ``targets`` is signed by the board; it delegates to the registrar and the revoker just what is theirs;
 5. the registrar's role is signed by the registrar; it delegates to each city's stewards that city's routing entry;
 6. the revoker's role is signed by the revoker, for no longer than a day;
-7. every target has the length and hash that its role says;
+7. every role names its own targets and no others; each has the length and the one hash that its role says;
 8. the documents keep the rules of ``cimfed.trust.directory.documents``.
 
 Every key stands under its own id (``tufkeys``), so a threshold counts distinct keys. Nothing is refused here for its
 age: the earliest end of all stands in ``Directory.expires``, and whoever holds it looks there. What protects from
 rollback is the memory of what was seen, which is the follower's. A bin of partners may be missing (a receipt has one).
-A city's role may be missing, or be signed by stewards that it has no more: it then has no routing entry, and so cannot
-be ruled out.
+A city's role may be missing, be signed by stewards that it has no more, or say more than its routing entry: it then has
+no routing entry, and so cannot be ruled out.
 """
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable
+from collections.abc import Iterable, Set
 from dataclasses import replace
 from datetime import timedelta
 from typing import Any, TypeVar
 
 from securesystemslib.signer import Key, Signature
 from tuf.api.exceptions import RepositoryError
-from tuf.api.metadata import Metadata, MetaFile, Root, Signed, Snapshot, Targets, Timestamp
+from tuf.api.metadata import Metadata, MetaFile, Root, Signed, Snapshot, TargetFile, Targets, Timestamp
 from tuf.api.serialization import DeserializationError
 
 from cimfed.errors import BadConfig, BadDirectory, BadSignature, CimfedError
 from cimfed.model.instants import instant_of, instant_text, parse_instant
 from cimfed.model.limits import LIMITS
-from cimfed.model.names import Federation, PartnerName, city_name
+from cimfed.model.names import CityName, Federation, PartnerName, city_name
 from cimfed.trust.directory import documents, layout
 from cimfed.trust.directory.layout import Files, metadata_file, target_file
 from cimfed.trust.directory.listing import Directory, Listing, Member, Partner
@@ -129,19 +129,25 @@ def _read(files: Files, trusted_root: bytes, at: int, of: Federation | None) -> 
     snapshot = _role(files, snapshot_file, Snapshot, root, layout.SNAPSHOT)
     if snapshot.version != timestamp.snapshot_meta.version:
         raise BadDirectory("the snapshot is another than the timestamp's")
+    check_names(snapshot)
     used += [layout.TIMESTAMP_FILE, snapshot_file]
     opened = _Opened(files, snapshot, used)
     # 4
     targets = opened.role(layout.TARGETS, root)
     _check_delegations(targets)
+    _check_targets(targets, {layout.SERVICE})
     federation, service = documents.parse_service(opened.target(targets, layout.SERVICE))
     if of is not None and federation != of:
         raise BadDirectory(f"this is the directory of {federation}, not of {of}")
     # 5
     registrar = opened.role(layout.REGISTRAR, targets)
     stewards = city_stewards(registrar)
+    _check_targets(registrar, {layout.MEMBERS, layout.VOCABULARY, *layout.PARTNERS})
     # 6
     revoker = opened.role(layout.REVOKER, targets)
+    _check_targets(revoker, {layout.REVOKED})
+    if revoker.delegations is not None:
+        raise BadDirectory("the revoker delegates")
     if instant_of(revoker.expires) > _issued(timestamp) + _micros(layout.REVOKED_LIFE + layout.FUTURE):
         raise BadDirectory("the list of revocations says that it is good for more than a day")
     revoked = documents.parse_revoked(opened.target(revoker, layout.REVOKED), federation)
@@ -205,6 +211,10 @@ class _Opened:
         self.used.append(path)
         return found
 
+    def length(self, name: str) -> int:
+        """Of the metadata of a role."""
+        return self._snapshot.meta[f"{name}.json"].length or 0
+
     def target(self, role: Targets, path: str) -> bytes:
         content = self.target_if_there(role, path)
         if content is None:
@@ -216,7 +226,7 @@ class _Opened:
         target = role.targets.get(path)
         if target is None:
             raise BadDirectory(f"{path} is not there")
-        file = target_file(path, target.hashes["sha256"])
+        file = file_of(target)
         content = self._files.get(file)
         if content is None:
             return None
@@ -231,7 +241,7 @@ def city_stewards(registrar: Targets) -> dict[str, tuple[PublicKey, ...]]:
     roles = delegations.roles if delegations is not None else None
     found: dict[str, tuple[PublicKey, ...]] = {}
     for name, role in (roles or {}).items():
-        city = city_name(name)
+        city = _city(name)
         assert delegations is not None
         if role.paths != [layout.routing_target(city)] or not role.terminating:
             raise BadDirectory("a city is given more or less than its routing entry", place=city)
@@ -243,6 +253,10 @@ def _with_routing(member: Member, opened: _Opened, registrar: Targets) -> Member
     used = list(opened.used)
     try:
         role = opened.role_if_there(member.name, registrar)
+        if role is not None:
+            _check_targets(role, {layout.routing_target(member.name)})
+            if role.delegations is not None or opened.length(member.name) > layout.CITY_LIMIT:
+                raise BadDirectory("a city says more than its routing entry", place=member.name)
         content = opened.target_if_there(role, layout.routing_target(member.name)) if role else None
         routed = member if content is None else replace(member, routing=routing_envelope(content))
         routed.entry  # noqa: B018  # verifies it
@@ -271,6 +285,37 @@ def _check_delegations(targets: Targets) -> None:
         if not role.terminating:
             raise BadDirectory("a delegation of the board does not end the search")
         role_keys(role, delegations.keys)
+
+
+def check_names(snapshot: Snapshot) -> None:
+    """Step 3: a follower keeps metadata by the name of its role, so no other role may take one of those at the top."""
+    for name in snapshot.meta:
+        role = name.removesuffix(".json")
+        if role not in (layout.TARGETS, layout.REGISTRAR, layout.REVOKER):
+            _city(role)
+
+
+def _city(role: str) -> CityName:
+    try:
+        return city_name(role)
+    except CimfedError as error:
+        raise BadDirectory(f"a role is no city's: {error.message}") from None
+
+
+def _check_targets(role: Targets, own: Set[str]) -> None:
+    others = role.targets.keys() - own
+    if others:
+        raise BadDirectory(f"a role names a target that is not its own: {min(others)[:100]!r}")
+
+
+def file_of(target: TargetFile) -> str:
+    """The file of a target: the one hash is that of its name, for every reader."""
+    if target.hashes.keys() != {"sha256"}:
+        raise BadDirectory("a target has another hash than SHA-256")
+    file = target_file(target.path, target.hashes["sha256"])
+    if not layout.is_file(file):
+        raise BadDirectory("a target has a hash that is none")
+    return file
 
 
 def _role(files: Files, path: str, kind: type[S], delegator: Root | Targets, name: str) -> S:
@@ -322,7 +367,7 @@ def _signatures(data: bytes) -> tuple[bytes, dict[str, Signature]]:
 def _check_meta(files: Files, path: str, meta: MetaFile) -> None:
     if path not in files:
         raise BadDirectory(f"{path} is not there")
-    if not meta.hashes or meta.length is None:
+    if not meta.hashes or meta.hashes.keys() != {"sha256"} or meta.length is None:
         raise BadDirectory("the directory names a file without its hash and length", place=path)
     meta.verify_length_and_hashes(files[path])
 
