@@ -11,7 +11,9 @@ from __future__ import annotations
 
 import asyncio
 import ssl
+import threading
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from concurrent.futures import Future
 from pathlib import Path
 from typing import Any
 
@@ -35,6 +37,7 @@ from cimfed.wire.envelopes import parse
 from cimfed.wire.errors import from_rpc_error
 
 SECONDS = 5  # for one file
+WEB_SECONDS = 20  # for one file, however slowly it comes
 CITIES = 2  # that are asked where service and gateways are away
 
 
@@ -93,13 +96,35 @@ class UnknownService:
 
 
 class WebMirror:
-    """Plain files on a web server, as `cimfed directory export` writes them."""
+    """Plain files on a web server, as `cimfed directory export` writes them.
 
-    def __init__(self, url: str) -> None:
-        self.name = url
+    A server that sends a byte now and then would hold up its reader for days: the timeouts of a socket are for each
+    read. So a thread of its own reads, and is waited for ``seconds`` at most.
+    """
+
+    def __init__(self, url: str, seconds: float = WEB_SECONDS) -> None:
+        self.name, self._seconds = url, seconds
         self._fetcher = Urllib3Fetcher(socket_timeout=SECONDS)
+        self._reader: threading.Thread | None = None
 
     def get(self, path: str) -> bytes | None:
+        if self._reader is not None and self._reader.is_alive():
+            raise NodeUnreachable(f"{self.name} has not ended its last answer yet")
+        found: Future[bytes | None] = Future()
+        self._reader = threading.Thread(target=self._read, args=(path, found), name="web mirror", daemon=True)
+        self._reader.start()
+        try:
+            return found.result(self._seconds)
+        except TimeoutError:
+            raise NodeUnreachable(f"{self.name} is too slow") from None
+
+    def _read(self, path: str, found: Future[bytes | None]) -> None:
+        try:
+            found.set_result(self._download(path))
+        except BaseException as error:
+            found.set_exception(error)
+
+    def _download(self, path: str) -> bytes | None:
         try:
             return self._fetcher.download_bytes(f"{self.name.rstrip('/')}/{path}", layout.TARGET_LIMIT)
         except DownloadHTTPError as error:

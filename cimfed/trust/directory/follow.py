@@ -5,8 +5,8 @@
    a restart, and no mirror can mix files of two states.
 3. Only what verified is kept in ``files``; that folder is a mirror that others can be served from, every version of
    everything that was ever current here included.
-4. A mirror that is away, behind, or serves what does not verify is passed over for the next; the directory in force
-   stays, until it expires. Then ``DirectoryExpired``, until a mirror that is up to date can be reached.
+4. A mirror that is away, behind, slow, or serves what does not verify is passed over for the next; the directory in
+   force stays, until it expires. Then ``DirectoryExpired``, until a mirror that is up to date can be reached.
 5. What is in force is replaced as a whole. Several threads may ask for it; only ``refresh`` waits for mirrors.
 
 A home of it holds ``root.json``, ``trusted/`` (the framework's own), ``files/`` and ``lock``: several processes may
@@ -24,7 +24,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Protocol
 
-from tuf.api.exceptions import DownloadHTTPError, RepositoryError
+from tuf.api.exceptions import DownloadError, DownloadHTTPError, LengthOrHashMismatchError, RepositoryError
 from tuf.ngclient import FetcherInterface, Updater, UpdaterConfig
 
 from cimfed.errors import BadDirectory, CimfedError, Conflict, DirectoryExpired, NodeUnreachable
@@ -32,13 +32,14 @@ from cimfed.model.names import Federation
 from cimfed.trust.directory import layout, proof
 from cimfed.trust.directory.layout import metadata_file
 from cimfed.trust.directory.listing import Directory, expired, other_vocabulary
-from cimfed.trust.directory.publication import parsed
+from cimfed.trust.directory.publication import parsed, role_of
 from cimfed.trust.files import create_file, replace_file
 from cimfed.trust.hashing import sha256
 
 log = logging.getLogger(__name__)
 
 REFRESH_EVERY = 2.0  # seconds
+PATIENCE = 60_000_000  # microseconds for all files of one mirror; the timestamp lives for 15 minutes
 _CONFIG = UpdaterConfig(
     max_root_rotations=layout.ROOTS,
     root_max_length=layout.METADATA_LIMIT,
@@ -267,21 +268,25 @@ class Follower:
             if now >= held.expires:
                 raise expired(held)
             return self.latest(now)
+        fetcher = _Fetcher(mirror, timestamp, self.files, self._now)
         with self._alone():
             try:
                 try:
-                    updated = self._update(_Fetcher(mirror, self.files), now)
+                    updated = self._update(fetcher, now)
                 except RepositoryError:
                     # After the board has replaced stolen online keys, a version may come again with other content.
-                    updated = self._update(_Fetcher(mirror, None), now)
-            except RepositoryError as error:
-                raise BadDirectory(f"what the mirror serves does not verify: {proof.said(error)}") from None
+                    fetcher.kept = None
+                    updated = self._update(fetcher, now)
             except DownloadHTTPError:
                 raise BadDirectory("the mirror lacks files that it should have") from None
+            except DownloadError:
+                raise BadDirectory("a file of the mirror is longer than it may be") from None
             except _Unreachable as error:
                 raise error.cause from None
             except OSError as error:
                 raise BadDirectory(f"the directory cannot be kept: {error.strerror}", place=str(self._home)) from None
+            except proof.BROKEN as error:
+                raise BadDirectory(f"what the mirror serves does not verify: {proof.said(error)}") from None
         self._accept(updated)
         return updated
 
@@ -299,11 +304,8 @@ class Follower:
             self._fetch_target(updater, layout.VOCABULARY)
         cities = []
         for city in proof.city_stewards(registrar):
-            try:
-                self._fetch_target(updater, layout.routing_target(city))
+            if self._fetch_routing(updater, fetcher, city):
                 cities.append(city)
-            except (RepositoryError, BadDirectory) as error:
-                log.debug("no routing entry of %s: %s", city, error)
         _keep_metadata(trusted, self.files, (layout.REGISTRAR, layout.REVOKER, *cities))
         for file in (trusted / "root_history").glob("*.root.json"):
             if f"metadata/{file.name}" not in self.files:
@@ -317,6 +319,27 @@ class Follower:
             directory = proof.read(files, self.root, now, self._of)
         self.files.put(layout.TIMESTAMP_FILE, content)
         return directory
+
+    def _fetch_routing(self, updater: Updater, fetcher: _Fetcher, city: str) -> bool:
+        """Whether the city has a routing entry; asks the mirror again for one that is kept here and does not verify.
+
+        What is not what the snapshot vouches for is the mirror's fault; what is, and yet says nothing, the city's.
+        """
+        kept = fetcher.kept
+        try:
+            try:
+                self._fetch_target(updater, layout.routing_target(city))
+            except RepositoryError:
+                fetcher.kept = None
+                self._fetch_target(updater, layout.routing_target(city))
+        except LengthOrHashMismatchError:
+            raise
+        except (*proof.BROKEN, BadDirectory) as error:
+            log.debug("no routing entry of %s: %s", city, error)
+            return False
+        finally:
+            fetcher.kept = kept
+        return True
 
     def _fetch_target(self, updater: Updater, path: str) -> None:
         target = updater.get_targetinfo(path)
@@ -374,17 +397,23 @@ class _Unreachable(Exception):
 
 
 class _Fetcher(FetcherInterface):
-    """The framework's way to a mirror. What never changes and is in ``kept`` already is not asked for."""
+    """The framework's way to a mirror, whose timestamp is at hand. What is in ``kept`` already is not asked for."""
 
-    def __init__(self, mirror: Mirror, kept: Folder | None) -> None:
-        self._mirror, self._kept = mirror, kept
+    def __init__(self, mirror: Mirror, timestamp: bytes | None, kept: Folder | None, now: Callable[[], int]) -> None:
+        self.kept, self._timestamp = kept, timestamp
+        self._mirror, self._now, self._until = mirror, now, now() + PATIENCE
 
     def _fetch(self, url: str) -> Iterator[bytes]:
-        content = None if url == layout.TIMESTAMP_FILE or self._kept is None else self._kept.get(url)
-        if content is None:
+        if url == layout.TIMESTAMP_FILE:
+            content = self._timestamp
+        elif self.kept is None or (content := self.kept.get(url)) is None:
+            if self._now() > self._until:
+                raise NodeUnreachable("the mirror is too slow", remedy="What it gave is kept")
             content = self._mirror.get(url)
         if content is None:
             raise DownloadHTTPError(f"{url} is not there", 404)
+        if url.startswith("metadata/") and role_of(url) == layout.ROOT:
+            proof.check_root(content)  # the framework would keep one that no reader here takes, and never drop it
         return iter((content,))
 
     def fetch(self, url: str) -> Iterator[bytes]:
