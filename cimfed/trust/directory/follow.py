@@ -7,7 +7,9 @@
    everything that was ever current here included.
 4. A mirror that is away, behind, slow, or serves what does not verify is passed over for the next; the directory in
    force stays, until it expires. Then ``DirectoryExpired``, until a mirror that is up to date can be reached.
-5. What is in force is replaced as a whole. Several threads may ask for it; only ``refresh`` waits for mirrors.
+5. Two timestamps of one version are a fork, which only the service's key can make: the second one is refused, and said.
+   What was revoked here stays revoked until the board has spoken again. So neither thief hides what was seen.
+6. What is in force is replaced as a whole. Several threads may ask for it; only ``refresh`` waits for mirrors.
 
 A home of it holds ``root.json``, ``trusted/`` (the framework's own), ``files/`` and ``lock``: several processes may
 follow in one folder.
@@ -287,6 +289,7 @@ class Follower:
                 raise BadDirectory(f"the directory cannot be kept: {error.strerror}", place=str(self._home)) from None
             except proof.BROKEN as error:
                 raise BadDirectory(f"what the mirror serves does not verify: {proof.said(error)}") from None
+            self._check_fork(timestamp, updated)
         self._accept(updated)
         return updated
 
@@ -317,6 +320,7 @@ class Follower:
             directory = proof.restamped(self._held, files, self.root, now)
         if directory is None:
             directory = proof.read(files, self.root, now, self._of)
+        self._check_revoked(directory)
         self.files.put(layout.TIMESTAMP_FILE, content)
         return directory
 
@@ -340,6 +344,30 @@ class Follower:
         finally:
             fetcher.kept = kept
         return True
+
+    def _check_revoked(self, after: Directory) -> None:
+        """Rule 5."""
+        before = self._held
+        if before is None or before.versions[layout.TARGETS] < after.versions[layout.TARGETS]:
+            return
+        if not set(after.revoked) >= set(before.revoked):
+            raise BadDirectory(
+                "what was revoked here is so no more, and the board has not spoken since",
+                remedy="Tell the administrator: the keys of the revoker and of the directory service are misused",
+            )
+
+    @staticmethod
+    def _check_fork(served: bytes | None, after: Directory) -> None:
+        """Rule 5. Bytes that were only put down in another way say the same."""
+        kept = after.files[layout.TIMESTAMP_FILE]
+        if served is None or served == kept:
+            return
+        one, other = parsed(served), parsed(kept)
+        if one.signed.version == other.signed.version and one.signed != other.signed:
+            raise BadDirectory(
+                f"there are two timestamps of version {one.signed.version}",
+                remedy="Tell the administrator: the directory service's key is misused",
+            )
 
     def _fetch_target(self, updater: Updater, path: str) -> None:
         target = updater.get_targetinfo(path)
