@@ -10,6 +10,15 @@ A newcomer joins by these rules, numbered in ``join`` as here:
 4. the name is listed if, and only if, new keys were invited;
 5. not too many requests wait.
 
+A party that is listed hands in a new card without an invitation, by these, numbered in ``renew``:
+
+1. the card is one, of this federation; so every key on it has signed it;
+2. one of those keys counts now for that very party: whoever made the card holds it;
+3. stewards are as listed: a city's other keys do not decide about them;
+4. a card that was handed in before is the same request, whatever became of it; one that is listed as it is, is none. A
+   newer card takes the place of one that waits, unless that came by an invitation;
+5. not too many requests wait.
+
 An error that must leave its trace is given back rather than raised, so that its transaction is kept.
 
 A request waits until the registrar denies it, or lists the card: ``settle`` looks at what was published. A registrar's
@@ -35,10 +44,10 @@ from cimfed.errors import (
 from cimfed.model.admission import AskStatus, Join, RequestState, Status
 from cimfed.tlog.database import Transaction
 from cimfed.trust.admin import open_access
-from cimfed.trust.card import Card, parse_card
+from cimfed.trust.card import Card, card_of, parse_card
 from cimfed.trust.directory import layout
 from cimfed.trust.directory.acceptance import holders
-from cimfed.trust.directory.listing import Directory, Member, expired, signing_keys
+from cimfed.trust.directory.listing import Directory, Member, Partner, Service, expired, signing_keys
 from cimfed.trust.envelope import Envelope, to_json
 from cimfed.trust.hashing import digest, sha256
 from cimfed.trust.invitation import InvitationKey
@@ -96,6 +105,11 @@ class Roster:
                 )
         return False
 
+    def is_as(self, card: Card) -> bool:
+        """Whether the card's party is listed with what the card says, and nothing else."""
+        party = next((party for party in self.directory.published.parties() if party.name == card.name), None)
+        return party is not None and _facts(card_of(card.federation, party)) == _facts(card)
+
 
 def nothing_published() -> DirectoryExpired:
     return DirectoryExpired(
@@ -135,6 +149,52 @@ def join(transaction: Transaction, roster: Roster, request: Join, now: int) -> S
     tables.add_request(transaction, row)
     tables.mark_invitation(transaction, invitation.id, "used")
     tables.note(transaction, Admission(now, "requested", card.name, card=sha256(request.card)))
+    return _status(row)
+
+
+def renew(transaction: Transaction, roster: Roster, content: bytes, now: int) -> Status:
+    """What becomes of a listed party's new card, such as one that lists a new key beside the old.
+
+    BadDirectory, TooLarge, UnknownPeer, BadSignature, Conflict, Overloaded, DirectoryExpired, ClockBehind.
+    """
+    tables.check_clock(transaction, now)
+    roster.check_current(now)
+    # 1
+    card = _read_card(content)
+    if card.federation != roster.directory.federation:
+        raise BadDirectory(f"the card is for {card.federation}")
+    # 2
+    party = roster.directory.party(card.name)
+    if isinstance(party, Service):
+        raise Conflict("the directory service is listed by the board", remedy="cimfed directory rotate-root --service")
+    counting = (
+        {access.key for access in party.keys if access.valid[0] <= now < access.valid[1]}
+        if isinstance(party, Partner)
+        else set(party.keys)
+    )
+    if not counting & set(card.keys):
+        raise BadSignature(f"no key on the card counts for {card.name}", remedy="Ask to be invited with --new-keys")
+    # 3
+    if isinstance(party, Member) and set(card.stewards) != set(party.stewards):
+        raise Conflict("the stewards are others than those listed", remedy="Hand the card to the administrator")
+    # 4
+    id_ = digest("cimfed/renewal/v1", (content,))
+    known = tables.find_request(transaction, id_)
+    if known is not None:
+        return _status(known)
+    if roster.is_as(card):
+        return Status(RequestState.LISTED)
+    for row in tables.undecided_requests(transaction):
+        if row.name == card.name and tables.find_invitation(transaction, row.id) is not None:
+            raise Conflict(f"a card of {card.name} waits that came by an invitation", remedy="Wait for its end")
+        if row.name == card.name:
+            tables.decide_request(transaction, row.id, RequestState.DENIED, "a newer card has come")
+    # 5
+    if tables.count_undecided(transaction) >= WAITING:
+        raise Overloaded("too many requests wait for the registrar", retry_after=3600.0)
+    row = RequestRow(id=id_, name=card.name, card=content, received=now, new_keys=True)
+    tables.add_request(transaction, row)
+    tables.note(transaction, Admission(now, "requested", card.name, card=sha256(content)))
     return _status(row)
 
 
@@ -193,7 +253,7 @@ def settle(transaction: Transaction, roster: Roster, now: int) -> None:
             card = parse_card(row.card)
         except CimfedError:  # of another release
             continue
-        if roster.has(card):
+        if roster.is_as(card) if row.new_keys else roster.has(card):
             tables.decide_request(transaction, row.id, RequestState.LISTED)
             tables.note(transaction, Admission(now, "listed", row.name, card=sha256(row.card)))
 
@@ -232,12 +292,21 @@ def _trouble(invitation: InvitationRow, now: int) -> BadInvitation | None:
 
 
 def _card(content: bytes, invitation: InvitationRow, roster: Roster) -> Card:
-    if len(content) > CARD:
-        raise TooLarge(f"the card has more than {CARD} bytes")
-    card = parse_card(content)
+    card = _read_card(content)
     if (card.federation, card.name) != (roster.directory.federation, invitation.name):
         raise BadDirectory(f"the card is of {card.name} in {card.federation}, the invitation of {invitation.name}")
     return card
+
+
+def _read_card(content: bytes) -> Card:
+    if len(content) > CARD:
+        raise TooLarge(f"the card has more than {CARD} bytes")
+    return parse_card(content)
+
+
+def _facts(card: Card) -> tuple[object, ...]:
+    """What a card says, in whatever order."""
+    return card.address, frozenset(card.keys), frozenset(card.stewards), frozenset(card.issuers)
 
 
 def _status(row: RequestRow) -> Status:

@@ -11,6 +11,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
 from cimfed.errors import CimfedError
+from cimfed.model.admission import Status
 from cimfed.rpc.authorisation import ADMINISTER, FETCH, HEALTH_CHECK, JOIN, JOIN_STATUS, PUBLISH, REQUEST_ACCESS
 from cimfed.rpc.throttle import Allowance
 from cimfed.wire import admissions as wire
@@ -55,7 +56,11 @@ class Service:
     def _join(self, request: bytes) -> bytes:
         joining, roster = wire.decode_join(request), self._repository.roster()
         with self._records.writing() as transaction:
-            found = admission.join(transaction, roster, joining, self._now())
+            found: Status | CimfedError
+            if joining.invitation or joining.code:
+                found = admission.join(transaction, roster, joining, self._now())
+            else:
+                found = admission.renew(transaction, roster, joining.card, self._now())
         if isinstance(found, CimfedError):
             raise found
         return wire.encode_status(found)
