@@ -26,7 +26,7 @@ from typing import Any, TypeVar
 
 BIN = Path(sys.executable).parent
 GATEWAY, SERVICE = "gw.alliance", "dir.alliance"
-PROGRAMS = {GATEWAY: ("cimfed-gateway",), SERVICE: ("cimfed-gateway", "directory")}
+PROGRAMS = {"gw": ("cimfed-gateway",), "dir": ("cimfed-gateway", "directory")}
 
 T = TypeVar("T")
 
@@ -155,13 +155,17 @@ class Alliance:
         )  # fmt: skip
         self.run("cimfed-gateway", "directory", "begin", str(draft), "--home", str(home))
         self.start(SERVICE)
+        self.add_gateway(GATEWAY)
+
+    def add_gateway(self, name: str) -> None:
+        """Makes a gateway's identity and lists it."""
         self.run(
-            "cimfed-gateway", "init", GATEWAY,
-            "--home", str(self.home(GATEWAY)), "--federation", self.federation,
+            "cimfed-gateway", "init", name,
+            "--home", str(self.home(name)), "--federation", self.federation,
             "--address", f"127.0.0.1:{free_port()}",
             "--root", str(self.root), "--directory", self.service,
         )  # fmt: skip
-        self._list(self.home(GATEWAY) / "card.json")
+        self._list(self.home(name) / "card.json")
 
     def _list(self, card: Path, *more: str) -> None:
         self._publish("member", "add", str(card), *more)
@@ -225,7 +229,7 @@ class Alliance:
         home = self.home(name)
         ready = home / "ready"
         ready.unlink(missing_ok=True)
-        program = PROGRAMS.get(name, ("cimfed-node",))
+        program = PROGRAMS.get(name.split(".")[0], ("cimfed-node",))
         self.show(f"{shlex.join(program)} serve --home {home} &")
         with self._starting, open(home / "serve.log", "ab") as log:
             if self._given_up:
