@@ -240,6 +240,12 @@ class LogUnavailable(Unavailable):
     reason = "log_unavailable"
 
 
+class ProofPending(Unavailable):
+    """No signed checkpoint of the log has the entry yet: there is one within seconds."""
+
+    reason = "proof_pending"
+
+
 class KeyUnavailable(Unavailable):
     """The token that holds a signing key is away or fails, so nothing is signed."""
 

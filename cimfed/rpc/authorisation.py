@@ -22,6 +22,11 @@ JOIN_STATUS = "/cimfed.v1.AdmissionService/JoinStatus"
 ADMINISTER = "/cimfed.v1.AdmissionService/Administer"
 REQUEST_ACCESS = "/cimfed.v1.AdmissionService/RequestAccess"
 PUBLISH = "/cimfed.v1.PublicationService/Publish"
+CHECKPOINT = "/cimfed.v1.LogService/Checkpoint"
+CONSISTENCY = "/cimfed.v1.LogService/Consistency"
+PROVE = "/cimfed.v1.LogService/Prove"
+COSIGN = "/cimfed.v1.LogService/Cosign"
+ENTRIES = "/cimfed.v1.LogService/Entries"
 HEALTH_CHECK = "/grpc.health.v1.Health/Check"
 HEALTH_WATCH = "/grpc.health.v1.Health/Watch"
 HEALTH_LIST = "/grpc.health.v1.Health/List"
@@ -37,6 +42,9 @@ _ANYBODY: Callers = frozenset({None})
 _NOBODY: Callers = frozenset()
 _COMMON = {
     FETCH: _LISTED,
+    CHECKPOINT: _LISTED,
+    CONSISTENCY: _LISTED,
+    ENTRIES: frozenset({Kind.PARTNER}),  # and a registrar's signature
     HEALTH_CHECK: _LISTED,
     HEALTH_WATCH: _LISTED,
     HEALTH_LIST: _NOBODY,
@@ -50,16 +58,21 @@ TABLE: Mapping[Kind, Mapping[str, Callers]] = {
         READ: frozenset({Kind.GATEWAY, Kind.PARTNER}),
         AGGREGATE: frozenset({Kind.GATEWAY, Kind.PARTNER}),
         CATALOG: frozenset({Kind.GATEWAY, Kind.PARTNER}),
+        PROVE: frozenset({Kind.GATEWAY, Kind.PARTNER}),
+        COSIGN: frozenset({Kind.CITY, Kind.GATEWAY, Kind.DIRECTORY}),
     },
     Kind.GATEWAY: {
         **_COMMON,
         READ: frozenset({Kind.PARTNER}),
         AGGREGATE: frozenset({Kind.PARTNER}),
         CATALOG: frozenset({Kind.PARTNER}),
+        PROVE: _NOBODY,
+        COSIGN: _NOBODY,
     },
     Kind.DIRECTORY: {
-        **dict.fromkeys((READ, AGGREGATE, CATALOG, HEALTH_WATCH, HEALTH_LIST, REFLECTION), _NOBODY),
+        **dict.fromkeys((READ, AGGREGATE, CATALOG, PROVE, COSIGN, HEALTH_WATCH, HEALTH_LIST, REFLECTION), _NOBODY),
         **dict.fromkeys((FETCH, HEALTH_CHECK, JOIN, JOIN_STATUS, ADMINISTER, REQUEST_ACCESS, PUBLISH), _ANYBODY),
+        **dict.fromkeys((CHECKPOINT, CONSISTENCY, ENTRIES), _ANYBODY),
     },
 }
 """By what the server is: a city's node, a gateway or the directory service."""

@@ -39,7 +39,7 @@ from cimfed.trust.directory.listing import Directory, DirectorySource
 from cimfed.trust.tls import Leaf, LeafSource
 
 # Reflection describes what is loaded.
-from cimfed.v1 import catalog_service_pb2, directory_service_pb2, query_service_pb2  # noqa: F401
+from cimfed.v1 import catalog_service_pb2, directory_service_pb2, log_service_pb2, query_service_pb2  # noqa: F401
 
 log = logging.getLogger(__name__)
 

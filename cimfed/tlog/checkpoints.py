@@ -79,6 +79,13 @@ def latest(connection: Connection) -> Made | None:
     return _made(connection.execute(_LAST).mappings().first())
 
 
+def last_of(connection: Connection, generation: int, count: int = 1) -> list[Made]:
+    """The last checkpoints of a generation, so many at most, the largest first."""
+    bounds = {"first": EntryId(generation, 0).row, "end": EntryId(generation + 1, 0).row}
+    found = connection.execute(_OF.order_by(None).order_by(_CHECKPOINT.c.id.desc()).limit(count), bounds)
+    return [made for row in found.mappings() if (made := _made(row))]
+
+
 def at_size(connection: Connection, generation: int, size: int) -> Made | None:
     return _made(connection.execute(_AT, {"row": EntryId(generation, size).row}).mappings().first())
 
@@ -87,6 +94,12 @@ def of_generation(connection: Connection, generation: int) -> list[Made]:
     """All of them, the smallest first."""
     bounds = {"first": EntryId(generation, 0).row, "end": EntryId(generation + 1, 0).row}
     return [made for row in connection.execute(_OF, bounds).mappings() if (made := _made(row))]
+
+
+def after(connection: Connection, at: EntryId, count: int) -> list[Made]:
+    """The first checkpoints that have that entry, so many at most."""
+    bounds = {"first": at.row + 1, "end": EntryId(at.generation + 1, 0).row}
+    return [made for row in connection.execute(_OF.limit(count), bounds).mappings() if (made := _made(row))]
 
 
 def add_signatures(connection: Connection, made: Made, signatures: Sequence[NoteSignature]) -> Note:

@@ -103,7 +103,19 @@ class SeenRow(SQLModel, table=True):
     note: bytes = Field(sa_type=LargeBinary)
 
 
+class ConflictRow(SQLModel, table=True):
+    """A checkpoint of another's log that was refused as a witness, beside what was seen before: evidence."""
+
+    __tablename__ = "log_conflict"
+
+    id: bytes = Field(sa_type=LargeBinary, primary_key=True)  # SHA-256 of the note's text
+    origin: str = Field(index=True)
+    time: int = Field(sa_type=NUMBER)  # microseconds since the epoch
+    note: bytes = Field(sa_type=LargeBinary)
+    seen: bytes = Field(sa_type=LargeBinary)
+
+
 TABLES: list[Any] = [
     SQLModel.metadata.tables[str(row.__tablename__)]
-    for row in (HeadRow, EntryRow, NodeRow, KeyRow, CheckpointRow, SeenRow)
+    for row in (HeadRow, EntryRow, NodeRow, KeyRow, CheckpointRow, SeenRow, ConflictRow)
 ]

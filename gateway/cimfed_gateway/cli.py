@@ -24,7 +24,7 @@ from cimfed.rpc.run import following, run
 from cimfed.rpc.server import Server
 from cimfed.rpc.settings import check_bind
 from cimfed.tlog import commands
-from cimfed.tlog.publisher import Publisher
+from cimfed.tlog.keeper import Keeper
 from cimfed.trust.directory.follow import Follower
 from cimfed.trust.identity_files import load_issuing_key, load_signer, read
 from cimfed.trust.tls import IssuingKey, LeafSource, Use
@@ -109,7 +109,7 @@ async def _serve_with(
     channels = ChannelPool(directories, leaves)
     journal = Journal.open(home.journal)
     signer = load_signer(home.path, Kind.GATEWAY)
-    log = Publisher(journal, home.log_origin, signer, clock.now)
+    log = Keeper(journal, home.log_origin, signer, directories, channels.unary, clock.now)
     gateway = Gateway(
         name=home.name,
         signer=signer,
@@ -126,7 +126,7 @@ async def _serve_with(
         directories,
         LeafSource(issuing, federation(home.settings.federation), home.name, Use.SERVER),
         gateway.handlers(),
-        mirror(directories.files),
+        {**mirror(directories.files), **log.handlers()},
     )
     log.start()
     try:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import re
 from dataclasses import replace
+from enum import StrEnum
 from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator
@@ -37,6 +38,13 @@ LOWERED = (
     "statement_time",
 )
 """Limits that a node may lower. The others are what bytes on the wire are read by, the same everywhere."""
+
+
+class Audit(StrEnum):
+    """Who may read entries of the log over the wire."""
+
+    REGISTRAR = "registrar"
+    OFF = "off"
 
 
 class Engine(BaseModel):
@@ -72,7 +80,8 @@ class Settings(ServerSettings):
     """``listen`` is ``host:port`` to bind, ``address`` what others dial; paths are relative to the home.
 
     ``service_user`` is the Unix user that ``serve`` becomes when root starts it: name or number, empty for none.
-    ``steward_keys`` are pinned: no file of the directory can change them.
+    ``steward_keys`` are pinned: no file of the directory can change them. ``audit``: whether a registrar may read
+    entries of the log over the wire.
     """
 
     model_config = SettingsConfigDict(extra="forbid", frozen=True, env_prefix="CIMFED_NODE_")
@@ -81,6 +90,7 @@ class Settings(ServerSettings):
     address: str
     steward_keys: tuple[str, ...] = Field(min_length=1)
     service_user: str = ""
+    audit: Audit = Audit.REGISTRAR
     engine: Engine = Engine()
     disk: Disk = Disk()
     limits: dict[str, float] = Field(default_factory=dict)

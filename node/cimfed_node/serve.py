@@ -17,9 +17,10 @@ import rfc8785
 from cimfed.errors import BadConfig, CimfedError
 from cimfed.model.names import Kind
 from cimfed.rpc import clock
+from cimfed.rpc.channel import ChannelPool
 from cimfed.rpc.mirror import Mirrors, mirror
 from cimfed.rpc.server import Server
-from cimfed.tlog.publisher import Publisher
+from cimfed.tlog.keeper import Keeper
 from cimfed.trust.directory.follow import Follower, last_known
 from cimfed.trust.directory.layout import Files
 from cimfed.trust.directory.listing import DirectorySource
@@ -28,7 +29,7 @@ from cimfed.trust.keys import Signer
 from cimfed.trust.tls import LeafSource, Use
 from cimfed_node import database
 from cimfed_node.admit import Admitter
-from cimfed_node.config import Home
+from cimfed_node.config import Audit, Home
 from cimfed_node.policies import Policies
 from cimfed_node.service import NodeService
 from cimfed_node.stores.base import Engine
@@ -93,14 +94,25 @@ class Node:
             home.limits,
             home.settings.engine.workers,
         )
-        self.log = Publisher(self.control, home.log_origin, keys.signer, now)  # of checkpoints
-        self.server = Server(Kind.CITY, bind, directories, keys.leaves, self.service.streams(), mirror(files), now=now)
+        self.channels = ChannelPool(directories, keys.own_leaves, now)
+        self.log = Keeper(
+            self.control,
+            home.log_origin,
+            keys.signer,
+            directories,
+            self.channels.unary,
+            now,
+            audit=home.settings.audit is Audit.REGISTRAR,
+        )
+        unary = {**mirror(files), **self.log.handlers()}
+        self.server = Server(Kind.CITY, bind, directories, keys.leaves, self.service.streams(), unary, now=now)
         self.log.start()
 
     async def close(self) -> None:
         """After the server has drained. The log's last checkpoint is of all that was answered."""
         await self.service.close()
         await self.log.close()
+        await self.channels.close()
         self.store.close()
         self.control.close()
 

@@ -40,7 +40,7 @@ from cimfed.rpc import clock
 from cimfed.rpc.channel import ChannelPool
 from cimfed.rpc.mirror import mirror
 from cimfed.rpc.server import Server
-from cimfed.tlog.publisher import Publisher as LogPublisher
+from cimfed.tlog.keeper import Keeper
 from cimfed.trust.card import Card
 from cimfed.trust.directory import layout
 from cimfed.trust.directory.edit import DAY, with_gateway, with_member, with_partner, without
@@ -160,6 +160,7 @@ class World:
         self.listing = Listing()
         self.cities: dict[str, City] = {}
         self.parties: dict[str, Party] = {}
+        self.keepers: dict[str, Keeper] = {}  # of the gateways that serve
 
     # The directory
 
@@ -304,14 +305,16 @@ class World:
             patience,
             self.clock,
         )
-        log = LogPublisher(journal, Origin(FEDERATION, name), party.signer, self.clock)
+        log = self.keepers[name] = Keeper(
+            journal, Origin(FEDERATION, name), party.signer, self.directories, channels.unary, self.clock
+        )
         server = Server(
             Kind.GATEWAY,
             "127.0.0.1:0",
             self.directories,
             party.leaves[Use.SERVER],
             gateway.handlers(),
-            mirror(self.board.files),
+            {**mirror(self.board.files), **log.handlers()},
             now=self.clock,
         )
         await server.start()

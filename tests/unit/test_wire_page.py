@@ -30,11 +30,12 @@ from cimfed.query.check import check
 from cimfed.query.query import Catalog, Query
 from cimfed.rpc import outlet
 from cimfed.rpc.authorisation import TABLE
+from cimfed.tlog import service as log_service
 from cimfed.trust import admin, answer, envelope
 from cimfed.trust.directory import documents, layout
 from cimfed.trust.directory.documents import roles
 from cimfed.trust.tls import LEAF_LIFE
-from cimfed.wire import admissions, envelopes
+from cimfed.wire import admissions, envelopes, logs
 from cimfed_gateway import relay
 from cimfed_gateway.directory import administration
 from cimfed_node import workers
@@ -85,6 +86,9 @@ DAY = timedelta(days=1).total_seconds()
 UNITS = {"": 1, "bytes": 1, "KiB": 2**10, "MiB": 2**20, "s": 1, "minutes": 60, "day": DAY, "days": DAY}
 ROWS = table(WIRE, "Limit", "Name", "Value", "Reason")
 OTHERS = {
+    "request for the log, `Entries` and `Cosign` among them": logs.REQUEST,
+    "calls for the log at once, of all": log_service.RUNNING,
+    "calls for the log at once, of one caller with a certificate": log_service.EACH,
     "signatures of an envelope": envelope.MAX_SIGNATURES,
     "batches that wait for a head": answer.UNSIGNED,
     "what the smallest of them counts for": answer.LEAST,

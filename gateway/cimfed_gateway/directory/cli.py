@@ -17,6 +17,7 @@ from cimfed import console
 from cimfed.errors import CimfedError, Conflict
 from cimfed.model.names import Kind, directory_name, federation
 from cimfed.rpc import clock
+from cimfed.rpc.channel import ChannelPool
 from cimfed.rpc.mirror import mirror
 from cimfed.rpc.options import DIRECTORY_SERVER
 from cimfed.rpc.run import run
@@ -24,7 +25,7 @@ from cimfed.rpc.server import Server
 from cimfed.rpc.settings import bind_of, check_bind, settings_of, toml
 from cimfed.rpc.throttle import Throttle
 from cimfed.tlog import commands
-from cimfed.tlog.publisher import Publisher
+from cimfed.tlog.keeper import Keeper
 from cimfed.trust.directory import publication
 from cimfed.trust.directory.follow import fingerprint
 from cimfed.trust.files import create_file
@@ -134,13 +135,16 @@ async def _serve(home: Home, records: Records, repository: Repository, ready_fil
     repository.renew()
     repository.settle()
     service = Service(records, repository, clock.now)
+    issuing = load_issuing_key(home.path)
+    channels = ChannelPool(repository, LeafSource(issuing, alliance, home.name, Use.CLIENT))
+    keeper = Keeper(records, home.log_origin, signer, repository, channels.unary, clock.now)
     server = Server(
         Kind.DIRECTORY,
         home.settings.listen,
         None,
-        LeafSource(load_issuing_key(home.path), alliance, home.name, Use.SERVER),
+        LeafSource(issuing, alliance, home.name, Use.SERVER),
         {},
-        {**service.handlers(), **mirror(repository.files)},
+        {**service.handlers(), **mirror(repository.files), **keeper.handlers()},
         options=DIRECTORY_SERVER,
         throttle=Throttle(ALLOWANCES),
     )
@@ -149,15 +153,15 @@ async def _serve(home: Home, records: Records, repository: Repository, ready_fil
         _check_signs(signer)
         await asyncio.to_thread(records.self_test)
 
-    publisher = Publisher(records, home.log_origin, signer, clock.now)
-    publisher.start()
+    keeper.start()
     renewing = asyncio.create_task(renew_for_ever(repository))
     try:
         await run(server, home.settings.listen.rpartition(":")[0], self_test, ready_file)
     finally:
         renewing.cancel()
         await asyncio.wait([renewing])
-        await publisher.close()
+        await keeper.close()
+        await channels.close()
         signer.close()
 
 

@@ -23,7 +23,7 @@ from cimfed.model.names import DirectoryName, Federation
 from cimfed.trust.directory import layout, proof
 from cimfed.trust.directory.acceptance import accept, found, metadata_of
 from cimfed.trust.directory.follow import Folder, pin
-from cimfed.trust.directory.listing import Directory
+from cimfed.trust.directory.listing import Directory, expired
 from cimfed.trust.directory.publication import parsed, restamp, role_of, stamp
 from cimfed.trust.hashing import sha256
 from cimfed.trust.keys import Signer
@@ -66,6 +66,18 @@ class Repository:
         if self._held is None:
             raise nothing_published()
         return Roster(self._held.as_of(self._now()))
+
+    def current(self, now: int) -> Directory:
+        """The directory in force, for what is asked in this service's own name. DirectoryExpired."""
+        directory = self.latest(now)
+        if now >= directory.expires:
+            raise expired(directory)
+        return directory
+
+    def latest(self, now: int) -> Directory:
+        if self._held is None:
+            raise nothing_published()
+        return self._held.as_of(now)
 
     def begin(self, publication: Mapping[str, bytes]) -> Directory:
         """The first publication of the federation, whose root is pinned by it: the operator's deed, not a caller's.

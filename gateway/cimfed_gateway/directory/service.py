@@ -12,7 +12,18 @@ from typing import Any
 
 from cimfed.errors import CimfedError
 from cimfed.model.admission import Status
-from cimfed.rpc.authorisation import ADMINISTER, FETCH, HEALTH_CHECK, JOIN, JOIN_STATUS, PUBLISH, REQUEST_ACCESS
+from cimfed.rpc.authorisation import (
+    ADMINISTER,
+    CHECKPOINT,
+    CONSISTENCY,
+    ENTRIES,
+    FETCH,
+    HEALTH_CHECK,
+    JOIN,
+    JOIN_STATUS,
+    PUBLISH,
+    REQUEST_ACCESS,
+)
 from cimfed.rpc.throttle import Allowance
 from cimfed.wire import admissions as wire
 from cimfed_gateway.directory import admission
@@ -30,6 +41,9 @@ ALLOWANCES: Mapping[str, Allowance] = {
     ADMINISTER: Allowance(rate=1, burst=30, slots_each=2, slots=8),
     REQUEST_ACCESS: Allowance(rate=0.2, burst=10, slots_each=2, slots=8),
     PUBLISH: Allowance(rate=0.5, burst=20, slots_each=2, slots=4),
+    CHECKPOINT: Allowance(rate=2, burst=20, slots_each=2, slots=8),
+    CONSISTENCY: Allowance(rate=2, burst=20, slots_each=2, slots=8),
+    ENTRIES: Allowance(rate=2, burst=50, slots_each=1, slots=4),
 }
 """Calls a second from one address, and at once: behind one address there may be all of an institution."""
 

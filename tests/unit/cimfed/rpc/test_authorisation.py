@@ -17,10 +17,15 @@ from cimfed.rpc.authorisation import (
     ADMINISTER,
     AGGREGATE,
     CATALOG,
+    CHECKPOINT,
+    CONSISTENCY,
+    COSIGN,
+    ENTRIES,
     FETCH,
     HEALTH_CHECK,
     JOIN,
     JOIN_STATUS,
+    PROVE,
     PUBLISH,
     QUERIES,
     READ,
@@ -33,6 +38,7 @@ from cimfed.v1 import (
     admission_service_pb2,
     catalog_service_pb2,
     directory_service_pb2,
+    log_service_pb2,
     publication_service_pb2,
     query_service_pb2,
 )
@@ -45,6 +51,7 @@ FILES = (
     directory_service_pb2.DESCRIPTOR,
     admission_service_pb2.DESCRIPTOR,
     publication_service_pb2.DESCRIPTOR,
+    log_service_pb2.DESCRIPTOR,
     grpc_health.v1.health_pb2.DESCRIPTOR,
     grpc_reflection.v1alpha.reflection_pb2.DESCRIPTOR,
 )
@@ -95,6 +102,8 @@ EVERYBODY = {
     for kind in Kind
     for method in (
         FETCH,
+        CHECKPOINT,
+        CONSISTENCY,
         "/grpc.health.v1.Health/Check",
         "/grpc.health.v1.Health/Watch",
         "/grpc.reflection.v1alpha.ServerReflection/ServerReflectionInfo",
@@ -102,18 +111,21 @@ EVERYBODY = {
 }
 
 
-def test_a_node_answers_gateways_and_partners() -> None:
-    queries = {(method, kind) for method in (READ, AGGREGATE, CATALOG) for kind in (Kind.GATEWAY, Kind.PARTNER)}
-    assert allowed(Kind.CITY) == queries | EVERYBODY
+def test_a_node_answers_gateways_and_partners_and_witnesses_the_logs_of_servers() -> None:
+    methods = (READ, AGGREGATE, CATALOG, PROVE)
+    queries = {(method, kind) for method in methods for kind in (Kind.GATEWAY, Kind.PARTNER)}
+    witnessed = {(COSIGN, kind) for kind in (Kind.CITY, Kind.GATEWAY, Kind.DIRECTORY)}
+    assert allowed(Kind.CITY) == queries | witnessed | {(ENTRIES, Kind.PARTNER)} | EVERYBODY
 
 
 def test_a_gateway_answers_partners_alone() -> None:
-    queries = {(method, Kind.PARTNER) for method in (READ, AGGREGATE, CATALOG)}
+    queries = {(method, Kind.PARTNER) for method in (READ, AGGREGATE, CATALOG, ENTRIES)}
     assert allowed(Kind.GATEWAY) == queries | EVERYBODY
 
 
 def test_a_directory_service_answers_whoever_shows_no_certificate_and_tells_nobody_what_it_serves() -> None:
-    served = (FETCH, JOIN, JOIN_STATUS, ADMINISTER, REQUEST_ACCESS, PUBLISH, HEALTH_CHECK)
+    joining = (JOIN, JOIN_STATUS, ADMINISTER, REQUEST_ACCESS, PUBLISH)
+    served = (FETCH, *joining, CHECKPOINT, CONSISTENCY, ENTRIES, HEALTH_CHECK)
     assert allowed(Kind.DIRECTORY) == {(method, None) for method in served}
 
 
