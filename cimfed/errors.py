@@ -258,6 +258,14 @@ class TimedOut(CimfedError):
     exit_code = 7
 
 
+class Incomplete(CimfedError):
+    """A part is done, or known; the details name whom the rest is missing of."""
+
+    reason = "incomplete"
+    status = "UNAVAILABLE"
+    exit_code = 6
+
+
 class NotEnough(CimfedError):
     """Fewer cities answered than the caller requires (client side)."""
 

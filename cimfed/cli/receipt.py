@@ -1,9 +1,11 @@
-"""`cimfed receipt verify | show`: what proves an answer, without its rows."""
+"""`cimfed receipt verify | show | complete`: what proves an answer, without its rows."""
 
 from __future__ import annotations
 
+import contextlib
 import json
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Annotated, Any
 
 import typer
@@ -11,13 +13,27 @@ import typer
 from cimfed import console
 from cimfed.cli import asking
 from cimfed.cli.output_table import coverage_table
+from cimfed.client.complete import complete_receipt
+from cimfed.client.connect import follower_of
+from cimfed.client.logged import revoked_since
 from cimfed.client.profile import only_profile, read_profile
 from cimfed.client.receipts import Report, verify_receipt
+from cimfed.command import JSON, Command
+from cimfed.errors import Forged, Incomplete
 from cimfed.model.instants import instant_text
+from cimfed.model.names import CityName
 from cimfed.model.texts import plain
 from cimfed.query.cql2 import to_cql2
 from cimfed.query.query import Aggregate, Catalog, Read, Request
-from cimfed.trust.identity_files import read
+from cimfed.rpc import clock
+from cimfed.rpc.logs import LogClient
+from cimfed.rpc.mirror import Mirrors
+from cimfed.trust.directory.documents import address
+from cimfed.trust.directory.follow import Always, Folder, Follower, MirrorSource, pin
+from cimfed.trust.directory.listing import Directory
+from cimfed.trust.files import replace_file
+from cimfed.trust.identity_files import load_issuing_key, read
+from cimfed.trust.tls import LeafSource, Use
 
 app = typer.Typer(no_args_is_help=True, help="What proves an answer, without its rows.")
 
@@ -33,14 +49,66 @@ def verify(
     file: FileArgument,
     root: RootOption = None,
     profile: asking.ProfileOption = None,
+    directory: Annotated[
+        str,
+        typer.Option(
+            help="The directory as it is now, host:port or a folder of its files: looks for keys revoked since."
+        ),
+    ] = "",
 ) -> None:
     """Checks every signature and hash of a receipt, without network; ends with 8 when anything does not agree."""
-    report = verify_receipt(read(file), _root(root, profile))
+    trusted = _root(root, profile)
+    report = verify_receipt(read(file), trusted)
+    revoked = revoked_since(report.signers, report.logged, _current(directory, report, trusted)) if directory else []
+    for item in revoked:
+        if not item.counts:
+            raise Forged(str(item), remedy="Without its log part, complete it (cimfed receipt complete)")
     cities = ", ".join(line.city for line in report.coverage.answered) or "no city"
     console.out.print(
         f"[green]verified[/green]: {report.coverage.rows:,} rows of {cities}, "
         f"asked by {report.organisation} on {instant_text(report.query.issued)}"
     )
+    for line in (*report.log_lines, *map(str, revoked)):
+        console.say(line)
+    if directory and not revoked:
+        console.say("no key that signed it was revoked since")
+
+
+@app.command()
+def complete(
+    file: FileArgument,
+    profile: asking.ProfileOption = None,
+    out: Annotated[Path | None, typer.Option("--out", help="Where the completed receipt goes; else the file.")] = None,
+    as_json: JSON = False,
+) -> None:
+    """Adds the proof that the decisions are in the cities' logs; ends with 6 where a city did not give it."""
+    with Command("receipt-complete", as_json) as command:
+        known = read_profile(profile or only_profile())
+        data = read(file)
+        leaves = LeafSource(load_issuing_key(known.home), known.federation, known.name, Use.CLIENT)
+        with contextlib.closing(follower_of(known, leaves)) as follower:
+            current = follower.refresh()
+
+        def prove(city: CityName, request: bytes) -> bytes:
+            with LogClient(current, city, leaves.current(clock.now())) as client:
+                return client.prove(request)
+
+        done = complete_receipt(data, known.root, prove)
+        if done.receipt != data:
+            replace_file(out or file, done.receipt)
+        command.put(
+            file=str(out or file),
+            logged=_logged(done.report),
+            missing={city: error.reason for city, error in sorted(done.missing.items())},
+        )
+        for line in done.report.log_lines:
+            command.say(line)
+    if done.missing:
+        raise Incomplete(
+            f"{len(done.missing)} of {len(done.report.manifests)} cities gave no proof, or not all of it",
+            remedy="Try again later",
+            details=[f"{city}: {error.line}" for city, error in sorted(done.missing.items())],
+        )
 
 
 @app.command()
@@ -54,12 +122,34 @@ def show(
     report = verify_receipt(read(file), _root(root, profile))
     facts = _facts(report)
     if as_json:
-        print(json.dumps({**facts, "coverage": report.coverage.to_dict()}, ensure_ascii=False, indent=2))
+        facts |= {"logged": _logged(report), "coverage": report.coverage.to_dict()}
+        print(json.dumps(facts, ensure_ascii=False, indent=2))
         return
     for name, value in facts.items():
         if value not in (None, "", [], {}):
             console.out.print(f"{name.replace('_', ' ')}: {plain(str(value))}", markup=False)
     console.out.print(coverage_table(report.coverage))
+    for line in report.log_lines:
+        console.say(line)
+
+
+def _current(place: str, report: Report, root: bytes) -> Directory:
+    """The directory as it is now, of a service or of files, as it follows from the same root."""
+    with TemporaryDirectory(prefix="cimfed-") as folder:
+        pin(Path(folder), root)
+        federation = report.query.federation
+        mirrors: MirrorSource = (
+            Always(Folder(Path(place))) if Path(place).is_dir() else Mirrors(federation, service=address(place))
+        )
+        with contextlib.closing(Follower(Path(folder), federation, mirrors, clock.now)) as follower:
+            return follower.refresh()
+
+
+def _logged(report: Report) -> dict[str, Any]:
+    return {
+        city: {"log": item.origin, "entry": item.index, "size": item.size, "cosigned": sorted(item.cosigned)}
+        for city, item in sorted(report.logged.items())
+    }
 
 
 def _root(file: Path | None, profile: str | None) -> bytes:

@@ -24,6 +24,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import pyarrow as pa
 
 from cimfed.client.ask import Question
+from cimfed.client.complete import AskCity, complete_receipt
 from cimfed.client.coverage import Coverage
 from cimfed.client.feed import Feed
 from cimfed.client.geo import to_geopandas
@@ -32,6 +33,7 @@ from cimfed.client.loop import Loop
 from cimfed.client.originals import Header
 from cimfed.client.verify import Stale
 from cimfed.errors import Conflict, NodeUnreachable
+from cimfed.model.names import CityName
 from cimfed.trust.files import replace_file
 
 if TYPE_CHECKING:
@@ -61,6 +63,7 @@ class _Answer:
         self._feed: Feed | None = None
         self._table: pa.Table | None = None
         self._used = False
+        self._completed: Receipt | None = None
 
     def __repr__(self) -> str:
         request = self._question.request
@@ -89,7 +92,7 @@ class _Answer:
     @property
     def receipt(self) -> Receipt:
         """What proves the answer later. Conflict before the answer was read to its end."""
-        return Receipt(self._ended(self._intake.receipt if self._intake else None))
+        return Receipt(self._completed or self._ended(self._intake.receipt if self._intake else None))
 
     @property
     def provenance(self) -> dict[str, Any]:
@@ -108,6 +111,12 @@ class _Answer:
     def absent(self) -> Mapping[str, tuple[str, ...]]:
         """Requested properties that a city does not give, by city."""
         return {line.city: line.absent for line in self.coverage if line.absent}
+
+    def _complete(self, ask: AskCity) -> Receipt:
+        receipt = self.receipt
+        assert self._intake is not None
+        self._completed = Receipt(complete_receipt(receipt, self._intake.root, ask).receipt)
+        return self._completed
 
     def _ended(self, value: T | None) -> T:
         if value is None:
@@ -212,6 +221,14 @@ class Answer(_Answer):
         """The whole answer with the finest geometry that each row has, or that of one level of detail."""
         return to_geopandas(self.to_table(), lod)
 
+    def complete_receipt(self) -> Receipt:
+        """The receipt with the proof that the decisions are in the logs of the cities, of those that give it by now.
+
+        They do about a second after the answer, and cosigned by others a little later; `cimfed receipt complete` does
+        the same at any time, and names whose is missing.
+        """
+        return self._complete(lambda city, request: self._loop.run(self._asker.prove(city, request)))
+
     def close(self) -> None:
         self._used = True
         if self._feed is not None and not self._feed.ended:
@@ -276,6 +293,15 @@ class AsyncAnswer(_Answer):
     async def to_geopandas(self, lod: int | None = None) -> geopandas.GeoDataFrame:
         """The whole answer with the finest geometry that each row has, or that of one level of detail."""
         return await asyncio.to_thread(to_geopandas, await self.to_table(), lod)
+
+    async def complete_receipt(self) -> Receipt:
+        """As ``Answer.complete_receipt``."""
+        loop = asyncio.get_running_loop()
+
+        def ask(city: CityName, request: bytes) -> bytes:
+            return asyncio.run_coroutine_threadsafe(self._asker.prove(city, request), loop).result()
+
+        return await asyncio.to_thread(self._complete, ask)
 
     async def aclose(self) -> None:
         self._used = True

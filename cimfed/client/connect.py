@@ -50,9 +50,14 @@ def asker_of(profile: Profile, signer: Signer, gateway: str | None = None, city:
         raise BadConfig("ask through a gateway or a city directly, not both")
     source = city_name(city) if city else gateway_name(gateway) if gateway else profile.gateway
     leaves = LeafSource(load_issuing_key(profile.home), profile.federation, profile.name, Use.CLIENT)
-    mirrors = Mirrors(profile.federation, profile.service, profile.name, leaves, first=source)
-    directory = Follower(profile.directory, profile.federation, mirrors, clock.now)
+    directory = follower_of(profile, leaves, source)
     return Asker(source, directory, signer, Wire(ChannelPool(directory, leaves), source))
+
+
+def follower_of(profile: Profile, leaves: LeafSource, first: str = "") -> Follower:
+    """What keeps a profile's directory up to date; ``first``: who is asked before others."""
+    mirrors = Mirrors(profile.federation, profile.service, profile.name, leaves, first=first or profile.gateway)
+    return Follower(profile.directory, profile.federation, mirrors, clock.now)
 
 
 def _signer(profile: Profile, passphrase: str | bytes | None) -> Signer:

@@ -21,6 +21,7 @@ from cimfed.client.loop import Loop
 from cimfed.client.transport import Transport
 from cimfed.client.verify import Stale
 from cimfed.errors import CimfedError
+from cimfed.model.names import CityName
 from cimfed.query.check import check_request
 from cimfed.query.query import Aggregate, Catalog, Read, Request
 from cimfed.rpc import authorisation, clock
@@ -36,6 +37,7 @@ METHODS: Mapping[type[Request], str] = {
     Catalog: authorisation.CATALOG,
 }
 LOOK_AGAIN = 30.0  # seconds
+PROVING = 20.0  # seconds for a city to prove that its log has a decision
 CATALOG_PURPOSE = "catalog"
 """What a catalogue is asked for where the caller names nothing: it shows grants of every purpose."""
 
@@ -98,6 +100,10 @@ class Asker:
         except CimfedError:
             log.warning("no newer directory from %s", self.source, exc_info=True)
             raise stale.cause from None
+
+    async def prove(self, city: CityName, request: bytes) -> bytes:
+        """That a city's log has a decision: asked of the city itself."""
+        return await self._transport.unary(city, authorisation.PROVE, request, PROVING)
 
     async def close(self) -> None:
         for feed in list(self._feeds):

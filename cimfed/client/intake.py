@@ -87,6 +87,11 @@ class Intake:
     def directory_version(self) -> int:
         return self._verifier.directory.version
 
+    @property
+    def root(self) -> bytes:
+        """The root of the directory that its files were verified from: the first one of them."""
+        return next(iter(self._verifier.directory.files.values()))
+
     def renew(self, directory: Directory) -> None:
         self._verifier.renew(directory)
 

@@ -8,7 +8,10 @@ What ``verify_receipt`` checks, without network and without trusting any part of
 4. the chain of the batch hashes is the one that the manifest signs;
 5. the coverage keeps every rule of ``cimfed.client.settle`` (but for the total, whose parts are rows), and the
    manifests are all there; without a coverage there is just one city, asked directly;
-6. the directory was in force when it was answered; what was revoked or suspended then counts for nothing.
+6. the directory was in force when it was answered; what was revoked or suspended then counts for nothing;
+7. where it has a part of a city's log, that shows the decision on the query (``cimfed.client.logged``).
+
+``cimfed.client.complete`` asks cities for 7, once their logs have a checkpoint with the decision.
 """
 
 from __future__ import annotations
@@ -19,11 +22,20 @@ from dataclasses import dataclass
 
 import pyarrow as pa
 
-from cimfed.client import settle
+from cimfed.client import logged, settle
 from cimfed.client.columns import Said
 from cimfed.client.coverage import Coverage, of_outcomes
+from cimfed.client.logged import Asking, Logged, Signed
 from cimfed.client.verify import Verifier
-from cimfed.errors import BadAnswer, BadDirectory, BadSignature, ChainBroken, CimfedError, CoverageMismatch, Forged
+from cimfed.errors import (
+    BadAnswer,
+    BadDirectory,
+    BadSignature,
+    ChainBroken,
+    CimfedError,
+    CoverageMismatch,
+    Forged,
+)
 from cimfed.model.answer import Manifest
 from cimfed.model.instants import instant_text
 from cimfed.model.limits import LIMITS
@@ -43,7 +55,10 @@ from cimfed.wire.receipts import CityReceipt, Receipt, decode_receipt, encode_re
 
 @dataclass(frozen=True)
 class Report:
-    """What a receipt proves. ``answered_at``: microseconds since the epoch, by the gateway's or the city's clock."""
+    """What a receipt proves. ``answered_at``: microseconds since the epoch, by the gateway's or the city's clock.
+
+    ``logged``: of the cities whose decision is shown to be in their log. ``signers``: whose keys signed a part of it.
+    """
 
     organisation: PartnerName
     query: Query
@@ -51,6 +66,16 @@ class Report:
     directory_version: int
     coverage: Coverage
     schemas: Mapping[CityName, pa.Schema]
+    logged: Mapping[CityName, Logged]
+    manifests: Mapping[CityName, Manifest]
+    signers: tuple[Signed, ...]
+    asking: Asking
+    directory: Directory
+
+    @property
+    def log_lines(self) -> list[str]:
+        """A line for each city that decided: how far its decision is proven to be in its log."""
+        return [f"{city}: {self.logged.get(city) or 'no proof of the log yet'}" for city in sorted(self.manifests)]
 
     def __str__(self) -> str:
         request = self.query.request
@@ -63,6 +88,7 @@ class Report:
                 f"{self.coverage.rows} rows",
                 "",
                 self.coverage.table(),
+                *(("", *self.log_lines) if self.manifests else ()),
             )
         )
 
@@ -87,7 +113,11 @@ def make_receipt(query: Envelope, verifier: Verifier) -> bytes:
 
 def verify_receipt(data: bytes, root: bytes) -> Report:
     """What the receipt proves, or the DataLoss of the check that fails."""
-    receipt = decode_receipt(data)
+    return opened(decode_receipt(data), root)
+
+
+def opened(receipt: Receipt, root: bytes) -> Report:
+    """As ``verify_receipt``, of one that is decoded."""
     # 1
     try:
         directory = proof.read(receipt.directory, root, at=0)  # 6 looks at its dates
@@ -95,7 +125,8 @@ def verify_receipt(data: bytes, root: bytes) -> Report:
     except BadDirectory as error:
         raise Forged(f"the receipt's directory: {error.message}", remedy=error.remedy) from None
     # 2
-    query, organisation = _query(receipt.query, directory)
+    query, access = _query(receipt.query, directory)
+    signers = [Signed(access.organisation, access.key)]
     asked = Asked(receipt.query.payload_hash, query.federation, query.request.collection or "")
     # 3, 4
     endings: dict[CityName, settle.Ending | None] = {}
@@ -104,15 +135,18 @@ def verify_receipt(data: bytes, root: bytes) -> Report:
         if item.city in endings:
             raise BadAnswer(f"the receipt holds {item.city[:100]} twice")
         endings[item.city] = _ending(item, asked, query, directory), item.manifest
+        keys = directory.member(item.city).keys
+        signers.append(Signed(item.city, verify(item.manifest, PayloadType.MANIFEST, keys)[0]))
         if item.schema:
             schemas[item.city] = read_schema_message(item.city, item.schema)
     manifests = {city: ending[0] for city, ending in endings.items() if ending}
     # 5
-    coverage = None
+    coverage, presenter = None, str(access.organisation)
     if receipt.coverage is not None:
-        gateway = _signer_of(receipt.coverage, query, directory)
-        coverage = settle.settle(receipt.coverage, query, asked, gateway, directory, endings, now=None)
-        answered_at = coverage.now
+        signed = _signer_of(receipt.coverage, query, directory)
+        coverage = settle.settle(receipt.coverage, query, asked, signed.party, directory, endings, now=None)
+        answered_at, presenter = coverage.now, signed.party
+        signers.append(signed)
     else:
         answered_at = _direct(manifests, query)
     # 6
@@ -120,17 +154,37 @@ def verify_receipt(data: bytes, root: bytes) -> Report:
     if not directory.issued - tolerance <= answered_at < directory.expires + tolerance:
         raise CoverageMismatch("the receipt's directory was not in force when the query was answered")
     said = {city: Said.of(schema) for city, schema in schemas.items()}
+    # 7
+    asking = Asking(query, asked.request_hash, access.key.id, access.organisation, presenter)
     return Report(
-        organisation,
+        access.organisation,
         query,
         answered_at,
         directory.version,
         of_outcomes(coverage, directory.version, manifests, said),
         schemas,
+        _logged(receipt, manifests, asking, directory),
+        manifests,
+        tuple(signers),
+        asking,
+        directory,
     )
 
 
-def _query(envelope: Envelope, directory: Directory) -> tuple[Query, PartnerName]:
+def _logged(
+    receipt: Receipt, manifests: Mapping[CityName, Manifest], asking: Asking, directory: Directory
+) -> dict[CityName, Logged]:
+    """Check 7."""
+    found: dict[CityName, Logged] = {}
+    for item in receipt.log:
+        manifest = manifests.get(item.city)
+        if manifest is None or item.city in found:
+            raise BadAnswer(f"the receipt has the log of {item.city[:100]} twice, or without an answer")
+        found[item.city] = logged.check(item.city, item.proven, manifest, asking, directory)
+    return found
+
+
+def _query(envelope: Envelope, directory: Directory) -> tuple[Query, AccessKey]:
     """Check 2: the signature before anything is parsed, then the key's dates."""
     known = _hinted(envelope, directory)
     try:
@@ -145,7 +199,7 @@ def _query(envelope: Envelope, directory: Directory) -> tuple[Query, PartnerName
         raise Forged("the receipt's query is signed by an access key that was not valid then")
     if query.federation != directory.federation:
         raise CoverageMismatch("the receipt's query is for another federation than its directory")
-    return query, access.organisation
+    return query, access
 
 
 def _hinted(envelope: Envelope, directory: Directory) -> list[AccessKey]:
@@ -154,13 +208,13 @@ def _hinted(envelope: Envelope, directory: Directory) -> list[AccessKey]:
     return [key for partner in directory.partners.values() for key in partner.keys if key.key.id in hints]
 
 
-def _signer_of(coverage: Envelope, query: Query, directory: Directory) -> str:
+def _signer_of(coverage: Envelope, query: Query, directory: Directory) -> Signed:
     """The gateway that the query names and whose key signed the coverage."""
     for gateway in query.via:
         if gateway in directory.gateways:
             with contextlib.suppress(BadSignature):
-                verify(coverage, PayloadType.COVERAGE, directory.gateway(gateway).keys)
-                return gateway
+                (key,) = verify(coverage, PayloadType.COVERAGE, directory.gateway(gateway).keys)
+                return Signed(gateway, key)
     raise Forged("the receipt's coverage is not signed by a gateway that its query names")
 
 

@@ -20,6 +20,10 @@ class Transport(Protocol):
         """The frames of an answer, within so many seconds. Raises CimfedError; closing it cancels the call."""
         ...
 
+    async def unary(self, name: str, method: str, request: bytes, within: float) -> bytes:
+        """One message of a party, whoever it is. Raises CimfedError."""
+        ...
+
     async def close(self) -> None: ...
 
 
@@ -40,6 +44,9 @@ class Wire:
                 except TimeoutError:
                     raise TimedOut(f"{self._source} has sent nothing for {SILENCE:.0f} s") from None
                 yield message
+
+    async def unary(self, name: str, method: str, request: bytes, within: float) -> bytes:
+        return await self._pool.unary(name, method, request, within)
 
     async def close(self) -> None:
         await self._pool.close()

@@ -26,7 +26,7 @@ from cimfed.v1 import directory_service_pb2 as cimfed_dot_v1_dot_directory__serv
 from cimfed.v1 import envelope_pb2 as cimfed_dot_v1_dot_envelope__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x17\x63imfed/v1/receipt.proto\x12\tcimfed.v1\x1a!cimfed/v1/directory_service.proto\x1a\x18\x63imfed/v1/envelope.proto\"\xc7\x01\n\x07Receipt\x12\x0f\n\x07version\x18\x01 \x01(\r\x12\"\n\x05query\x18\x02 \x01(\x0b\x32\x13.cimfed.v1.Envelope\x12&\n\x06\x63ities\x18\x03 \x03(\x0b\x32\x16.cimfed.v1.CityReceipt\x12%\n\x08\x63overage\x18\x04 \x01(\x0b\x32\x13.cimfed.v1.Envelope\x12\'\n\x05\x66iles\x18\x06 \x03(\x0b\x32\x18.cimfed.v1.DirectoryFileJ\x04\x08\x05\x10\x06R\tdirectory\"h\n\x0b\x43ityReceipt\x12\x0c\n\x04\x63ity\x18\x01 \x01(\t\x12\x0e\n\x06schema\x18\x02 \x01(\x0c\x12\x14\n\x0c\x62\x61tch_hashes\x18\x03 \x03(\x0c\x12%\n\x08manifest\x18\x04 \x01(\x0b\x32\x13.cimfed.v1.Envelopeb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x17\x63imfed/v1/receipt.proto\x12\tcimfed.v1\x1a!cimfed/v1/directory_service.proto\x1a\x18\x63imfed/v1/envelope.proto\"\xe9\x01\n\x07Receipt\x12\x0f\n\x07version\x18\x01 \x01(\r\x12\"\n\x05query\x18\x02 \x01(\x0b\x32\x13.cimfed.v1.Envelope\x12&\n\x06\x63ities\x18\x03 \x03(\x0b\x32\x16.cimfed.v1.CityReceipt\x12%\n\x08\x63overage\x18\x04 \x01(\x0b\x32\x13.cimfed.v1.Envelope\x12\'\n\x05\x66iles\x18\x06 \x03(\x0b\x32\x18.cimfed.v1.DirectoryFile\x12 \n\x03log\x18\x07 \x03(\x0b\x32\x13.cimfed.v1.LogProofJ\x04\x08\x05\x10\x06R\tdirectory\"Y\n\x08LogProof\x12\x0c\n\x04\x63ity\x18\x01 \x01(\t\x12\r\n\x05\x65ntry\x18\x02 \x01(\x0c\x12\r\n\x05index\x18\x03 \x01(\x04\x12\r\n\x05proof\x18\x04 \x03(\x0c\x12\x12\n\ncheckpoint\x18\x05 \x01(\t\"h\n\x0b\x43ityReceipt\x12\x0c\n\x04\x63ity\x18\x01 \x01(\t\x12\x0e\n\x06schema\x18\x02 \x01(\x0c\x12\x14\n\x0c\x62\x61tch_hashes\x18\x03 \x03(\x0c\x12%\n\x08manifest\x18\x04 \x01(\x0b\x32\x13.cimfed.v1.Envelopeb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -34,7 +34,9 @@ _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'cimfed.v1.receipt_pb2', _gl
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
   _globals['_RECEIPT']._serialized_start=100
-  _globals['_RECEIPT']._serialized_end=299
-  _globals['_CITYRECEIPT']._serialized_start=301
-  _globals['_CITYRECEIPT']._serialized_end=405
+  _globals['_RECEIPT']._serialized_end=333
+  _globals['_LOGPROOF']._serialized_start=335
+  _globals['_LOGPROOF']._serialized_end=424
+  _globals['_CITYRECEIPT']._serialized_start=426
+  _globals['_CITYRECEIPT']._serialized_end=530
 # @@protoc_insertion_point(module_scope)

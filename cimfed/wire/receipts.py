@@ -14,6 +14,7 @@ from cimfed.model.names import CityName
 from cimfed.trust.envelope import Envelope
 from cimfed.v1 import directory_service_pb2, receipt_pb2
 from cimfed.wire.envelopes import from_message, to_message
+from cimfed.wire.logs import Proven
 
 VERSION = 2
 MAX_BYTES = LIMITS.receipt
@@ -30,13 +31,23 @@ class CityReceipt:
 
 
 @dataclass(frozen=True)
+class LogProof:
+    """That a city's decision is in its log."""
+
+    city: CityName
+    proven: Proven
+
+
+@dataclass(frozen=True)
 class Receipt:
-    """``coverage`` is None where one city was asked directly; ``directory`` has its files by path."""
+    """``coverage`` is None where one city was asked directly; ``directory`` has its files by path. ``log`` is of the
+    cities that were asked for it."""
 
     query: Envelope
     cities: tuple[CityReceipt, ...]
     coverage: Envelope | None
     directory: Mapping[str, bytes]
+    log: tuple[LogProof, ...] = ()
 
 
 def encode_receipt(receipt: Receipt) -> bytes:
@@ -55,6 +66,16 @@ def encode_receipt(receipt: Receipt) -> bytes:
         files=[
             directory_service_pb2.DirectoryFile(path=path, content=content)
             for path, content in receipt.directory.items()
+        ],
+        log=[
+            receipt_pb2.LogProof(
+                city=item.city,
+                entry=item.proven.entry,
+                index=item.proven.index,
+                proof=item.proven.proof,
+                checkpoint=item.proven.checkpoint.decode(),
+            )
+            for item in receipt.log
         ],
     )
     if receipt.coverage is not None:
@@ -81,4 +102,11 @@ def decode_receipt(data: bytes) -> Receipt:
         ),
         coverage=from_message(message.coverage) if message.HasField("coverage") else None,
         directory={file.path: file.content for file in message.files},
+        log=tuple(
+            LogProof(
+                CityName(item.city),
+                Proven(item.entry, item.index, tuple(item.proof), item.checkpoint.encode()),
+            )
+            for item in message.log
+        ),
     )
