@@ -16,7 +16,19 @@ import typer
 from cimfed import console
 
 COMMANDS = ("read", "aggregate", "catalog", "join")
-GROUPS = ("receipt", "profile", "directory", "member", "partner", "requests", "revoke", "key", "policy", "vocabulary")
+GROUPS = (
+    "audit",
+    "receipt",
+    "profile",
+    "directory",
+    "member",
+    "partner",
+    "requests",
+    "revoke",
+    "key",
+    "policy",
+    "vocabulary",
+)
 
 
 def app(*names: str) -> typer.Typer:
