@@ -17,6 +17,7 @@ from cimfed.tlog.database import Database
 from cimfed.trust.card import parse_card
 from cimfed.trust.identity_files import load_public_key, read
 from cimfed.trust.keys import PublicKey
+from cimfed.trust.next_keys import former_keys
 from cimfed.trust.tlog import export
 from cimfed.trust.tlog.checkpoint import Origin
 
@@ -28,8 +29,9 @@ FILE = Annotated[Path, typer.Argument(help="A new file.", dir_okay=False)]
 
 
 def keys_of(home: Path, further: Sequence[Path] | None) -> list[PublicKey]:
-    """The party's own keys, of its card, and those of these files."""
-    return [*parse_card(read(home / "card.json")).keys, *map(load_public_key, further or ())]
+    """The party's own keys, of its card and before, and those of these files."""
+    own = (*parse_card(read(home / "card.json")).keys, *former_keys(home))
+    return [*own, *map(load_public_key, further or ())]
 
 
 def verify(database: Database, origin: Origin, keys: Sequence[PublicKey]) -> None:

@@ -11,7 +11,7 @@ from cimfed.errors import CimfedError
 from cimfed.tlog import checkpoints
 from cimfed.tlog.checkpoints import EVERY, Made
 from cimfed.tlog.database import Database
-from cimfed.trust.keys import Signer
+from cimfed.trust.keys import Signer, settled
 from cimfed.trust.tlog.checkpoint import Origin
 
 log = logging.getLogger(__name__)
@@ -66,4 +66,4 @@ class Publisher:
             if not checkpoints.due(connection, now, every):
                 return None
         with self._database.writing() as transaction:
-            return checkpoints.publish(transaction, self._origin, self._signer, now, every)
+            return checkpoints.publish(transaction, self._origin, settled(self._signer), now, every)

@@ -20,7 +20,7 @@ import rfc8785
 
 from cimfed.errors import BadSignature, TooLarge
 from cimfed.trust.hashing import sha256
-from cimfed.trust.keys import PublicKey, Signer
+from cimfed.trust.keys import PublicKey, Signer, settled
 
 MAX_SIGNATURES = 16
 
@@ -63,7 +63,9 @@ def pre_authentication(payload_type: str, payload: bytes) -> bytes:
 def seal(payload_type: PayloadType, payload: bytes, *signers: Signer) -> Envelope:
     message = pre_authentication(payload_type, payload)
     return Envelope(
-        payload_type, payload, tuple(Signature(signer.public.id, signer.sign(message)) for signer in signers)
+        payload_type,
+        payload,
+        tuple(Signature(signer.public.id, signer.sign(message)) for signer in map(settled, signers)),
     )
 
 

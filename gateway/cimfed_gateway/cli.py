@@ -26,8 +26,9 @@ from cimfed.rpc.settings import check_bind
 from cimfed.tlog import commands
 from cimfed.tlog.keeper import Keeper
 from cimfed.trust.directory.follow import Follower
-from cimfed.trust.identity_files import load_issuing_key, load_signer, read
-from cimfed.trust.tls import IssuingKey, LeafSource, Use
+from cimfed.trust.identity_files import read
+from cimfed.trust.own_keys import OwnKeys
+from cimfed.trust.tls import LeafSource, Use
 from cimfed.trust.token.uri import TOKEN_KEY, parse_token_key
 from cimfed_gateway.cli_backup import backup, restore_
 from cimfed_gateway.cli_join import join
@@ -95,24 +96,24 @@ def serve(
 async def _serve(home: Home, ready_file: Path | None) -> None:
     check_bind(home.settings.listen)
     alliance = federation(home.settings.federation)
-    issuing = load_issuing_key(home.path)
-    leaves = LeafSource(issuing, alliance, home.name, Use.CLIENT)
+    own = OwnKeys(home.path, Kind.GATEWAY, alliance, home.name, clock.now)
+    leaves = own.leaves(Use.CLIENT)
     mirrors = Mirrors(alliance, home.settings.directory, home.name, leaves, home.settings.mirrors)
     directories = Follower(home.directory, alliance, mirrors, clock.now)
     with following(directories):
-        await _serve_with(home, directories, issuing, leaves, ready_file)
+        own.follow(directories)
+        await _serve_with(home, directories, own, leaves, ready_file)
 
 
 async def _serve_with(
-    home: Home, directories: Follower, issuing: IssuingKey, leaves: LeafSource, ready_file: Path | None
+    home: Home, directories: Follower, own: OwnKeys, leaves: LeafSource, ready_file: Path | None
 ) -> None:
     channels = ChannelPool(directories, leaves)
     journal = Journal.open(home.journal)
-    signer = load_signer(home.path, Kind.GATEWAY)
-    log = Keeper(journal, home.log_origin, signer, directories, channels.unary, clock.now)
+    log = Keeper(journal, home.log_origin, own.signer, directories, channels.unary, clock.now)
     gateway = Gateway(
         name=home.name,
-        signer=signer,
+        signer=own.signer,
         directories=directories,
         channels=channels,
         journal=journal,
@@ -124,7 +125,7 @@ async def _serve_with(
         Kind.GATEWAY,
         home.settings.listen,
         directories,
-        LeafSource(issuing, federation(home.settings.federation), home.name, Use.SERVER),
+        own.leaves(Use.SERVER),
         gateway.handlers(),
         {**mirror(directories.files), **log.handlers()},
     )

@@ -34,7 +34,7 @@ from cimfed.rpc.outlet import Outlet
 from cimfed.trust.asker import verify_query
 from cimfed.trust.directory.listing import Directory, DirectorySource
 from cimfed.trust.envelope import Envelope, PayloadType, seal
-from cimfed.trust.keys import Signer, works
+from cimfed.trust.keys import Signer, settled, works
 from cimfed.trust.tlog.entries import Passed, Position, Returned, draw_position
 from cimfed.wire import answers, envelopes, frames
 from cimfed.wire.queries import decode_query
@@ -59,6 +59,7 @@ class Asked:
     key_id: KeyId
     organisation: str
     directory: Directory
+    signer: Signer  # of all that the gateway says about it, also when its keys change meanwhile
 
 
 @dataclass
@@ -150,7 +151,7 @@ class Gateway:
             raise ExpiredQuery("the query is not of this time", remedy="Check this computer's clock and ask again")
         if self.name not in query.via:
             raise NotVia(f"the query does not name {self.name} in via")
-        return Asked(query, envelope, key.key.id, key.organisation, directory)
+        return Asked(query, envelope, key.key.id, key.organisation, directory, settled(self.signer))
 
     def _log(self, asked: Asked, cities: list[CityName], now: int) -> Position:
         position = draw_position()
@@ -169,7 +170,7 @@ class Gateway:
     def _relays(self, asked: Asked, cities: list[CityName]) -> tuple[Envelope, list[Relay]]:
         request_hash = asked.envelope.payload_hash
         narrowing = seal(
-            PayloadType.NARROWING, answers.encode_narrowing(Narrowing(request_hash, self.name)), self.signer
+            PayloadType.NARROWING, answers.encode_narrowing(Narrowing(request_hash, self.name)), asked.signer
         )
         keep = isinstance(asked.query.request, Aggregate)
         return narrowing, [Relay(city, request_hash, asked.directory.member(city).keys, keep) for city in cities]
@@ -235,7 +236,7 @@ class Gateway:
             total_hash=total.hash,
             narrowing=narrowing.payload,
         )
-        return seal(PayloadType.COVERAGE, answers.encode_coverage(coverage), self.signer)
+        return seal(PayloadType.COVERAGE, answers.encode_coverage(coverage), asked.signer)
 
 
 def _ruled_out(directory: Directory, city: CityName, why: RuledOut) -> CityOutcome:

@@ -24,8 +24,8 @@ from cimfed.tlog.keeper import Keeper
 from cimfed.trust.directory.follow import Follower, last_known
 from cimfed.trust.directory.layout import Files
 from cimfed.trust.directory.listing import DirectorySource
-from cimfed.trust.identity_files import load_issuing_key, load_signer
 from cimfed.trust.keys import Signer
+from cimfed.trust.own_keys import OwnKeys
 from cimfed.trust.tls import LeafSource, Use
 from cimfed_node import database
 from cimfed_node.admit import Admitter
@@ -42,19 +42,16 @@ from cimfed_node.tables import Control
 class Keys:
     """The private keys of a serving node; ``leaves`` for what it serves, ``own_leaves`` for what it asks others."""
 
+    own: OwnKeys
     signer: Signer
     leaves: LeafSource
     own_leaves: LeafSource
 
     @classmethod
-    def load(cls, home: Home) -> Keys:
+    def load(cls, home: Home, now: Callable[[], int] = clock.now) -> Keys:
         """BadConfig where a key file is missing, or others may read it."""
-        issuing = load_issuing_key(home.path)
-        return cls(
-            load_signer(home.path, Kind.CITY),
-            LeafSource(issuing, home.federation, home.city, Use.SERVER),
-            LeafSource(issuing, home.federation, home.city, Use.CLIENT),
-        )
+        own = OwnKeys(home.path, Kind.CITY, home.federation, home.city, now)
+        return cls(own, own.signer, own.leaves(Use.SERVER), own.leaves(Use.CLIENT))
 
 
 class Node:
@@ -71,6 +68,7 @@ class Node:
         bind: str,
         now: Callable[[], int] = clock.now,
     ) -> None:
+        keys.own.follow(directories)
         self.control = Control.open(home.database)
         self.store = store_of(home)
         admitter = Admitter(

@@ -30,7 +30,7 @@ from cimfed.rpc.authorisation import AGGREGATE, CATALOG, READ
 from cimfed.rpc.identity import current_peer
 from cimfed.rpc.outlet import Outlet
 from cimfed.tlog.checkpoints import check_continues
-from cimfed.trust.keys import Signer, works
+from cimfed.trust.keys import Signer, settled, works
 from cimfed.trust.tlog.entries import Outcome
 from cimfed_node.admit import Admission, Admitter, Refusal
 from cimfed_node.catalog import catalogue_rows
@@ -110,7 +110,7 @@ class NodeService:
     async def _answer(self, kind: type[Request], request: bytes, context: Any) -> None:
         verdict = await self._admit(kind, request)
         manifest = facts(verdict, self._city, self._federation)
-        sealer = Sealer(self._signer, self._city, manifest.request_hash, self._limits)
+        sealer = Sealer(settled(self._signer), self._city, manifest.request_hash, self._limits)
         outlet = Outlet(context.write)
         if isinstance(verdict, Refusal):
             if verdict.repeated:
