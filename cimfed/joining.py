@@ -85,6 +85,10 @@ def denied(status: Status) -> NotAdmitted:
     return NotAdmitted(f"the administrator has denied it{f': {status.message}' if status.message else ''}")
 
 
+def pause() -> None:
+    time.sleep(POLL)
+
+
 def _decided(met: Met) -> Status:
     try:
         while True:
@@ -94,7 +98,7 @@ def _decided(met: Met) -> Status:
                     return status
             except (NodeUnreachable, Overloaded):
                 pass  # it may come back
-            time.sleep(POLL)
+            pause()
     except KeyboardInterrupt:
         console.err.print("the request waits on; to look again, run the same command again")
         raise

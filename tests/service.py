@@ -28,14 +28,16 @@ import cimfed_gateway.cli
 import cimfed_node.cli
 from cimfed import console
 from cimfed.cli.office import read_office
+from cimfed.client.profile import Profile
 from cimfed.model.names import Federation, Kind
 from cimfed.rpc import clock
-from cimfed.rpc.mirror import mirror
+from cimfed.rpc.mirror import Mirrors, mirror
 from cimfed.rpc.options import DIRECTORY_SERVER
 from cimfed.rpc.server import Server
 from cimfed.rpc.throttle import Allowance, Throttle
 from cimfed.tlog import log
 from cimfed.tlog.schema import EntryId
+from cimfed.trust.directory.follow import Follower
 from cimfed.trust.directory.listing import Directory
 from cimfed.trust.identity_files import load_issuing_key, load_signing_key
 from cimfed.trust.tlog.entries import Entry, decode
@@ -127,6 +129,12 @@ class Running:
         said = self.run(*words)
         assert said.code != 0, said
         return said.err.rsplit("error ", 1)[-1].split(":")[0]
+
+    def refresh(self, profile: Profile) -> None:
+        """The profile fetches the directory, as it does before it asks something."""
+        follower = Follower(profile.directory, SCO, Mirrors(SCO, profile.service), clock.now)
+        follower.refresh()
+        follower.close()
 
     @property
     def directory(self) -> Directory:

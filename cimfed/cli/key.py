@@ -1,4 +1,4 @@
-"""`cimfed key new | public | list | inspect | issue | renew`: keys of all kinds, and a partner's access keys.
+"""`cimfed key new | public | list | inspect | issue | renew | rotate`: keys of all kinds, and a partner's access keys.
 
 What is shown of keys is what the directory says, as an office knows it (``--home``) or a partner's profile
 (``--profile``). Which key is whose, and until when, only the registrar changes; what is revoked, only the revoker.
@@ -12,12 +12,12 @@ from typing import Annotated, Any
 
 import typer
 
-from cimfed import console, passphrase
+from cimfed import console, passphrase, rotating
 from cimfed.cli import cards, office
 from cimfed.cli.known_keys import KnownKey, find_keys, key_digits, known_keys, named
 from cimfed.cli.new_key import new_key, public_key
 from cimfed.cli.partner import KeyDaysOption, validity
-from cimfed.client.profile import read_profile
+from cimfed.client.profile import only_profile, read_profile
 from cimfed.command import DRY_RUN, JSON, YES, Command
 from cimfed.errors import BadConfig, BadDirectory, CimfedError, NotFound
 from cimfed.model.instants import instant_text
@@ -157,6 +157,30 @@ def renew(
         office.change(
             command, office.read_office(home), edit, f"Renew the keys of {partner}?",
             key=key, passphrase_file=passphrase_file, out=out, days=days, about=about,
+        )  # fmt: skip
+
+
+@app.command()
+def rotate(
+    profile: Annotated[str, typer.Option(help="The profile whose key changes; not needed where there is one.")] = "",
+    tls: rotating.TlsOption = False,
+    finish: rotating.FinishOption = False,
+    wait: rotating.WaitOption = False,
+    key: passphrase.TokenOption = "",
+    passphrase_file: passphrase.FileOption = None,
+    as_json: JSON = False,
+    dry_run: DRY_RUN = False,
+    yes: YES = False,
+) -> None:
+    """A partner changes its access key: makes one beside the old, and hands in a card that names both.
+
+    The new one has the old one's passphrase. It is used from the first question after the directory lists it.
+    """
+    with Command("key-rotate", as_json, dry_run=dry_run, yes=yes or not finish) as command:
+        own = read_profile(profile or only_profile())
+        party = rotating.Party(own.home, Kind.PARTNER, own.name, own.federation, own.service, own.root)
+        rotating.rotate(
+            command, party, tls=tls, finish=finish, wait=wait, key=key, passphrase_file=passphrase_file
         )  # fmt: skip
 
 

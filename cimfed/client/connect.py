@@ -6,12 +6,12 @@ from cimfed.client.federation import Asker, AsyncFederation, Federation
 from cimfed.client.profile import Profile, only_profile, read_profile
 from cimfed.client.transport import Wire
 from cimfed.errors import BadConfig
-from cimfed.model.names import Kind, city_name, gateway_name
+from cimfed.model.names import city_name, gateway_name
 from cimfed.rpc import clock
 from cimfed.rpc.channel import ChannelPool
 from cimfed.rpc.mirror import Mirrors
 from cimfed.trust.directory.follow import Follower
-from cimfed.trust.identity_files import load_issuing_key, load_signer
+from cimfed.trust.identity_files import load_signing_key
 from cimfed.trust.keys import Signer
 from cimfed.trust.tls import LeafSource, Use
 
@@ -49,7 +49,7 @@ def asker_of(profile: Profile, signer: Signer, gateway: str | None = None, city:
     if gateway and city:
         raise BadConfig("ask through a gateway or a city directly, not both")
     source = city_name(city) if city else gateway_name(gateway) if gateway else profile.gateway
-    leaves = LeafSource(load_issuing_key(profile.home), profile.federation, profile.name, Use.CLIENT)
+    leaves = LeafSource(profile.issuing_key(), profile.federation, profile.name, Use.CLIENT)
     directory = follower_of(profile, leaves, source)
     return Asker(source, directory, signer, Wire(ChannelPool(directory, leaves), source))
 
@@ -61,4 +61,4 @@ def follower_of(profile: Profile, leaves: LeafSource, first: str = "") -> Follow
 
 
 def _signer(profile: Profile, passphrase: str | bytes | None) -> Signer:
-    return load_signer(profile.home, Kind.PARTNER, passphrase.encode() if isinstance(passphrase, str) else passphrase)
+    return load_signing_key(profile.access_key, passphrase.encode() if isinstance(passphrase, str) else passphrase)

@@ -1,7 +1,8 @@
 """A connection profile: what a partner needs on disk to ask a federation.
 
     <CIMFED_HOME>/<profile>/profile.toml      the facts below
-                            keys/             access.key, tls.key, tls.pem (cimfed.trust.identity_files)
+                            keys/             access.key, tls.key, tls.pem (cimfed.trust.identity_files), and the
+                                              next ones while they change (cimfed.trust.next_keys)
                             card.json         for the administrator
                             directory/        root.json, pinned, and what was fetched of the directory
 
@@ -23,14 +24,19 @@ from cimfed.errors import BadConfig, CimfedError, NotFound
 from cimfed.model.names import (
     Federation,
     GatewayName,
+    Kind,
     PartnerName,
     federation,
     gateway_name,
     partner_name,
 )
-from cimfed.trust import identity_files
+from cimfed.rpc import clock
+from cimfed.trust import identity_files, next_keys
 from cimfed.trust.directory.documents import address
+from cimfed.trust.directory.follow import last_known
+from cimfed.trust.directory.listing import AccessKey
 from cimfed.trust.files import create_file
+from cimfed.trust.tls import Issuer, IssuingKey
 
 FORMAT = "cimfed/profile/v2"
 FILE = "profile.toml"
@@ -63,7 +69,23 @@ class Profile:
 
     @property
     def access_key(self) -> Path:
-        return self.home / "keys" / "access.key"
+        """The key in use: the next one, where there is one and the directory that was fetched last lists it."""
+        following = next_keys.next_signing(self.home, Kind.PARTNER)
+        if following is not None and following in [access.key for access in self._listed[0]]:
+            return next_keys.next_key_path(self.home, Kind.PARTNER)
+        return next_keys.signing_key_path(self.home, Kind.PARTNER)
+
+    def issuing_key(self) -> IssuingKey:
+        """The TLS issuing key in use, likewise."""
+        if next_keys.next_issuer(self.home) in self._listed[1]:
+            return next_keys.load_next_issuing_key(self.home)
+        return next_keys.load_issuing_key_in_use(self.home)
+
+    @property
+    def _listed(self) -> tuple[tuple[AccessKey, ...], tuple[Issuer, ...]]:
+        directory = last_known(self.directory, self.federation, clock.now())
+        partner = directory.partners.get(self.name) if directory else None
+        return (partner.keys, partner.issuers) if partner else ((), ())
 
     @property
     def encrypted(self) -> bool:

@@ -32,6 +32,7 @@ from cimfed.trust.tls import LeafSource, Use
 from cimfed.trust.token.uri import TOKEN_KEY, parse_token_key
 from cimfed_gateway.cli_backup import backup, restore_
 from cimfed_gateway.cli_join import join
+from cimfed_gateway.cli_key import app as key_app
 from cimfed_gateway.config import Home
 from cimfed_gateway.directory.cli import app as directory_app
 from cimfed_gateway.fanout import Patience
@@ -81,6 +82,7 @@ def init(
 
 
 app.command("join")(join)
+app.add_typer(key_app, name="key")
 
 
 @app.command()

@@ -30,6 +30,7 @@ from cimfed_node.cli_block import block, list_blocks, unblock
 from cimfed_node.cli_import import import_
 from cimfed_node.cli_in_place import app as postgis
 from cimfed_node.cli_join import join
+from cimfed_node.cli_key import app as key_app
 from cimfed_node.cli_log import app as log
 from cimfed_node.cli_snapshots import app as snapshots
 from cimfed_node.config import Home
@@ -88,6 +89,7 @@ app.command("join")(join)
 app.command("import")(import_)
 app.command("backup")(backup)
 app.command("restore")(restore_)
+app.add_typer(key_app, name="key")
 app.add_typer(snapshots, name="snapshots")
 app.add_typer(postgis, name="postgis")
 app.command("block")(block)

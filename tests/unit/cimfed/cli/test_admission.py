@@ -98,14 +98,14 @@ def test_waiting_ends_when_the_party_is_listed_or_denied(service: Running, monke
     """The administrator decides while the newcomer looks: at its first look the request still waits."""
     looks: list[str] = []
 
-    def decide(_: float) -> None:
+    def decide() -> None:
         looks.append(service_name)
         if service_name == "gw.east":
             service.approve("gw.east")
         else:
             service.ok("cimfed", "requests", "deny", "gw.west", "--reason", "who are you?", "--yes")
 
-    monkeypatch.setattr(joining.time, "sleep", decide)
+    monkeypatch.setattr(joining, "pause", decide)
     service_name = "gw.east"
     token = service.token("member", "gw.east")
     words = ("--address", "localhost:9", "--wait", "--json")

@@ -1,0 +1,41 @@
+"""`cimfed-node key rotate`: a node changes its signing key or its TLS issuing key while it serves."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from cimfed import rotating
+from cimfed.command import DRY_RUN, JSON, YES, Command
+from cimfed.model.names import Kind
+from cimfed.trust.identity_files import read
+from cimfed.trust.token.uri import TOKEN_KEY
+from cimfed_node.config import Home
+
+app = typer.Typer(no_args_is_help=True, help="The node's own keys.")
+app.callback()(lambda: None)
+
+
+@app.command()
+def rotate(
+    home: Annotated[Path, typer.Option(help="The node's folder.", envvar="CIMFED_NODE_HOME")],
+    tls: rotating.TlsOption = False,
+    finish: rotating.FinishOption = False,
+    wait: rotating.WaitOption = False,
+    key: Annotated[str, typer.Option(help=TOKEN_KEY)] = "",
+    as_json: JSON = False,
+    dry_run: DRY_RUN = False,
+    yes: YES = False,
+) -> None:
+    """Makes a new key beside the old one, and hands in a card that names both.
+
+    The node takes the new one by itself, once the directory has listed it for fifteen minutes; with a service user, at
+    the start after that.
+    """
+    with Command("node-key-rotate", as_json, dry_run=dry_run, yes=yes or not finish) as command:
+        at = Home.load(home)
+        root = read(at.directory / "root.json")
+        party = rotating.Party(at.path, Kind.CITY, at.city, at.federation, at.settings.directory, root)
+        rotating.rotate(command, party, tls=tls, finish=finish, wait=wait, key=key, passphrase_file=None)
