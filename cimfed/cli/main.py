@@ -26,6 +26,7 @@ GROUPS = (
     "requests",
     "revoke",
     "key",
+    "access",
     "policy",
     "vocabulary",
 )

@@ -123,6 +123,12 @@ def open_access(
     return request, key
 
 
+def read_access(envelope: Envelope, keys: Iterable[PublicKey]) -> AccessRequest:
+    """A request that a service has kept, whenever it was made: by rules 1 and 2. Likewise for the caller: whose key."""
+    request: AccessRequest = _open(envelope, PayloadType.ACCESS_REQUEST, keys, _access)[0]
+    return request
+
+
 def peek_action(envelope: Envelope) -> tuple[str, Mapping[str, Argument]]:
     """Action and arguments of a request that is not verified yet: only to choose whose keys may sign it."""
     request = _parsed(envelope.payload, _admin)
