@@ -7,7 +7,8 @@
 3. nothing speaks for longer than its role may, and nothing has ended already;
 4. what is revoked stays revoked, unless the board has named another revoker;
 5. with it, stamped, the whole directory verifies (``proof``): signatures, thresholds, documents;
-6. a city that published has its routing entry in the result.
+6. a city that published has its routing entry in the result;
+7. the registrar's role is signed by enough registrars whose key is not revoked. What they signed before stays.
 
 When the board exchanges the keys of a role, that role speaks anew in the same publication: what the old keys signed
 counts no more.
@@ -15,6 +16,7 @@ counts no more.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import timedelta
 
 from cimfed.errors import BadDirectory, Conflict, TooLarge
@@ -23,7 +25,7 @@ from cimfed.model.names import CityName
 from cimfed.trust.directory import layout, proof
 from cimfed.trust.directory.layout import Files, metadata_file
 from cimfed.trust.directory.listing import Directory
-from cimfed.trust.directory.publication import Holders, holders_of, parsed, role_of, stamp
+from cimfed.trust.directory.publication import Holders, holders_of, missing_signatures, parsed, role_of, stamp
 from cimfed.trust.keys import Signer
 
 FILES = 64  # of one publication
@@ -80,6 +82,8 @@ def accept(directory: Directory, trusted_root: bytes, publication: Files, signer
             raise BadDirectory(
                 f"the routing entry of {city} is not signed by its steward, or is not its own", place=city
             )
+    # 7
+    _check_registrars(after, publication)
     return {**publication, **stamped}
 
 
@@ -134,6 +138,17 @@ def _check_used(after: Directory, publication: Files) -> None:
     unused = publication.keys() - after.files.keys()
     if unused:
         raise BadDirectory("a file is named by no role, or its role may not speak", place=min(unused))
+
+
+def _check_registrars(after: Directory, publication: Files) -> None:
+    if layout.REGISTRAR not in map(role_of, metadata_of(publication)):
+        return
+    held, revoked = holders(after)[layout.REGISTRAR], {item.subject for item in after.revoked}
+    left = tuple(key for key in held.keys if key.id.hex() not in revoked)
+    if len(left) < held.threshold or missing_signatures(publication, layout.REGISTRAR, replace(held, keys=left)):
+        raise BadDirectory(
+            "signed by a registrar whose key was revoked", remedy="The board names another registrar, who lists anew"
+        )
 
 
 def _revoker_changed(before: Directory, after: Directory) -> bool:

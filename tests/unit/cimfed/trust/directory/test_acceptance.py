@@ -284,6 +284,43 @@ def test_rule_6_who_is_not_a_member_publishes_nothing(world: World, board: Board
         accepted(board, citys(world))
 
 
+def test_rule_7_a_revoked_registrar_lists_nobody_and_what_it_listed_stays(world: World, board: Board) -> None:
+    board.revoke(board.registrar.public.id.hex(), "lost", NOW)
+    with pytest.raises(BadDirectory, match="registrar whose key was revoked"):
+        accepted(board, registrars(world))
+    assert CITY in board.directory.members
+    board.accept(citys(world), NOW)
+
+
+def test_rule_7_the_registrars_that_are_left_must_be_enough(world: World, board: Board) -> None:
+    lost, left = board.registrar, KeySigner.generate()
+    for threshold, signers, taken in ((1, [lost], False), (1, [left], True), (2, [lost, left], False)):
+        both = Holders((lost.public, left.public), threshold)
+        draft = {
+            **drafts.targets_draft(2, SCO, board.service, both, board._one(board.revoker), NOW),
+            **drafts.registrar_draft(2, SCO, world.listing, NOW),
+            **drafts.revoker_draft(2, SCO, (Revocation(lost.public.id.hex(), "lost", NOW),), NOW),
+        }
+        publication = board.sign(draft, *board.keys[:2], board.revoker)
+        for signer in signers:
+            publication = drafts.sign(publication, signer, {REGISTRAR: both.keys})
+        if taken:
+            accepted(board, publication)
+            continue
+        with pytest.raises(BadDirectory, match="registrar whose key was revoked"):
+            accepted(board, publication)
+
+
+def test_rule_7_a_registrar_whom_the_board_names_instead_lists_anew(world: World, board: Board) -> None:
+    board.revoke(board.registrar.public.id.hex(), "lost", NOW)
+    board.registrar = KeySigner.generate()
+    draft = {
+        **drafts.targets_draft(2, SCO, board.service, board._one(board.registrar), board._one(board.revoker), NOW),
+        **drafts.registrar_draft(2, SCO, world.listing, NOW),
+    }
+    assert CITY in board.accept(board.sign(draft, *board.keys[:2], board.registrar), NOW).members
+
+
 def test_a_registrar_may_take_a_city_off_and_list_it_again(world: World, board: Board) -> None:
     board.accept(citys(world, 3))
     listing = world.listing
