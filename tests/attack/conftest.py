@@ -18,6 +18,8 @@ import pytest_asyncio
 import cimfed
 from cimfed.client.federation import AsyncFederation
 from cimfed_node.serve import Node
+from tests.attack.asks import Town
+from tests.attack.callers import serving
 from tests.attack.liar import Liar, lying
 from tests.federation.world import World, buildings
 
@@ -91,3 +93,10 @@ def scene(running: Scene) -> Iterator[Scene]:
     running.gateway.trick = running.gateway.deed = None
     running.gateway.times = 1
     running.world.clock.offset = 0
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def town(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Town]:
+    """Another federation, with a directory service and everybody who may knock."""
+    async with serving(Path(tmp_path_factory.mktemp("town"))) as town:
+        yield town
