@@ -75,8 +75,13 @@ def show(manifest: Manifest) -> None:
     console.say(f"digest {manifest.digest}")
 
 
-def say_restored(home: Path, log: str, made: Card | None, has_keys: bool, notes: Iterable[str]) -> None:
-    """What follows a restore wherever it was. ``made``: the card of new keys."""
+NEW_KEYS = "remove this folder and restore with --new-keys"
+
+
+def say_restored(
+    home: Path, log: str, made: Card | None, has_keys: bool, notes: Iterable[str], lost: str = NEW_KEYS
+) -> None:
+    """What follows a restore wherever it was. ``made``: the card of new keys. ``lost``: what to do without keys."""
     console.say(f"restored to {home}; its log goes on as {log}")
     for note in notes:
         console.say(f"note: {note}")
@@ -92,4 +97,4 @@ def say_restored(home: Path, log: str, made: Card | None, has_keys: bool, notes:
         console.say("  (cimfed member add --replace), and have the old keys revoked")
     elif not has_keys:
         console.say(f"  put the keys that you kept into {home / 'keys'}, under the same names, mode 600;")
-        console.say("  if they are lost, remove this folder and restore with --new-keys")
+        console.say(f"  if they are lost, {lost}")

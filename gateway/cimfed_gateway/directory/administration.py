@@ -62,7 +62,7 @@ def administer(transaction: Transaction, roster: Roster, envelope: Envelope, now
     if key not in roster.registrars and not _is_steward(roster, request, key, now):
         raise BadSignature("only a registrar may do this")
     # 3
-    tables.spend(transaction, spent(key, request.occasion.nonce), request.occasion.over, now)
+    tables.spend(transaction, spent(key, request.occasion.nonce), request.occasion, now)
     action = ACTIONS.get(request.action)
     if action is None:
         raise BadQuery(f"there is no action {request.action}", remedy=f"There are {', '.join(ACTIONS)}")

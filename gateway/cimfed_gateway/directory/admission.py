@@ -228,7 +228,7 @@ def request_access(transaction: Transaction, roster: Roster, envelope: Envelope,
     for city in request.cities:
         if city not in directory.members:
             raise BadQuery(f"the directory does not list {city}", place="cities")
-    tables.spend(transaction, spent(key, request.occasion.nonce), request.occasion.over, now)
+    tables.spend(transaction, spent(key, request.occasion.nonce), request.occasion, now)
     tables.forget_access(transaction, now - KEPT)
     if tables.count_access(transaction, request.partner) >= KEPT_OF_PARTNER:
         raise Overloaded(f"{KEPT_OF_PARTNER} requests of {request.partner} are kept here", retry_after=86400.0)

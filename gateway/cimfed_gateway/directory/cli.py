@@ -1,4 +1,4 @@
-"""`cimfed-gateway directory init | begin | serve | log`."""
+"""`cimfed-gateway directory init | begin | backup | restore | serve | log`."""
 
 from __future__ import annotations
 
@@ -41,6 +41,7 @@ from cimfed.trust.identity_files import (
 from cimfed.trust.keys import Signer, works
 from cimfed.trust.tls import LeafSource, Use
 from cimfed.trust.token.uri import TOKEN_KEY, parse_token_key
+from cimfed_gateway.directory.cli_backup import backup, restore_
 from cimfed_gateway.directory.config import FILE, Home, Settings
 from cimfed_gateway.directory.repository import Repository
 from cimfed_gateway.directory.service import ALLOWANCES, Service
@@ -52,6 +53,8 @@ app = typer.Typer(no_args_is_help=True, help="The directory service: publishes t
 log = logging.getLogger(__name__)
 log_app = typer.Typer(no_args_is_help=True, help="The log: what was published, who was admitted by whom.")
 app.add_typer(log_app, name="log")
+app.command("backup")(backup)
+app.command("restore")(restore_)
 HOME = Annotated[Path, typer.Option(help="The service's folder.", envvar="CIMFED_DIRECTORY_HOME")]
 
 

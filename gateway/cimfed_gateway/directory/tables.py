@@ -14,16 +14,18 @@ from pathlib import Path
 from typing import Any
 
 from sqlalchemy import LargeBinary, delete, func, insert, select, update
+from sqlalchemy.engine import Connection
 from sqlalchemy.exc import IntegrityError
 from sqlmodel import Field, SQLModel
 
-from cimfed.errors import BadConfig, ClockBehind, NotFound, Replayed
+from cimfed.errors import BadConfig, ClockBehind, ExpiredQuery, NotFound, Replayed
 from cimfed.model.admission import RequestState
 from cimfed.model.limits import LIMITS
 from cimfed.tlog import log
 from cimfed.tlog.database import Database, Transaction, engine_of
 from cimfed.tlog.schema import NUMBER
 from cimfed.tlog.schema import TABLES as LOG
+from cimfed.trust.admin import Occasion
 from cimfed.trust.tlog.entries import Entry
 
 SCHEMA_VERSION = 1
@@ -39,12 +41,14 @@ class SchemaRow(SQLModel, table=True):
 
 
 class ClockRow(SQLModel, table=True):
-    """The highest time that anything was decided at: an older one would bring back what has expired."""
+    """The highest time that anything was decided at: an older one would bring back what has expired. ``restored``: when
+    this database came back from a backup, 0 where it never did."""
 
     __tablename__ = "directory_clock"
 
     id: int = Field(primary_key=True)
     mark: int = Field(sa_type=NUMBER)
+    restored: int = Field(default=0, sa_type=NUMBER)
 
 
 class InvitationRow(SQLModel, table=True):
@@ -99,6 +103,7 @@ class NonceRow(SQLModel, table=True):
 _ROWS = (SchemaRow, ClockRow, InvitationRow, RequestRow, AccessRow, NonceRow)
 _TABLES: list[Any] = [SQLModel.metadata.tables[str(row.__tablename__)] for row in _ROWS]
 _SCHEMA, _CLOCK, _INVITATION, _REQUEST, _ACCESS, _NONCE = _TABLES
+TABLES: list[Any] = [*_TABLES, *LOG]
 UNDECIDED = (RequestState.WAITING.value, RequestState.APPROVED.value)
 
 
@@ -112,9 +117,9 @@ class Records(Database):
             os.close(os.open(path, os.O_CREAT | os.O_RDWR, 0o600))
             engine = engine_of(path)
             with engine.begin() as connection:
-                SQLModel.metadata.create_all(connection, tables=[*_TABLES, *LOG])
+                SQLModel.metadata.create_all(connection, tables=TABLES)
                 connection.execute(insert(_SCHEMA), {"id": ONLY, "version": SCHEMA_VERSION})
-                connection.execute(insert(_CLOCK), {"id": ONLY, "mark": 0})
+                connection.execute(insert(_CLOCK), {"id": ONLY, "mark": 0, "restored": 0})
                 log.create(connection)
             engine.dispose()
         return cls.open(path)
@@ -152,11 +157,26 @@ def check_clock(transaction: Transaction, now: int) -> None:
         transaction.execute(update(_CLOCK).values(mark=now))
 
 
-def spend(transaction: Transaction, nonce: bytes, over: int, now: int) -> None:
-    """Replayed where it was spent before."""
+def clock_mark(connection: Connection) -> int:
+    return int(connection.execute(select(_CLOCK.c.mark)).scalar_one())
+
+
+def begin_new_life(transaction: Transaction, now: int) -> None:
+    """What a backup cannot know is taken to have happened: every invitation is withdrawn, every nonce spent."""
+    transaction.execute(update(_CLOCK).values(restored=now, mark=func.max(_CLOCK.c.mark, now)))
+    transaction.execute(update(_INVITATION).where(_INVITATION.c.state == "open").values(state="withdrawn"))
+
+
+def spend(transaction: Transaction, nonce: bytes, occasion: Occasion, now: int) -> None:
+    """Replayed where it was spent before; ExpiredQuery where it may have been, before a return from a backup."""
+    restored = transaction.execute(select(_CLOCK.c.restored)).scalar_one()
+    if restored and occasion.issued <= restored + TOLERANCE:
+        raise ExpiredQuery(
+            "the request was signed before the directory service came back from a backup", remedy="Sign it anew"
+        )
     transaction.execute(delete(_NONCE).where(_NONCE.c.over <= now - TOLERANCE))
     try:
-        transaction.execute(insert(_NONCE), {"id": nonce, "over": over})
+        transaction.execute(insert(_NONCE), {"id": nonce, "over": occasion.over})
     except IntegrityError:
         raise Replayed("this request was taken before", remedy="Sign it anew") from None
 
