@@ -34,6 +34,7 @@ from cimfed.rpc.admission import Admission
 from cimfed.rpc.identity import Identifier
 from cimfed.rpc.layers import AdmissionControl, Authorisation, Errors, Identity, ThrottleControl
 from cimfed.rpc.options import SERVER, Options
+from cimfed.rpc.ping import TimedHealth
 from cimfed.rpc.throttle import Throttle
 from cimfed.trust.directory.listing import Directory, DirectorySource
 from cimfed.trust.tls import Leaf, LeafSource
@@ -66,7 +67,7 @@ class Server:
         if (directory is None) != (kind is Kind.DIRECTORY) or (directory is None) != (throttle is not None):
             raise BadConfig(f"a {kind} is served to callers of the other sort")
         self._errors = Errors()
-        self._health = health.aio.HealthServicer()
+        self._health = TimedHealth(now)
         self._server = grpc.aio.server(
             interceptors=(
                 self._errors,
