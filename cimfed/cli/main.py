@@ -15,7 +15,7 @@ import typer
 
 from cimfed import console
 
-COMMANDS = ("read", "aggregate", "catalog", "join")
+COMMANDS = ("read", "aggregate", "catalog", "join", "doctor")
 GROUPS = (
     "audit",
     "receipt",

@@ -1,4 +1,4 @@
-"""`cimfed-gateway init | join | backup | restore | serve | directory | log`."""
+"""`cimfed-gateway init | join | backup | restore | doctor | serve | directory | log`."""
 
 from __future__ import annotations
 
@@ -35,6 +35,7 @@ from cimfed_gateway.cli_join import join
 from cimfed_gateway.cli_key import app as key_app
 from cimfed_gateway.config import Home
 from cimfed_gateway.directory.cli import app as directory_app
+from cimfed_gateway.doctor import doctor
 from cimfed_gateway.fanout import Patience
 from cimfed_gateway.registry import Registry
 from cimfed_gateway.service import Gateway
@@ -48,6 +49,7 @@ log_app = typer.Typer(no_args_is_help=True, help="The log: every query that was 
 app.add_typer(log_app, name="log")
 app.command("backup")(backup)
 app.command("restore")(restore_)
+app.command("doctor")(doctor)
 HOME = Annotated[Path, typer.Option(help="The gateway's folder.", envvar="CIMFED_GATEWAY_HOME")]
 
 

@@ -1,4 +1,4 @@
-"""`cimfed-node init | join | import | activate | snapshots | log | postgis | backup | restore | block | ... | serve`.
+"""`cimfed-node init | join | import | activate | snapshots | log | postgis | backup | restore | doctor | ... | serve`.
 
 Thin: what it does is in the modules that it calls.
 """
@@ -34,6 +34,7 @@ from cimfed_node.cli_key import app as key_app
 from cimfed_node.cli_log import app as log
 from cimfed_node.cli_snapshots import app as snapshots
 from cimfed_node.config import Home
+from cimfed_node.doctor import doctor
 from cimfed_node.foresee import Foreseen, foresee
 from cimfed_node.operate import clear_away, opened, publisher
 from cimfed_node.printing import building_progress, tell
@@ -92,6 +93,7 @@ app.command("restore")(restore_)
 app.add_typer(key_app, name="key")
 app.add_typer(snapshots, name="snapshots")
 app.add_typer(postgis, name="postgis")
+app.command("doctor")(doctor)
 app.command("block")(block)
 app.command("unblock")(unblock)
 app.command("blocks")(list_blocks)

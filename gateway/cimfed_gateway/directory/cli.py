@@ -1,4 +1,4 @@
-"""`cimfed-gateway directory init | begin | backup | restore | serve | log`."""
+"""`cimfed-gateway directory init | begin | backup | restore | serve | doctor | log`."""
 
 from __future__ import annotations
 
@@ -43,6 +43,7 @@ from cimfed.trust.tls import LeafSource, Use
 from cimfed.trust.token.uri import TOKEN_KEY, parse_token_key
 from cimfed_gateway.directory.cli_backup import backup, restore_
 from cimfed_gateway.directory.config import FILE, Home, Settings
+from cimfed_gateway.directory.doctor import doctor
 from cimfed_gateway.directory.repository import Repository
 from cimfed_gateway.directory.service import ALLOWANCES, Service
 from cimfed_gateway.directory.tables import Records
@@ -51,6 +52,7 @@ RENEW_EVERY = 10.0  # seconds between two looks whether a timestamp is due
 
 app = typer.Typer(no_args_is_help=True, help="The directory service: publishes the directory, and lets parties join.")
 log = logging.getLogger(__name__)
+app.command("doctor")(doctor)
 log_app = typer.Typer(no_args_is_help=True, help="The log: what was published, who was admitted by whom.")
 app.add_typer(log_app, name="log")
 app.command("backup")(backup)

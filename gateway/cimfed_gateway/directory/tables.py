@@ -148,9 +148,14 @@ def note(transaction: Transaction, entry: Entry) -> None:
     log.append(transaction, entry)
 
 
+def clock_mark(transaction: Transaction) -> int:
+    """The highest time that anything was decided at here."""
+    return int(transaction.execute(select(_CLOCK.c.mark)).scalar_one())
+
+
 def check_clock(transaction: Transaction, now: int) -> None:
     """ClockBehind where this host's clock stands below the highest time that was recorded; records this one."""
-    mark = transaction.execute(select(_CLOCK.c.mark)).scalar_one()
+    mark = clock_mark(transaction)
     if now < mark - TOLERANCE:
         raise ClockBehind("the clock of the directory service stands behind", remedy="Its operator must set it")
     if now > mark:
