@@ -114,7 +114,7 @@ def test_the_vocabulary_page_shows_a_document_and_its_commands_work(tmp_path: Pa
 
 
 def test_the_operators_page_shows_settings_that_work(tmp_path: Path) -> None:
-    made, _ = make_home(tmp_path / "home", plan(tmp_path), 1)
+    made, _ = make_home(tmp_path / "home", plan(), 1)
     with (made.path / FILE).open("a") as file:
         file.write(the_only("operator.md", "toml"))
     home = Home.load(made.path)

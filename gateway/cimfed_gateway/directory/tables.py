@@ -14,7 +14,6 @@ from pathlib import Path
 from typing import Any
 
 from sqlalchemy import LargeBinary, delete, func, insert, select, update
-from sqlalchemy.engine import Connection
 from sqlalchemy.exc import IntegrityError
 from sqlmodel import Field, SQLModel
 
@@ -160,10 +159,6 @@ def check_clock(transaction: Transaction, now: int) -> None:
         raise ClockBehind("the clock of the directory service stands behind", remedy="Its operator must set it")
     if now > mark:
         transaction.execute(update(_CLOCK).values(mark=now))
-
-
-def clock_mark(connection: Connection) -> int:
-    return int(connection.execute(select(_CLOCK.c.mark)).scalar_one())
 
 
 def begin_new_life(transaction: Transaction, now: int) -> None:
