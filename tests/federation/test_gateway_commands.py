@@ -45,7 +45,9 @@ def world(tmp_path: Path) -> World:
     [
         ({"address": "foo"}, "bad_config: 'foo' is not an address (at --address)"),
         ({"listen": "foo:99999"}, "is not host:port (at --listen)"),
-        ({"federation": "other"}, "bad_directory: this is the directory of sco, not of other"),
+        ({"directory": "foo"}, "bad_config: 'foo' is not an address (at --directory)"),
+        ({"root": __file__}, "bad_directory: this is no root of a directory"),
+        ({"root": "/no/root.json"}, "does not exist"),
     ],
 )
 def test_init_refuses_what_is_wrong_and_leaves_nothing(world: World, change: dict[str, str], said: str) -> None:
@@ -53,9 +55,13 @@ def test_init_refuses_what_is_wrong_and_leaves_nothing(world: World, change: dic
     assert not (world.folder / "gw").exists()
 
 
-def test_init_without_a_directory_yet_says_so(world: World) -> None:
-    world.file.unlink()
-    assert "note: there is no directory" in init(world)
+def test_it_does_not_serve_before_it_has_a_directory_of_its_own_federation(world: World) -> None:
+    init(world, federation="other", listen="127.0.0.1:0")
+    serve = "serve", "--home", str(world.folder / "gw")
+    assert "the directory was never fetched here" in run(*serve, expect=7)
+    with (world.folder / "gw" / "gateway.toml").open("a") as file:
+        file.write(f'mirrors = ["{world.files}"]\n')
+    assert "this is the directory of sco, not of other" in run(*serve, expect=7)
 
 
 def test_a_typo_in_the_settings_is_told_with_the_word_that_was_meant(world: World) -> None:

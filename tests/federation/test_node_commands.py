@@ -16,7 +16,7 @@ import pytest
 from cimfed.errors import BadConfig
 from cimfed.rpc.settings import check_bind
 from cimfed.trust.keys import KeySigner
-from cimfed_node.config import Home
+from cimfed_node.config import FILE, Home
 from cimfed_node.tables import Control
 from tests.federation.commands import eventually
 from tests.federation.world import City, World
@@ -106,6 +106,8 @@ def test_from_an_empty_folder_to_a_node_that_serves(tmp_path: Path, wards: Path)
     assert "admin_unit" in shown
     assert "69.2000, 41.3000, 69.2300, 41.3100" in shown
 
+    with Path(home, FILE).open("a") as settings:
+        settings.write(f'mirrors = ["{world.files}"]\n')
     ready = tmp_path / "ready"
     log = tmp_path / "serve.log"
     with log.open("wb") as file:
@@ -158,10 +160,9 @@ def init(world: World, *more: str, expect: int = 0, **change: object) -> str:
         ({"address": "foo"}, "bad_config: 'foo' is not an address (at --address)"),
         ({"address": "foo:99999"}, "(at --address)"),
         ({"listen": "foo:99999"}, "bad_config: 'foo:99999' is not host:port (at --listen)"),
-        ({"federation": "other"}, "bad_directory: this is the directory of sco, not of other"),
-        ({"registrar_key": "steward.pub"}, "bad_directory: the directory is not signed by the registrar's key"),
-        ({"directory": "registrar.pub"}, "bad_directory"),
-        ({"registrar_key": "none.pub"}, "does not exist"),
+        ({"root": "steward.pub"}, "bad_directory: this is no root of a directory"),
+        ({"root": "none.json"}, "does not exist"),
+        ({"directory": "foo"}, "bad_config: 'foo' is not an address (at --directory)"),
         ({"steward_key": "none.pub"}, "does not exist"),
     ],
 )
@@ -171,9 +172,13 @@ def test_init_refuses_what_is_wrong_and_leaves_nothing(world: World, change: dic
     assert not (world.folder / "node").exists()
 
 
-def test_init_without_a_directory_yet_says_so(world: World) -> None:
-    world.file.unlink()
-    assert f"note: there is no directory at {world.file}" in init(world)
+def test_it_does_not_serve_before_it_has_a_directory_of_its_own_federation(world: World) -> None:
+    init(world, federation="other", listen="127.0.0.1:0")
+    home = world.folder / "node"
+    assert "the directory was never fetched here" in run("serve", "--home", str(home), expect=7)
+    with (home / FILE).open("a") as file:
+        file.write(f'mirrors = ["{world.files}"]\n')
+    assert "this is the directory of sco, not of other" in run("serve", "--home", str(home), expect=7)
 
 
 def test_a_typo_in_the_settings_is_told_with_the_word_that_was_meant(world: World) -> None:
