@@ -67,8 +67,15 @@ class Said:
         return found
 
 
-def run(folder: Path, *words: object, **environment: str) -> Said:
-    """A command with nobody at the terminal: its exit code, what it printed."""
+class Terminal(io.StringIO):
+    """Somebody who types this, line by line."""
+
+    def isatty(self) -> bool:
+        return True
+
+
+def run(folder: Path, *words: object, typed: str | None = None, **environment: str) -> Said:
+    """A command: its exit code, what it printed. ``typed``: by whoever is at the terminal; None where nobody is."""
     out, err = io.StringIO(), io.StringIO()
     program, *arguments = map(str, words)
     before = Path.cwd()
@@ -77,7 +84,7 @@ def run(folder: Path, *words: object, **environment: str) -> Said:
     try:
         with (
             mock.patch.dict(os.environ, {"CIMFED_HOME": str(folder / "profiles"), **environment}),
-            mock.patch("sys.stdin", io.StringIO()),
+            mock.patch("sys.stdin", io.StringIO() if typed is None else Terminal(typed)),
             mock.patch("sys.argv", [program, *arguments]),
             contextlib.redirect_stdout(out),
             contextlib.redirect_stderr(err),
@@ -116,8 +123,8 @@ class Running:
     def office(self) -> Path:
         return self.folder / "office"
 
-    def run(self, *words: object) -> Said:
-        return run(self.folder, *words, CIMFED_OFFICE=str(self.office), COLUMNS="200")
+    def run(self, *words: object, typed: str | None = None) -> Said:
+        return run(self.folder, *words, typed=typed, CIMFED_OFFICE=str(self.office), COLUMNS="200")
 
     def ok(self, *words: object) -> Said:
         said = self.run(*words)

@@ -65,28 +65,32 @@ def init(
     of, card = federation(name), parse_card(read(service))
     if card.kind is not Kind.DIRECTORY or card.federation != of:
         raise BadConfig(f"this is no card of a directory service of {of}", place=str(service))
+    online_key = load_public_key(online)
     paths.new_file(out)
+    roles = ("board", layout.REGISTRAR, layout.REVOKER)
     if alone is not None:
         if board or registrar or revoker:
             raise BadConfig("--alone makes all keys: name none", place="--alone")
         secret = passphrase.new_passphrase(passphrase_file, no_passphrase)
         alone.mkdir(parents=True, exist_ok=True)
-        for role in ("board", layout.REGISTRAR, layout.REVOKER):
+        for file in (office.FILE, *(f"{role}.{half}" for role in roles for half in ("key", "pub"))):
+            paths.new_file(alone / file)
+        for role in roles:
             make_signing_key(alone / f"{role}.key", secret)
-        board, registrar, revoker = ([alone / f"{role}.pub"] for role in ("board", layout.REGISTRAR, layout.REVOKER))
+        board, registrar, revoker = ([alone / f"{role}.pub"] for role in roles)
     if not (board and registrar and revoker):
         raise BadConfig("a directory has a board, a registrar and a revoker", remedy="Name their keys, or use --alone")
     draft = first_draft(
         of,
         card,
-        load_public_key(online),
+        online_key,
         publication.Holders(_keys(board), threshold),
         publication.Holders(_keys(registrar), registrar_threshold),
         publication.Holders(_keys(revoker)),
         clock.now(),
     )
     if alone is not None:
-        for role in ("board", layout.REGISTRAR, layout.REVOKER):
+        for role in roles:
             key = passphrase.open_key(alone / f"{role}.key", passphrase_file)
             draft = publication.sign(draft, key, draft_holders(draft, None))
             key.close()
