@@ -16,6 +16,7 @@ from cimfed_node.config import FILE, LOWERED, Home
 from cimfed_node.ingest.mapping import RESERVED, parse_mapping, shipped, shipped_names, shipped_tables
 from cimfed_node.setup import make_home
 from tests.federation.tours import blocks
+from tests.service import serving
 from tests.unit.node.test_home import plan
 
 DOCS = Path(__file__).resolve().parents[2] / "docs"
@@ -108,9 +109,9 @@ def test_the_vocabulary_page_shows_a_document_and_its_commands_work(tmp_path: Pa
     (tmp_path / document.file).write_text(document.text)
     found = [block.text for block in blocks(page("vocabulary.md")) if block.word == "sh"]
     assert len(found) == len(OF_DOCUMENTS)
-    registrar = "cimfed directory init sco --home registrar --no-passphrase"
-    for line in (registrar, *"".join(found).splitlines()):
-        subprocess.run(line, shell=True, check=True, cwd=tmp_path, env={"PATH": str(Path(sys.executable).parent)})
+    with serving(tmp_path):
+        for line in "".join(found).splitlines():
+            subprocess.run(line, shell=True, check=True, cwd=tmp_path, env={"PATH": str(Path(sys.executable).parent)})
 
 
 def test_the_operators_page_shows_settings_that_work(tmp_path: Path) -> None:
