@@ -1,7 +1,8 @@
 """One city's stream, passed on as the bytes that it sent.
 
-Only the first fields of a frame are read: whose it is, and whether it is the manifest. The city's signature on the
-manifest is checked, so that a coverage never vouches for an ending that clients would refuse. Rows are not looked at.
+Only the first fields of a frame are read: whose it is, and whether it is a head or the manifest. The city's signature
+on these is checked: a coverage never vouches for an ending that clients would refuse, and a city whose key was revoked
+ends for itself alone, where a client that saw its head would refuse the whole answer. Rows are not looked at.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ from dataclasses import dataclass, field
 from cimfed.errors import BadSignature, ChainBroken
 from cimfed.model.answer import BY_CITY, CityOutcome, Manifest
 from cimfed.model.names import CityName
-from cimfed.trust.envelope import PayloadType, verify
+from cimfed.trust.envelope import Envelope, PayloadType, verify
 from cimfed.trust.keys import PublicKey
 from cimfed.wire import answers, frames, states
 
@@ -42,11 +43,10 @@ class Relay:
             raise ChainBroken(f"{self.city} sent a frame in another name")
         match frame.part:
             case frames.Manifest(envelope):
-                try:
-                    verify(envelope, PayloadType.MANIFEST, self.keys)
-                except BadSignature:
-                    raise ChainBroken(f"{self.city} sent a manifest that its keys did not sign") from None
+                self._check_signed(envelope, PayloadType.MANIFEST, "a manifest")
                 self.outcome = self._ending(answers.decode_manifest(envelope.payload), envelope.payload_hash)
+            case frames.Head(envelope):
+                self._check_signed(envelope, PayloadType.HEAD, "a head")
             case frames.Coverage():
                 raise ChainBroken(f"{self.city} sent a gateway's coverage")
             case frames.Start(schema, _):
@@ -56,6 +56,12 @@ class Relay:
         self.heard = True
         if self.keep and frame.payload:
             self._keep(frame)
+
+    def _check_signed(self, envelope: Envelope, kind: PayloadType, what: str) -> None:
+        try:
+            verify(envelope, kind, self.keys)
+        except BadSignature:
+            raise ChainBroken(f"{self.city} sent {what} that its keys did not sign") from None
 
     def _keep(self, frame: frames.Frame) -> None:
         self._tally.add(frame.rows, len(frame.payload))

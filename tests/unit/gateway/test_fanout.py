@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator, Callable
 import pytest
 
 from cimfed.errors import CimfedError, DirectoryExpired, NodeUnreachable, Overloaded, TimedOut
-from cimfed.model.answer import Manifest, Outcome
+from cimfed.model.answer import Head, Manifest, Outcome
 from cimfed.model.names import city_name, federation
 from cimfed.trust.envelope import PayloadType, seal
 from cimfed.trust.keys import KeySigner
@@ -33,6 +33,11 @@ def manifest(
 
 def rows(index: int, city: str = CITY) -> bytes:
     return frames.encode(frames.Frame(city, None, index, 3, b"payload"))
+
+
+def head(signer: KeySigner = KEY) -> bytes:
+    envelope = seal(PayloadType.HEAD, answers.encode_head(Head(REQUEST, CITY, 1, b"c" * 32)), signer)
+    return frames.encode(frames.Frame(CITY, frames.Head(envelope)))
 
 
 class Caller:
@@ -65,7 +70,7 @@ async def outcome_of(*items: bytes | CimfedError, book: Registry | None = None) 
 
 
 async def test_frames_pass_as_the_bytes_that_came_and_the_manifest_tells_the_outcome() -> None:
-    sent = [rows(1), rows(2), manifest()]
+    sent = [rows(1), head(), rows(2), manifest()]
     result, got = await outcome_of(*sent)
     assert got == sent
     assert result.outcome is Outcome.ANSWERED
@@ -94,6 +99,7 @@ async def test_a_refusal_is_the_citys_word() -> None:
         ([], Outcome.BROKEN, "truncated"),
         ([rows(1, "uz.tashkent")], Outcome.BROKEN, "chain_broken"),
         ([manifest(signer=KeySigner.generate())], Outcome.BROKEN, "chain_broken"),
+        ([rows(1), head(KeySigner.generate()), rows(2), manifest()], Outcome.BROKEN, "chain_broken"),
         ([manifest(Outcome.RULED_OUT)], Outcome.BROKEN, "chain_broken"),
         ([b"\xff\xff"], Outcome.BROKEN, "chain_broken"),
     ],
