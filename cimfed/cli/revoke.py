@@ -82,6 +82,7 @@ def renew(
     passphrase_file: passphrase.FileOption = None,
     as_json: JSON = False,
     dry_run: DRY_RUN = False,
+    _yes: Annotated[bool, typer.Option("--yes", help="It does not ask anyway.")] = False,
 ) -> None:
     """Says for another day what is revoked. It does not ask, since nothing changes: for a timer."""
     with Command("revoke-renew", as_json, dry_run=dry_run, yes=True) as command:

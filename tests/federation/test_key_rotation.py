@@ -13,11 +13,14 @@ import pytest
 from cryptography import x509
 
 import cimfed
-from cimfed.model.names import CityName, GatewayName, Kind
+from cimfed.model.names import CityName, GatewayName, Kind, PartnerName
 from cimfed.rpc import clock
+from cimfed.tlog import log
+from cimfed.tlog.schema import EntryId
 from cimfed.trust import next_keys, own_keys
 from cimfed.trust.directory.listing import Listing
 from cimfed.trust.own_keys import OwnKeys
+from cimfed.trust.tlog.entries import Decision, decode
 from cimfed.trust.tls import Issuer, Use
 from cimfed_node.serve import Keys
 from tests.federation.world import FEDERATION, World, buildings
@@ -174,3 +177,38 @@ async def test_no_question_fails_and_no_stream_is_cut_while_keys_change(
     for name in (*CITIES, GATEWAY):
         party = world.directory.party(name)
         assert (len(party.keys), len(party.issuers)) == (1, 1)
+
+
+async def test_a_partner_asks_with_its_next_keys_once_its_directory_lists_them(world: World) -> None:
+    """Whoever is connected goes on with the old ones as long as they are listed."""
+    world.add_gateway(GATEWAY)
+    party = world.add_partner()
+    city = world.add_city(CITIES[0])
+    city.adopt(buildings(CITIES[0], [{"function": "office"}]))
+    city.activate(GRANTS)
+    name = PartnerName(party.name)
+    old = world.listing.partners[name]
+    new = next_keys.make_next_signing(party.home, Kind.PARTNER, None, None)
+    issuer = next_keys.make_next_issuer(party.home, FEDERATION, party.name, clock.now())
+    both = replace(old, keys=(*old.keys, replace(old.keys[0], key=new)), issuers=(*old.issuers, issuer))
+
+    async def signer_of(fed: cimfed.AsyncFederation) -> bytes:
+        """Of one question, as the city has logged it."""
+        assert (await fed.read("building", purpose="research", require="all").to_table()).num_rows == 1
+        with city.control() as control, control.reading() as connection:
+            size = log.head(connection).size
+            entries = [decode(content) for _, content in log.contents(connection, EntryId(1, 0), size)]
+        return [entry.key_id for entry in entries if isinstance(entry, Decision)][-1]
+
+    async with world.node(CITIES[0]), world.gateway(), cimfed.connect_async(str(world.profile())) as before:
+        assert await signer_of(before) == old.keys[0].key.id
+        world.publish(replace(world.listing, partners={name: both}))
+        async with cimfed.connect_async(str(world.profile())) as after:
+            assert await signer_of(after) == new.id
+            assert await signer_of(before) == old.keys[0].key.id
+            world.publish(
+                replace(world.listing, partners={name: replace(both, keys=both.keys[1:], issuers=(issuer,))})
+            )
+            assert await signer_of(after) == new.id
+            with pytest.raises(cimfed.errors.CimfedError):
+                await signer_of(before)

@@ -119,6 +119,19 @@ def test_waiting_ends_when_the_party_is_listed_or_denied(service: Running, monke
     assert looks == ["gw.east", "gw.west"]
 
 
+def test_waiting_may_be_broken_off_and_gone_on_with(service: Running, monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupt() -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(joining, "pause", interrupt)
+    words = ("cimfed-gateway", "join", service.token("member", "gw.alliance"), "--home", "gateway")
+    said = service.run(*words, "--address", "localhost:9", "--wait", "--json")
+    assert (said.code, said.out) == (130, "")
+    assert "run the same command again" in said.err
+    service.approve("gw.alliance")
+    assert service.ok(*words, "--wait", "--json").json["state"] == "listed"
+
+
 def test_a_request_is_approved_by_its_fingerprint_and_by_no_other(service: Running) -> None:
     token = service.token("member", "gw.alliance")
     service.ok("cimfed-gateway", "join", token, "--home", "gateway", "--address", "localhost:9")

@@ -106,7 +106,7 @@ def test_what_has_ended_is_renewed_after_its_end(service: Running, monkeypatch: 
     service.renew()
     assert service.directory.expires < clock.now()
     assert "known last" in service.ok("cimfed", "directory", "status").out
-    service.ok("cimfed", "revoke", "renew")
+    service.ok("cimfed", "revoke", "renew", "--yes")
     assert service.directory.expires > clock.now()
     assert [item.subject for item in service.directory.revoked] == ["gw.gone"]
     assert "known last" not in service.ok("cimfed", "directory", "status").out
