@@ -15,10 +15,12 @@ from cimfed.doctor import homes, listed, look
 from cimfed.doctor.finding import Checking, Code, Examination, Finding, quiet
 from cimfed.doctor.party import Place, ask_around, examine_clock, examine_party
 from cimfed.errors import BadConfig
+from cimfed.model.names import Kind
 from cimfed.passphrase import FileOption
 from cimfed.rpc import clock
 from cimfed.trust.directory.acceptance import holders
 from cimfed.trust.directory.listing import Directory
+from cimfed.trust.next_keys import signing_key_path
 
 
 def doctor(
@@ -50,7 +52,7 @@ def examine_profile(profile: Profile, secret_file: Path | None, now: Callable[[]
         profile.federation,
         profile.directory,
         profile.service,
-        profile.access_key,
+        signing_key_path(profile.home, Kind.PARTNER),
         of_person=True,
         secret_file=secret_file,
         follows=False,
@@ -73,7 +75,7 @@ def examine_office(office: Office, secret_file: Path | None, now: Callable[[], i
         office.home / "registrar.key",
         follows=False,
     )
-    seen, _ = ask_around(exam, place, None, lambda _: [], now)
+    seen, _ = ask_around(exam, place, lambda _: None, lambda _: [], now)
     found = seen.newest
     for key in sorted(office.home.glob("*.key")):
         exam.judge("keys", lambda key=key: _key(key, secret_file, found))  # type: ignore[misc]

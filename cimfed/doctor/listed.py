@@ -53,11 +53,12 @@ def notice(valid: tuple[int, int]) -> int:
 
 @dataclass(frozen=True)
 class Own:
-    """What is here of a party. ``address`` and ``stewards`` empty: not known here, or none. None: cannot be had."""
+    """What is here of a party. ``keys``, ``issuers``: those in use, and after them the next ones while they change.
+    What is empty is not known here, or there is none."""
 
     name: str
-    key: PublicKey | None
-    issuer: Issuer | None
+    keys: tuple[PublicKey, ...]
+    issuers: tuple[Issuer, ...]
     address: str = ""
     stewards: tuple[PublicKey, ...] = ()
 
@@ -115,9 +116,9 @@ def listing(found: Directory, own: Own, now: int) -> Iterator[Finding]:
         return
     told = [
         *_suspended(party, now),
-        *_keys(found, party, own.key),
-        *_issuers(found, party, own.issuer),
-        *_access(party, own.key, now),
+        *_keys(found, party, own.keys),
+        *_issuers(found, party, own.issuers),
+        *_access(party, own.keys, now),
     ]
     if not isinstance(party, Partner) and own.address and party.address != own.address:
         told.append(
@@ -159,9 +160,11 @@ def _suspended(party: Party, now: int) -> Iterator[Finding]:
         )
 
 
-def _keys(found: Directory, party: Party, key: PublicKey | None) -> Iterator[Finding]:
-    listed = signing_keys(party)
-    if key is not None:
+def _keys(found: Directory, party: Party, own: tuple[PublicKey, ...]) -> Iterator[Finding]:
+    """While keys change, one that is listed is enough."""
+    listed = [key for key in signing_keys(party) if _of_subject(found, key.id.hex()) is None]
+    if own and not set(own) & set(listed):
+        key = own[0]
         gone = _of_subject(found, key.id.hex())
         if gone is not None:
             yield LISTING.error(
@@ -171,15 +174,16 @@ def _keys(found: Directory, party: Party, key: PublicKey | None) -> Iterator[Fin
                 about=key.id.hex(),
                 since=gone.at,
             )
-        elif key not in listed:
+        else:
             yield LISTING.error(
                 Code.KEY_NOT_LISTED,
                 f"the directory lists {_ids(listed)} for {party.name}, not the key that is here, {key.id.hex()[:16]}",
                 "Have the administrator list the card of this key, or put the listed key back",
                 about=key.id.hex(),
             )
-    others = [each for each in listed if each != key and _of_subject(found, each.id.hex()) is None]
-    if key is not None and key in listed and others:
+        return
+    others = [key for key in listed if key not in own]
+    if own and others:
         yield LISTING.warning(
             Code.KEY_ELSEWHERE,
             f"the directory lists further keys of {party.name}, which are not here: {_ids(others)}",
@@ -188,26 +192,27 @@ def _keys(found: Directory, party: Party, key: PublicKey | None) -> Iterator[Fin
         )
 
 
-def _issuers(found: Directory, party: Party, issuer: Issuer | None) -> Iterator[Finding]:
-    if issuer is None:
+def _issuers(found: Directory, party: Party, own: tuple[Issuer, ...]) -> Iterator[Finding]:
+    listed = {issuer.key for issuer in party.issuers if _of_subject(found, issuer.id.hex()) is None}
+    if not own or listed & {issuer.key for issuer in own}:
         return
+    issuer = own[0]
     gone = _of_subject(found, issuer.id.hex())
-    if gone is not None or all(issuer.key != each.key for each in party.issuers):
-        why = f"was revoked: {gone.reason}" if gone else f"is not the one that the directory lists for {party.name}"
-        yield LISTING.error(
-            Code.ISSUER_NOT_LISTED,
-            f"the TLS issuing key {issuer.id.hex()[:16]} {why}: no connection is taken",
-            "Have the administrator list the card that goes with it, or put the listed one back",
-            about=issuer.id.hex(),
-            since=gone.at if gone else None,
-        )
+    why = f"was revoked: {gone.reason}" if gone else f"is not the one that the directory lists for {party.name}"
+    yield LISTING.error(
+        Code.ISSUER_NOT_LISTED,
+        f"the TLS issuing key {issuer.id.hex()[:16]} {why}: no connection is taken",
+        "Have the administrator list the card that goes with it, or put the listed one back",
+        about=issuer.id.hex(),
+        since=gone.at if gone else None,
+    )
 
 
-def _access(party: Party, key: PublicKey | None, now: int) -> Iterator[Finding]:
+def _access(party: Party, own: tuple[PublicKey, ...], now: int) -> Iterator[Finding]:
     if not isinstance(party, Partner):
         return
     for access in party.keys:
-        if key is None or access.key == key:
+        if not own or access.key in own:
             yield from _lasting(access, now)
 
 
@@ -266,8 +271,8 @@ def office(found: Directory, now: int) -> Iterator[Finding]:
             "Their stewards publish it with a policy: cimfed policy publish",
         )
     if not ending and not unrouted:
-        counts = f"{len(found.members)} cities, {len(found.gateways)} gateways, {len(found.partners)} partners"
-        yield LISTING.ok(f"{counts}, {len(found.revoked)} revocations")
+        counts = f"cities: {len(found.members)}, gateways: {len(found.gateways)}, partners: {len(found.partners)}"
+        yield LISTING.ok(f"{counts}, revocations: {len(found.revoked)}")
 
 
 def _published(found: Directory, name: str) -> Party | None:
@@ -281,7 +286,7 @@ def _of_subject(found: Directory, subject: str) -> Revocation | None:
     return next((each for each in found.revoked if each.subject == subject), None)
 
 
-def _ids(keys: tuple[PublicKey, ...] | list[PublicKey]) -> str:
+def _ids(keys: Sequence[PublicKey]) -> str:
     return ", ".join(key.id.hex()[:16] for key in keys) or "no key"
 
 

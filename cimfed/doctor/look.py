@@ -7,8 +7,9 @@ import platform
 import shutil
 import sqlite3
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import closing, suppress
+from dataclasses import replace
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
@@ -18,8 +19,9 @@ from cimfed.model.instants import instant_of
 from cimfed.model.names import Federation, Kind
 from cimfed.passphrase import secret_of
 from cimfed.trust.card import Card, parse_card
-from cimfed.trust.identity_files import asks_for, load_issuing_key, load_signing_key, read, token_in
+from cimfed.trust.identity_files import asks_for, load_signing_key, read, token_in
 from cimfed.trust.keys import PublicKey, works
+from cimfed.trust.next_keys import load_issuing_key_in_use, load_next_issuing_key, next_key_path, next_signing
 from cimfed.trust.tls import Issuer, IssuingKey, LeafSource, Use, check_leaf
 
 CHECKED = 3.0  # seconds in which a database is read
@@ -52,6 +54,15 @@ def _beside(path: Path) -> PublicKey | None:
     return None
 
 
+def next_key_fact(home: Path, kind: Kind, secret_file: Path | None, of_person: bool) -> KeyFact | None:
+    """Of the next signing key; None where there is none."""
+    public = next_signing(home, kind)
+    if public is None:
+        return None
+    fact = key_fact(next_key_path(home, kind), secret_file, of_person)
+    return fact if fact.public or fact.error else replace(fact, public=public)
+
+
 def card_in(home: Path) -> Card:
     return parse_card(read(home / "card.json"))
 
@@ -60,11 +71,21 @@ def mode_of(path: Path) -> int:
     return os.stat(path).st_mode
 
 
-def tls_fact(home: Path, of: Federation, name: str, now: int) -> tuple[TlsFact, IssuingKey | None]:
+def tls_facts(home: Path, of: Federation, name: str, now: int) -> list[tuple[TlsFact, IssuingKey | None]]:
+    """Of the issuing key in use, and of the next one where there is one."""
+    found = [_tls_fact(home / "keys" / "tls.key", lambda: load_issuing_key_in_use(home), of, name, now)]
+    if (home / "keys" / "tls.next.pem").exists():
+        found.append(_tls_fact(home / "keys" / "tls.next.key", lambda: load_next_issuing_key(home), of, name, now))
+    return found
+
+
+def _tls_fact(
+    path: Path, load: Callable[[], IssuingKey], of: Federation, name: str, now: int
+) -> tuple[TlsFact, IssuingKey | None]:
     """Issues a leaf for each use and judges it as others will."""
-    place = str(home / "keys" / "tls.key")
+    place = str(path)
     try:
-        issuing = load_issuing_key(home)
+        issuing = load()
         certificate = issuing.issuer.certificate
         valid = instant_of(certificate.not_valid_before_utc), instant_of(certificate.not_valid_after_utc)
         if valid[0] <= now < valid[1]:

@@ -14,11 +14,12 @@ from cimfed.doctor.ask import Askers, Target
 from cimfed.doctor.finding import Checking, Code, Examination
 from cimfed.doctor.peers import Asked
 from cimfed.errors import CimfedError
-from cimfed.model.names import Federation
+from cimfed.model.names import Federation, kind_of
 from cimfed.trust.directory.follow import last_known
 from cimfed.trust.directory.listing import Directory, Partner
 from cimfed.trust.keys import PublicKey
-from cimfed.trust.tls import Leaf, LeafSource, Use
+from cimfed.trust.next_keys import signing_key_path
+from cimfed.trust.tls import Issuer, Leaf, LeafSource, Use
 
 SERVICE = "the directory service"  # before its name is known
 
@@ -75,15 +76,31 @@ def examine_party(
     card = exam.look("keys", lambda: look.card_in(place.home), Code.CARD_OTHER)
     exam.judge("keys", lambda: homes.key(key, place.of_person, card.keys if card else None))
     exam.judge("keys", lambda: homes.keys_folder(look.mode_of(place.key.parent), str(place.key.parent)))
-    fact, issuing = look.tls_fact(place.home, place.federation, place.name, here)
-    exam.judge("tls", lambda: homes.tls(fact, here))
-    leaf = LeafSource(issuing, place.federation, place.name, Use.CLIENT).current(here) if issuing else None
+    following = None
+    if place.key == signing_key_path(place.home, kind_of(place.name)):
+        following = exam.look(
+            "keys", lambda: look.next_key_fact(place.home, kind_of(place.name), place.secret_file, place.of_person)
+        )
+    if following is not None:
+        coming = following
+        exam.judge("keys", lambda: homes.key(coming, place.of_person))
+    certificates = look.tls_facts(place.home, place.federation, place.name, here)
+    for fact, _ in certificates:
+        exam.judge("tls", lambda fact=fact: homes.tls(fact, here))  # type: ignore[misc]
+    issuing = [each for _, each in certificates if each is not None]
+
+    def leaf(known: Directory | None) -> Leaf | None:
+        """Of the newest issuing key that is listed, as a server shows it."""
+        issuers = _issuers(known, place.name)
+        chosen = [each for each in issuing if each.issuer in issuers] or issuing[:1]
+        return LeafSource(chosen[-1], place.federation, place.name, Use.CLIENT).current(here) if chosen else None
 
     seen, held = ask_around(exam, place, leaf, whom, now, needed)
+    here_too = [each.public for each in (key, following) if each is not None and each.public is not None]
     own = listed.Own(
         place.name,
-        key.public or (card.keys[-1] if card and place.of_person else None),
-        issuing.issuer if issuing else None,
+        tuple(here_too) or (card.keys if card and place.of_person else ()),
+        tuple(each.issuer for each in issuing),
         place.address or (card.address if card else ""),
         place.stewards,
     )
@@ -98,7 +115,7 @@ def examine_party(
 def ask_around(
     exam: Examination,
     place: Place,
-    leaf: Leaf | None,
+    leaf: Callable[[Directory | None], Leaf | None],
     whom: Callable[[Directory], Sequence[str]],
     now: Callable[[], int],
     needed: Sequence[str] = (),
@@ -106,9 +123,9 @@ def ask_around(
     """The directory and others; and what the home itself has of the directory."""
     here = now()
     held = exam.look("directory", lambda: last_known(place.directory, place.federation, here), Code.DIRECTORY_DAMAGED)
-    askers = Askers(place.federation, place.directory, leaf, now)
 
     def ask(known: Directory | None) -> list[Asked]:
+        askers = Askers(place.federation, place.directory, leaf(known), now)
         service, targets = targets_of(known, place, whom, needed)
         return askers.ask(targets, service, place.mirrors)
 
@@ -133,6 +150,13 @@ def ask_around(
         known = found
     exam.judge("peers", lambda: peers.peers(asked, known, here))
     return Seen(known, asked), held
+
+
+def _issuers(known: Directory | None, name: str) -> tuple[Issuer, ...]:
+    try:
+        return known.party(name).issuers if known else ()
+    except CimfedError:
+        return ()
 
 
 def targets_of(

@@ -6,14 +6,17 @@ import copy
 import json
 import socket
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from cimfed.doctor import ask
 from cimfed.doctor.finding import Code, Severity
+from cimfed.model.names import Kind
 from cimfed.trust.directory.follow import Folder
 from cimfed.trust.files import create_file
+from cimfed.trust.next_keys import make_next_issuer, make_next_signing
 from cimfed.trust.token.make import make_token_key
 from cimfed_gateway import doctor as gateway_doctor
 from cimfed_node import doctor as node_doctor
@@ -23,6 +26,7 @@ from cimfed_node.tables.blocks import Block, put_block
 from tests.federation.doctoring import (
     ALMATY,
     GRANTS,
+    HERE,
     QINGDAO,
     at,
     examined,
@@ -33,7 +37,7 @@ from tests.federation.doctoring import (
     serving,
     told,
 )
-from tests.federation.world import World
+from tests.federation.world import FEDERATION, World
 from tests.postgres import Database
 from tests.tokens import PIN, Soft
 
@@ -221,6 +225,24 @@ async def test_policy_and_directory_that_differ_are_told(world: World) -> None:
     assert Code.POLICY_UNPUBLISHED in told(unpublished, Severity.WARNING)
     assert "published version 3, here version 2 is in force" in finding(newer, Code.POLICY_OTHER).what
     assert not {Code.POLICY_OTHER, Code.POLICY_UNPUBLISHED} & told(well)
+
+
+async def test_while_keys_change_the_old_the_next_or_both_may_be_listed(world: World) -> None:
+    async with serving(world), world.gateway():
+        home = home_of(world.cities[ALMATY])
+        key = make_next_signing(home.path, Kind.CITY, None, None)
+        issuer = make_next_issuer(home.path, FEDERATION, ALMATY, world.clock())
+        member = world.listing.members[home.city]
+        for keys, issuers in (
+            (member.keys, member.issuers),
+            ((*member.keys, key), (*member.issuers, issuer)),
+            ((key,), (issuer,)),
+        ):
+            changed = replace(member, keys=keys, issuers=issuers)
+            world.publish(replace(world.listing, members={**world.listing.members, member.name: changed}))
+            exam = await examined(node_doctor.examine, home_of(world.cities[ALMATY]), world.clock)
+            assert told(exam) <= HERE | {Code.NOT_SERVING}, exam.findings
+            assert any(each.about == "gw.alliance" and each.severity is Severity.OK for each in exam.findings)
 
 
 async def test_a_node_whose_key_is_on_a_token_signs_or_is_told(tmp_path: Path, token: Soft) -> None:

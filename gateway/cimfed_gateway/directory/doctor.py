@@ -49,7 +49,7 @@ def examine(home: Home, now: Callable[[], int] = clock.now) -> Examination:
     exam.judge("keys", lambda: homes.key(key, False, card.keys if card else None))
     exam.judge("keys", lambda: homes.key(online, False))
     exam.judge("keys", lambda: homes.keys_folder(look.mode_of(home.path / "keys"), str(home.path / "keys")))
-    fact, issuing = look.tls_fact(home.path, of, home.name, here)
+    ((fact, issuing), *_) = look.tls_facts(home.path, of, home.name, here)
     exam.judge("tls", lambda: homes.tls(fact, here))
 
     found = exam.look("directory", lambda: last_known(home.repository, of, here), Code.DIRECTORY_DAMAGED)
@@ -57,7 +57,12 @@ def examine(home: Home, now: Callable[[], int] = clock.now) -> Examination:
     if found is None:
         exam.judge("directory", nothing_published)
     else:
-        own = listed.Own(home.name, key.public, issuing.issuer if issuing else None, card.address if card else "")
+        own = listed.Own(
+            home.name,
+            (key.public,) if key.public else (),
+            (issuing.issuer,) if issuing else (),
+            card.address if card else "",
+        )
         exam.judge("directory", lambda: listed.directory(found, here))
         exam.judge("directory", lambda: stamped_by(found, online.public))
         exam.judge("listing", lambda: listed.listing(found, own, here))

@@ -114,7 +114,7 @@ def test_a_folder_of_keys_that_others_may_look_into_is_told(home: Path) -> None:
 
 
 def of_tls(home: Path, name: str = "kz.almaty", now: int = NOW) -> list[Finding]:
-    return list(homes.tls(look.tls_fact(home, SCO, name, now)[0], now))
+    return list(homes.tls(look.tls_facts(home, SCO, name, now)[0][0], now))
 
 
 def test_an_issuing_key_whose_leaves_keep_the_rules_is_well(home: Path) -> None:

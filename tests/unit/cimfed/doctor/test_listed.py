@@ -54,7 +54,7 @@ class Federated:
 
     def own(self, name: str, **other: object) -> Own:
         card = self.cards[name]
-        made = Own(name, card.keys[0], card.issuers[0], card.address, card.stewards)
+        made = Own(name, card.keys, card.issuers, card.address, card.stewards)
         return replace(made, **other)  # type: ignore[arg-type]
 
     def said(self, name: str, at: int = NOW, **other: object) -> list[Code]:
@@ -143,8 +143,8 @@ def test_a_suspension_is_told_before_and_while_it_holds(sco: Federated, at: int,
 
 def test_another_key_or_issuer_than_the_listed_one_is_an_error(sco: Federated, tmp_path: Path) -> None:
     other = make_identity(tmp_path / "other", CITY, SCO, NOW, "almaty.example:8443", [STEWARD])
-    assert sco.said(CITY, key=other.keys[0]) == [Code.KEY_NOT_LISTED]
-    assert sco.said(CITY, issuer=other.issuers[0]) == [Code.ISSUER_NOT_LISTED]
+    assert sco.said(CITY, keys=other.keys) == [Code.KEY_NOT_LISTED]
+    assert sco.said(CITY, issuers=other.issuers) == [Code.ISSUER_NOT_LISTED]
 
 
 def test_a_listed_key_that_is_not_here_is_told(sco: Federated) -> None:
@@ -155,8 +155,22 @@ def test_a_listed_key_that_is_not_here_is_told(sco: Federated) -> None:
     assert sco.said(CITY) == [Code.KEY_ELSEWHERE]
 
 
+def test_while_keys_change_one_that_is_listed_is_enough(sco: Federated, tmp_path: Path) -> None:
+    old, following = sco.cards[CITY], make_identity(tmp_path / "next", CITY, SCO, NOW, "almaty.example:8443", [STEWARD])
+    here = {"keys": (*old.keys, *following.keys), "issuers": (*old.issuers, *following.issuers)}
+    member = sco.listing.members[CITY]  # type: ignore[index]
+    for keys in (old.keys, (*old.keys, *following.keys), following.keys):
+        for issuers in (old.issuers, (*old.issuers, *following.issuers), following.issuers):
+            listed_now = replace(member, keys=keys, issuers=issuers)
+            sco.board.publish(replace(sco.listing, members={member.name: listed_now}), NOW)
+            assert sco.said(CITY, **here) == [Code.OK]
+    assert sco.said(CITY) == [Code.KEY_NOT_LISTED, Code.ISSUER_NOT_LISTED]
+    sco.board.revoke(old.keys[0].id.hex(), "stolen", NOW)
+    assert sco.said(CITY, **here) == [Code.OK]
+
+
 def test_what_cannot_be_had_is_not_compared(sco: Federated) -> None:
-    assert sco.said(CITY, key=None, issuer=None, address="", stewards=()) == [Code.OK]
+    assert sco.said(CITY, keys=(), issuers=(), address="", stewards=()) == [Code.OK]
 
 
 def test_another_address_or_other_stewards_than_the_listed_ones_are_told(sco: Federated) -> None:
