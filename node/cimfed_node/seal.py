@@ -115,6 +115,7 @@ class Sealer:
         self._request_hash = request_hash
         self._limits = limits
         self.sent = Sent()
+        self.said: Manifest | None = None  # what was signed as the end of the answer
         self._unsigned = 0  # bytes written since the last head
         self._since: float | None = None  # when the first of them was
 
@@ -153,6 +154,7 @@ class Sealer:
             facts, outcome=outcome, rows=self.sent.rows, batches=self.sent.batches, chain=self.sent.chain
         )
         envelope = seal(PayloadType.MANIFEST, answers.encode_manifest(manifest), self._signer)
+        self.said = manifest
         return frames.encode(frames.Frame(self._city, frames.Manifest(envelope))), manifest
 
     def _head(self) -> bytes:

@@ -119,13 +119,14 @@ class NodeService:
             return
         ended = Outcome(0, verdict.decision, CANCELLED)
         try:
-            said = await self._send(verdict, manifest, sealer, outlet.write)
-            ended = replace(ended, outcome=str(said.outcome), reason=said.reason)
+            await self._send(verdict, manifest, sealer, outlet.write)
         except CimfedError as error:
             ended = replace(ended, reason=error.reason)
             raise
         finally:
-            sent = sealer.sent
+            sent, said = sealer.sent, sealer.said
+            if said is not None:  # callers go as soon as they have it: the log says what was signed
+                ended = replace(ended, outcome=str(said.outcome), reason=said.reason)
             ended = replace(ended, rows=sent.rows, batches=sent.batches, chain=sent.chain)
             await asyncio.shield(self._log(ended))
 

@@ -22,6 +22,7 @@ from cimfed.rpc.outlet import Outlet
 from cimfed.trust.tlog.entries import Decision, Outcome
 from cimfed.trust.tls import LeafSource, Use
 from cimfed.v1 import directory_service_pb2, query_pb2
+from cimfed.wire import frames
 from cimfed_node.admit import Admitter
 from cimfed_node.serve import Node
 from cimfed_node.service import NodeService
@@ -390,6 +391,27 @@ async def test_a_long_answer_is_many_batches_under_one_chain(tmp_path: Path) -> 
         assert len(set(answer.rows["id"].to_pylist())) == 40_000
         assert answer.manifest["batches"] > 100
         assert 30 < answer.heads < answer.manifest["batches"]
+
+
+async def test_the_log_has_the_ending_that_was_signed_though_the_caller_goes_with_it(
+    federation: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write = Outlet.write
+
+    async def gone(self: Outlet, data: bytes) -> None:
+        await write(self, data)
+        if isinstance(frames.decode(data).part, frames.Manifest):
+            raise asyncio.CancelledError
+
+    monkeypatch.setattr(Outlet, "write", gone)
+    async with opened(federation) as desk:
+        call = desk.caller.call(raw.READ, raw.ask(desk.signer, raw.query(read=raw.read())))
+        calls = desk.calls()
+        while not isinstance(frames.decode(await call.read()).part, frames.Manifest):
+            calls = calls or desk.calls()
+        call.cancel()
+        ended = await desk.ended(calls)
+        assert (ended.outcome, ended.rows) == ("answered", len(GIVEN))
 
 
 async def test_cancelling_frees_the_slot_and_is_logged(tmp_path: Path) -> None:
