@@ -2,9 +2,10 @@
 
 1. What is taken is a publication that ``cimfed.trust.directory.acceptance`` lets pass: one after the other, never two
    at once. Everything else is left as it was.
-2. Files are written first, then the log, the timestamp last: until then nobody is told of a new version, and none is
-   told of without its entry in the log. After a crash in between the version before is current, and the publication
-   can be sent again.
+2. Files are written first, then the log, then a new root and the timestamp: until then nobody is told of a new version,
+   and none is told of without its entry in the log. After a crash before the log has it, the version before is current
+   and the publication can be sent again. Once the log has it, it is published: the same transaction keeps what is to be
+   shown, and whoever comes next shows it (``_roll_on``). So the log never names two files for one version.
 3. The timestamp is renewed long before it ends, the snapshot too, so that what the roles say stays current for as long
    as the service runs.
 4. Nothing is ever removed: old receipts point to old versions.
@@ -14,6 +15,7 @@ from __future__ import annotations
 
 import logging
 import threading
+from collections import ChainMap
 from collections.abc import Callable, Mapping
 from datetime import timedelta
 from pathlib import Path
@@ -100,6 +102,7 @@ class Repository:
         with self._turn:
             if self._held is None:
                 raise nothing_published()
+            self._roll_on()
             now = self._now()
             files = accept(self._held, self._root, publication, self._online, now)
             directory = self._own(proof.read({**self._held.files, **files}, self._root, now, self._of))
@@ -110,6 +113,7 @@ class Repository:
         with self._turn:
             if self._held is None:
                 return False
+            self._roll_on()
             now = self._now()
             if self._held.ends[layout.SNAPSHOT] - now < SNAPSHOT_LEFT:
                 files = stamp(self._held.files, {}, self._online, now)
@@ -139,6 +143,7 @@ class Repository:
             for path in metadata_of(publication):
                 version, digest = parsed(publication[path]).signed.version, sha256(publication[path])
                 tables.note(transaction, Publication(now, role_of(path), version, digest))
+            tables.show_last(transaction, {path: files[path] for path in files if _is_shown_last(path)})
         self._show(directory, files)
         log.info("published: %s; the directory is at version %d", _roles(publication), directory.version)
         try:
@@ -149,12 +154,24 @@ class Repository:
 
     def _write(self, files: Mapping[str, bytes]) -> None:
         for path, content in files.items():
-            if path != layout.TIMESTAMP_FILE:
+            if not _is_shown_last(path):
                 self.files.put(path, content)
 
     def _show(self, directory: Directory, files: Mapping[str, bytes]) -> None:
-        self.files.put(layout.TIMESTAMP_FILE, files[layout.TIMESTAMP_FILE])
+        """A root first: readers look for the next one by its name."""
+        for path in sorted(filter(_is_shown_last, files), key=lambda path: path == layout.TIMESTAMP_FILE):
+            self.files.put(path, files[path])
         self._held = directory
+
+    def _roll_on(self) -> None:
+        """Shows what the log has and nobody was shown: of a publication that broke off."""
+        with self._records.reading() as connection:
+            kept = tables.shown_last(connection)
+        if not kept or _stamped(kept) <= _stamped(self.files):
+            return
+        current = ChainMap(dict(kept), self.files)  # type: ignore[arg-type]  # nothing is written to it
+        self._show(proof.read(current, self._root, self._now(), self._of), kept)
+        log.info("a publication that had broken off is shown")
 
     def _own(self, directory: Directory) -> Directory:
         if directory.service.name != self._service:
@@ -166,10 +183,24 @@ class Repository:
 
     def _load(self) -> None:
         root = self._home / "root.json"
-        if not root.exists() or layout.TIMESTAMP_FILE not in self.files:
+        if not root.exists():
             return
         self._root = root.read_bytes()
+        self._roll_on()
+        if layout.TIMESTAMP_FILE not in self.files:
+            return
         self._held = proof.read(self.files, self._root, self._now(), self._of)
+
+
+def _is_shown_last(path: str) -> bool:
+    """What readers ask for by a name that they know beforehand."""
+    return path == layout.TIMESTAMP_FILE or (path.startswith("metadata/") and role_of(path) == layout.ROOT)
+
+
+def _stamped(files: Mapping[str, bytes]) -> int:
+    """The version of the timestamp; 0 where there is none."""
+    content = files.get(layout.TIMESTAMP_FILE)
+    return 0 if content is None else int(parsed(content).signed.version)
 
 
 def _roles(publication: Mapping[str, bytes]) -> str:

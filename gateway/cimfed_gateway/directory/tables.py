@@ -1,4 +1,5 @@
-"""What the directory service remembers: invitations, requests, requests for access, spent nonces, and its log.
+"""What the directory service remembers: invitations, requests, requests for access, spent nonces, its log, and what it
+must show of the newest publication.
 
 An invitation's row holds no secret that opens it: the id and the key that are derived of the token's secret
 (``cimfed.trust.invitation``). With the key one could make codes, so the file is its owner's alone. Every change is
@@ -9,7 +10,7 @@ place. Times are microseconds since 1970-01-01T00:00Z.
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +26,7 @@ from cimfed.tlog.database import Database, Transaction, engine_of
 from cimfed.tlog.schema import NUMBER
 from cimfed.tlog.schema import TABLES as LOG
 from cimfed.trust.admin import Occasion
+from cimfed.trust.directory import publication
 from cimfed.trust.tlog.entries import Entry
 
 SCHEMA_VERSION = 1
@@ -99,9 +101,18 @@ class NonceRow(SQLModel, table=True):
     over: int = Field(sa_type=NUMBER, index=True)
 
 
-_ROWS = (SchemaRow, ClockRow, InvitationRow, RequestRow, AccessRow, NonceRow)
+class ShownRow(SQLModel, table=True):
+    """What is shown last of the newest publication in the log: a new root, if there is one, and the timestamp."""
+
+    __tablename__ = "shown_last"
+
+    id: int = Field(primary_key=True)
+    files: bytes = Field(sa_type=LargeBinary)  # as one file
+
+
+_ROWS = (SchemaRow, ClockRow, InvitationRow, RequestRow, AccessRow, NonceRow, ShownRow)
 _TABLES: list[Any] = [SQLModel.metadata.tables[str(row.__tablename__)] for row in _ROWS]
-_SCHEMA, _CLOCK, _INVITATION, _REQUEST, _ACCESS, _NONCE = _TABLES
+_SCHEMA, _CLOCK, _INVITATION, _REQUEST, _ACCESS, _NONCE, _SHOWN = _TABLES
 TABLES: list[Any] = [*_TABLES, *LOG]
 UNDECIDED = (RequestState.WAITING.value, RequestState.APPROVED.value)
 
@@ -145,6 +156,18 @@ class Records(Database):
 def note(transaction: Transaction, entry: Entry) -> None:
     """Writes to the log, in the transaction of what it is about."""
     log.append(transaction, entry)
+
+
+def show_last(transaction: Transaction, files: Mapping[str, bytes]) -> None:
+    """Keeps what must be shown once the transaction is committed."""
+    transaction.execute(delete(_SHOWN))
+    transaction.execute(insert(_SHOWN), {"id": ONLY, "files": publication.to_file(files)})
+
+
+def shown_last(transaction: Transaction) -> Mapping[str, bytes]:
+    """What the newest publication in the log must have shown; nothing before the first."""
+    kept = transaction.execute(select(_SHOWN.c.files)).scalar()
+    return {} if kept is None else publication.from_file(kept, "records.sqlite")
 
 
 def clock_mark(transaction: Transaction) -> int:

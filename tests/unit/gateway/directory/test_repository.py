@@ -11,11 +11,12 @@ from cimfed.errors import CimfedError
 from cimfed.model.names import DirectoryName
 from cimfed.rpc.authorisation import PUBLISH
 from cimfed.trust.directory import layout, proof
-from cimfed.trust.directory.publication import Holders
+from cimfed.trust.directory.publication import Holders, sign
 from cimfed.trust.hashing import sha256
 from cimfed.trust.keys import KeySigner
 from cimfed.trust.tlog.entries import Publication
 from cimfed.wire import admissions as wire
+from cimfed_gateway.directory import tables
 from cimfed_gateway.directory.repository import Repository
 
 from ...cimfed.parties import CITY, SCO, Party
@@ -140,16 +141,16 @@ def test_what_is_not_logged_is_not_published(alliance: Alliance) -> None:
     assert shown(alliance) == 2
 
 
-def test_a_crash_before_the_timestamp_leaves_the_version_before(
+def crash(*_: object) -> None:
+    raise KeyboardInterrupt
+
+
+def test_a_crash_before_the_log_has_it_leaves_the_version_before(
     alliance: Alliance, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     files = newcomer(alliance)
-
-    def crash(*_: object) -> None:
-        raise KeyboardInterrupt
-
     with monkeypatch.context() as patched:
-        patched.setattr(Repository, "_show", crash)
+        patched.setattr(tables, "show_last", crash)
         with pytest.raises(KeyboardInterrupt):
             alliance.send(files)
     assert shown(alliance) == 1
@@ -157,6 +158,51 @@ def test_a_crash_before_the_timestamp_leaves_the_version_before(
     assert not alliance.repository.roster().lists("uz.tashkent")
     alliance.repository.publish(files)
     assert shown(alliance) == 2
+
+
+@pytest.mark.parametrize("restarted", [True, False], ids=["started again", "going on"])
+def test_once_the_log_has_it_it_is_published(
+    alliance: Alliance, monkeypatch: pytest.MonkeyPatch, restarted: bool
+) -> None:
+    files = newcomer(alliance)
+    with monkeypatch.context() as patched:
+        patched.setattr(Repository, "_show", crash)
+        with pytest.raises(KeyboardInterrupt):
+            alliance.send(files)
+    assert shown(alliance) == 1
+    if restarted:
+        alliance.repository = alliance.opened()
+    alliance.repository.renew()
+    assert shown(alliance) == 2
+    assert alliance.repository.roster().lists("uz.tashkent")
+    assert refusal(alliance.repository.publish, files) == "conflict"
+    said = [(entry.role, entry.version) for entry in alliance.entries() if isinstance(entry, Publication)]
+    assert len(said) == len(set(said))
+
+
+def test_a_new_root_is_seen_with_what_comes_with_it_or_not_at_all(
+    alliance: Alliance, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    old, alliance.board = alliance.board, [KeySigner.generate() for _ in range(3)]
+    for role in (layout.ROOT, layout.TARGETS):
+        alliance.versions[role] += 1
+    root = alliance.root()
+    for signer in old[:2]:  # the old board says who the new one is
+        root = sign(root, signer, {layout.ROOT: [signer.public]})
+    files = {**root, **alliance.targets()}
+    with monkeypatch.context() as patched:
+        patched.setattr(tables, "show_last", crash)
+        with pytest.raises(KeyboardInterrupt):
+            alliance.send(files)
+    alliance.repository = alliance.opened()
+    assert shown(alliance) == 1
+    with monkeypatch.context() as patched:
+        patched.setattr(Repository, "_show", crash)
+        with pytest.raises(KeyboardInterrupt):
+            alliance.repository.publish(files)
+    alliance.repository = alliance.opened()
+    assert shown(alliance) == 2
+    assert alliance.repository.roster().directory.versions[layout.ROOT] == 2
 
 
 def test_the_timestamp_is_renewed_before_it_ends_and_the_snapshot_too(alliance: Alliance) -> None:
