@@ -11,7 +11,7 @@ import grpc
 import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.asymmetric import ec, rsa
 
 from cimfed.trust.identity_files import load_issuing_key
 from cimfed.trust.tls import IssuingKey, Leaf, Use
@@ -23,6 +23,7 @@ from tests.federation.world import FEDERATION, World
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 CITY = "kz.almaty"
+PrivateKey = ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey
 NO_CONNECTION = "UNAVAILABLE", ""  # TLS refuses before anything of ours runs
 UNKNOWN = "UNAUTHENTICATED", "unknown_peer"
 
@@ -36,12 +37,14 @@ def leaf_by(world: World, issuer: str, name: str) -> Leaf:
     return load_issuing_key(world.parties[issuer].home).issue(FEDERATION, name, Use.CLIENT, world.clock())
 
 
-def crafted(world: World, issuer: str, names: list[x509.GeneralName], subject: str = "") -> Leaf:
+def crafted(
+    world: World, issuer: str, names: list[x509.GeneralName], subject: str = "", key: PrivateKey | None = None
+) -> Leaf:
     """A leaf with any names, made with a party's own issuing key."""
     home = world.parties[issuer].home
     issuing = serialization.load_pem_private_key((home / "keys/tls.key").read_bytes(), None)
     certificate = x509.load_pem_x509_certificate((home / "keys/tls.pem").read_bytes())
-    key, now = ec.generate_private_key(ec.SECP256R1()), datetime.now(UTC)
+    key, now = key or ec.generate_private_key(ec.SECP256R1()), datetime.now(UTC)
     common = [x509.NameAttribute(x509.NameOID.COMMON_NAME, subject)] if subject else []
     made = (
         x509.CertificateBuilder()
@@ -59,6 +62,10 @@ def crafted(world: World, issuer: str, names: list[x509.GeneralName], subject: s
     )
     form = serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
     return Leaf(key.private_bytes(*form), made.public_bytes(serialization.Encoding.PEM), 0, 0)
+
+
+def of_another_key(world: World, key: PrivateKey) -> Leaf:
+    return crafted(world, "inst.stranger", [uri("inst.stranger", "partner"), dns("inst.stranger")], key=key)
 
 
 def uri(name: str, kind: str) -> x509.GeneralName:
@@ -136,6 +143,12 @@ VISITS = {
     ),
     "a leaf with a wildcard": Visit(
         lambda world: crafted(world, "inst.stranger", [uri("inst.stranger", "partner"), dns("*")]), NO_CONNECTION
+    ),
+    "a leaf with a key of P-384": Visit(
+        lambda world: of_another_key(world, ec.generate_private_key(ec.SECP384R1())), UNKNOWN
+    ),
+    "a leaf with an RSA key": Visit(
+        lambda world: of_another_key(world, rsa.generate_private_key(65537, 2048)), UNKNOWN
     ),
     "a server's leaf": Visit(lambda world: own_leaf(world, "inst.tsinghua", Use.SERVER), NO_CONNECTION),
 }
