@@ -7,6 +7,7 @@ import hashlib
 import threading
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -18,7 +19,9 @@ from grpc_health.v1 import health_pb2
 from sqlalchemy import text
 
 from cimfed.model.catalog import CATALOG
+from cimfed.model.names import PartnerName
 from cimfed.rpc.outlet import Outlet
+from cimfed.trust.directory.listing import Directory
 from cimfed.trust.tlog.entries import Decision, Outcome
 from cimfed.trust.tls import LeafSource, Use
 from cimfed.v1 import directory_service_pb2, query_pb2
@@ -451,18 +454,34 @@ def followed(desk: Desk, asked: query_pb2.Query, frames: list[dict[str, Any]]) -
     return city.finish()
 
 
-@pytest.mark.parametrize("what", ["partner", "policy"])
+RIGHTS: dict[str, Callable[[World], object]] = {
+    "the partner is listed no more": lambda world: world.remove("inst.tsinghua"),
+    "the partner is suspended": lambda world: suspend(world, "inst.tsinghua"),
+    "the partner is revoked": lambda world: world.board.revoke("inst.tsinghua", "left", world.clock()),
+    "its key is revoked": lambda world: world.board.revoke(
+        world.parties["inst.tsinghua"].signer.public.id.hex(), "stolen", world.clock()
+    ),
+    "the policy is another": lambda world: world.cities[CITY].activate(GRANTS.replace("CN", "IN")),
+    "the directory has expired": lambda world: setattr(world.board, "keep_up", lambda now: late(world)),
+}
+
+
+def suspend(world: World, name: str) -> None:
+    partner, now = world.listing.partners[PartnerName(name)], world.clock()
+    suspended = replace(partner, suspended=(now, now + 3_600_000_000))
+    world.publish(replace(world.listing, partners={**world.listing.partners, partner.name: suspended}))
+
+
+def late(world: World) -> Directory:
+    """The directory as it is once every mirror was away for too long."""
+    return replace(world.board.directory, ends={"timestamp": 0})
+
+
+@pytest.mark.parametrize("what", RIGHTS)
 async def test_an_answer_ends_signed_when_its_right_ends(tmp_path: Path, what: str) -> None:
     world = large(World(tmp_path))
     async with opened(world) as desk:
-
-        def meanwhile() -> None:
-            if what == "partner":
-                world.remove("inst.tsinghua")
-            else:
-                world.cities[CITY].activate(GRANTS.replace("CN", "IN"))
-
-        frames, asked = await interrupted(desk, meanwhile)
+        frames, asked = await interrupted(desk, lambda: RIGHTS[what](world))
         manifest = followed(desk, asked, frames)
         assert (manifest["outcome"], manifest["reason"]) == ("refused", "policy_changed")
         assert 0 < manifest["rows"] < 40_000
