@@ -27,7 +27,7 @@ from cimfed.errors import BadConfig, CimfedError, Incomplete, LogInconsistent, N
 from cimfed.model.instants import instant_text
 from cimfed.rpc import clock
 from cimfed.trust.directory.listing import Directory
-from cimfed.trust.identity_files import load_issuing_key, load_public_key
+from cimfed.trust.identity_files import load_public_key
 from cimfed.trust.tlog.entries import Decision, Outcome, Passed, Returned
 from cimfed.trust.tls import LeafSource, Use
 
@@ -93,8 +93,7 @@ class Sources:
         leaves = None
         if self._profile or profile_names():
             partner = self._partner()
-            issuing = load_issuing_key(partner.home)
-            leaves = LeafSource(issuing, partner.federation, partner.name, Use.CLIENT)
+            leaves = LeafSource(partner.issuing_key(), partner.federation, partner.name, Use.CLIENT)
         with contextlib.ExitStack() as opened:
             signer = None
             if entries and self.office is not None:
@@ -132,7 +131,7 @@ class Sources:
             directory, trouble = self.office.known()
         elif self._profile or not self.files:
             partner = self._partner()
-            leaves = LeafSource(load_issuing_key(partner.home), partner.federation, partner.name, Use.CLIENT)
+            leaves = LeafSource(partner.issuing_key(), partner.federation, partner.name, Use.CLIENT)
             with contextlib.closing(follower_of(partner, leaves)) as follower:
                 try:
                     directory = follower.refresh()

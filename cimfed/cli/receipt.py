@@ -32,7 +32,7 @@ from cimfed.trust.directory.documents import address
 from cimfed.trust.directory.follow import Always, Folder, Follower, MirrorSource, pin
 from cimfed.trust.directory.listing import Directory
 from cimfed.trust.files import replace_file
-from cimfed.trust.identity_files import load_issuing_key, read
+from cimfed.trust.identity_files import read
 from cimfed.trust.tls import LeafSource, Use
 
 app = typer.Typer(no_args_is_help=True, help="What proves an answer, without its rows.")
@@ -85,7 +85,7 @@ def complete(
     with Command("receipt-complete", as_json) as command:
         known = read_profile(profile or only_profile())
         data = read(file)
-        leaves = LeafSource(load_issuing_key(known.home), known.federation, known.name, Use.CLIENT)
+        leaves = LeafSource(known.issuing_key(), known.federation, known.name, Use.CLIENT)
         with contextlib.closing(follower_of(known, leaves)) as follower:
             current = follower.refresh()
 

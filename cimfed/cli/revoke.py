@@ -177,6 +177,8 @@ def _say_affected(command: Command, directory: Directory, meant: str, hit: list[
         else:
             command.say(f"  {owner} has no other {what}: it {_without(what)} until another is listed")
     affected |= say_party(command, directory, owner)
+    if any(key.what == ACCESS for key in hit):
+        command.say(f"  what it got: cimfed audit exposure {meant if meant == owner else meant[:16]} --since DATE")
     command.put(affected=affected)
     if not hit:
         command.say("  the directory does not list it")

@@ -15,10 +15,10 @@ from sqlalchemy.engine import Connection
 from cimfed.errors import LogInconsistent
 from cimfed.tlog import log
 from cimfed.tlog.schema import CheckpointRow, EntryId, SeenRow
-from cimfed.trust.keys import Signer
+from cimfed.trust.keys import PublicKey, Signer
 from cimfed.trust.tlog.checkpoint import Checkpoint, Origin, parse_checkpoint, sign_checkpoint, with_signatures
 from cimfed.trust.tlog.merkle import verify_consistency
-from cimfed.trust.tlog.note import Note, NoteSignature, parse_note
+from cimfed.trust.tlog.note import Note, NoteSignature, SignatureType, key_hash, parse_note
 
 EVERY = 1_000_000  # microseconds between two checkpoints at least
 
@@ -72,6 +72,13 @@ def publish(connection: Connection, origin: Origin, signer: Signer, now: int, ev
     row = EntryId(current.generation, current.size).row
     connection.execute(_PUT, {"id": row, "made": now, "note": note.to_bytes()})
     return Made(current.generation, current.size, now, note)
+
+
+def is_signed_by(made: Made, origin: Origin, key: PublicKey) -> bool:
+    """Whether the log's own signature under it names that key; it is not verified."""
+    name = str(generation_of(origin, made.generation))
+    hashed = key_hash(name, SignatureType.ED25519, key)
+    return any((one.name, one.key_hash) == (name, hashed) for one in made.note.signatures)
 
 
 def latest(connection: Connection) -> Made | None:

@@ -1,4 +1,8 @@
-"""Publishes checkpoints while a server runs: at most one a second, when the log grew, and a last one when it ends."""
+"""Publishes checkpoints while a server runs: at most one a second, when the log grew, and a last one when it ends.
+
+When another key signs than signed the last one, the log says so, and a checkpoint is signed at once: whoever knows the
+new key alone finds nothing that it cannot verify.
+"""
 
 from __future__ import annotations
 
@@ -9,10 +13,12 @@ from contextlib import suppress
 
 from cimfed.errors import CimfedError
 from cimfed.tlog import checkpoints
+from cimfed.tlog import log as entries
 from cimfed.tlog.checkpoints import EVERY, Made
 from cimfed.tlog.database import Database
 from cimfed.trust.keys import Signer, settled
 from cimfed.trust.tlog.checkpoint import Origin
+from cimfed.trust.tlog.entries import Act
 
 log = logging.getLogger(__name__)
 
@@ -61,9 +67,13 @@ class Publisher:
                 await asyncio.wait_for(self._ending.wait(), EVERY / 1e6)
 
     def _publish(self, every: int) -> Made | None:
-        now = self._now()
+        now, signer = self._now(), settled(self._signer)
         with self._database.reading() as connection:
-            if not checkpoints.due(connection, now, every):
+            last = checkpoints.latest(connection)
+            changed = last is not None and not checkpoints.is_signed_by(last, self._origin, signer.public)
+            if not changed and not checkpoints.due(connection, now, every):
                 return None
         with self._database.writing() as transaction:
-            return checkpoints.publish(transaction, self._origin, settled(self._signer), now, every)
+            if changed:
+                entries.append(transaction, Act(now, "key", self._origin.party, subject=signer.public.id.hex()))
+            return checkpoints.publish(transaction, self._origin, signer, now, 0 if changed else every)

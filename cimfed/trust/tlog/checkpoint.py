@@ -19,7 +19,7 @@ from dataclasses import dataclass, replace
 
 from cimfed.errors import BadConfig, Forged, LogInconsistent
 from cimfed.model.names import Federation, federation, kind_of
-from cimfed.trust.keys import PublicKey, Signer
+from cimfed.trust.keys import PublicKey, Signer, settled
 from cimfed.trust.tlog.merkle import EMPTY_ROOT, HASH, MOST
 from cimfed.trust.tlog.note import Note, NoteSignature, SignatureType, key_hash, parse_note, verified, verify_note
 
@@ -90,7 +90,7 @@ def parse_checkpoint(text: str) -> Checkpoint:
 
 def sign_checkpoint(checkpoint: Checkpoint, signer: Signer) -> Note:
     """Signed by the log, under its origin."""
-    name = checkpoint.origin
+    name, signer = checkpoint.origin, settled(signer)
     hashed = key_hash(name, SignatureType.ED25519, signer.public)
     return Note(checkpoint.text, (NoteSignature(name, hashed, signer.sign(checkpoint.text.encode())),))
 
@@ -106,6 +106,7 @@ def verify_checkpoint(content: bytes | Note, origin: Origin, keys: Sequence[Publ
 
 def cosign(note: Note, witness: Origin, signer: Signer, seconds: int) -> NoteSignature:
     """The witness's cosignature, made at that time (seconds since the epoch), once it found the log consistent."""
+    signer = settled(signer)
     hashed = key_hash(str(witness), SignatureType.COSIGNATURE, signer.public)
     return NoteSignature(str(witness), hashed, seconds.to_bytes(8, "big") + signer.sign(_cosigned(note.text, seconds)))
 

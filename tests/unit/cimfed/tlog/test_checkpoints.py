@@ -9,6 +9,7 @@ from cimfed.tlog import checkpoints, log
 from cimfed.tlog.checkpoints import Made
 from cimfed.tlog.database import Database
 from cimfed.tlog.publisher import Publisher
+from cimfed.tlog.schema import EntryId
 from cimfed.trust.keys import KeySigner
 from cimfed.trust.tlog.checkpoint import (
     Checkpoint,
@@ -19,7 +20,7 @@ from cimfed.trust.tlog.checkpoint import (
     sign_checkpoint,
     verify_checkpoint,
 )
-from cimfed.trust.tlog.entries import Restored, encode
+from cimfed.trust.tlog.entries import Act, Restored, decode, encode
 from tests.unit.cimfed.tlog.test_log import KEY, ORIGIN, act, write
 from tests.unit.cimfed.trust.tlog.test_merkle import head, subproof
 
@@ -167,3 +168,18 @@ async def test_a_publisher_lives_on_when_it_cannot_write(database: Database, cap
     with database.writing() as connection:
         connection.exec_driver_sql("ALTER TABLE away RENAME TO log_checkpoint")
     assert await publisher.publish() is not None
+
+
+async def test_a_new_key_signs_at_once_and_the_log_says_which(database: Database) -> None:
+    """Also where nothing else was logged since: who knows the new key alone could verify nothing."""
+    first = await Publisher(database, ORIGIN, KEY, lambda: 5).publish()
+    assert first is not None
+    second = await Publisher(database, ORIGIN, OTHER, lambda: 6).publish()
+    assert second is not None
+    assert verify_checkpoint(second.note, ORIGIN, [OTHER.public]).size == first.size + 1
+    with database.reading() as connection:
+        ((_, content),) = log.contents(connection, EntryId(1, first.size), 1)
+    entry = decode(content)
+    assert isinstance(entry, Act)
+    assert (entry.act, entry.operator, entry.subject) == ("key", ORIGIN.party, OTHER.public.id.hex())
+    assert await Publisher(database, ORIGIN, OTHER, lambda: 9 * SECOND).publish() is None
