@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from cimfed import passphrase
-from cimfed.cli import cards, office, parties
+from cimfed.cli import cards, office, parties, standing
 from cimfed.command import DRY_RUN, JSON, YES, Command
 from cimfed.model.names import Kind
 from cimfed.trust.directory.edit import with_card
@@ -71,7 +71,7 @@ def list_(
 ) -> None:
     """Shows who is invited, waits, is listed, suspended or revoked."""
     with Command("members", as_json) as command:
-        parties.list_parties(command, office.read_office(home), KINDS, key, passphrase_file)
+        standing.list_parties(command, office.read_office(home), KINDS, key, passphrase_file)
 
 
 @app.command()

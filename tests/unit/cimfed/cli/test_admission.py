@@ -94,6 +94,14 @@ def test_what_could_not_be_sent_is_sent_again_by_the_same_command(
     assert service.ok(*words, "--json").json["state"] == "listed"
 
 
+def test_a_token_may_come_on_standard_input_where_nobody_sees_it(service: Running) -> None:
+    token = service.token("member", "gw.alliance")
+    words = ("cimfed-gateway", "join", "-", "--home", "gateway", "--address", "localhost:9", "--json")
+    assert service.run(*words, typed=token + "\n").json["state"] == "waiting"
+    assert service.run(*words, typed="").json["error"]["reason"] == "bad_config"
+    assert service.run(*words, typed="x" * 5000).json["error"]["reason"] == "bad_config"
+
+
 def test_waiting_ends_when_the_party_is_listed_or_denied(service: Running, monkeypatch: pytest.MonkeyPatch) -> None:
     """The administrator decides while the newcomer looks: at its first look the request still waits."""
     looks: list[str] = []
