@@ -11,6 +11,7 @@ Where their sum, divided by the machine's cores, is about the time that the work
 from __future__ import annotations
 
 import argparse
+import contextlib
 import json
 import os
 import shutil
@@ -99,9 +100,9 @@ def processor_time(processes: dict[str, int]) -> dict[str, float]:
     }
 
 
-def build(folder: Path, buildings: int) -> Alliance:
-    """The alliance, its data imported and its policies active; nothing runs yet."""
-    alliance = Alliance(folder)
+def build(alliance: Alliance, buildings: int) -> None:
+    """Data imported, policies active; the directory service runs, and nothing else yet."""
+    folder = alliance.folder
     alliance.found()
     for number, (name, extent) in enumerate(EXTENTS.items()):
         count = buildings // 3 + (1 if number < buildings % 3 else 0)
@@ -118,7 +119,6 @@ def build(folder: Path, buildings: int) -> Alliance:
         alliance.join(City(name, (imports,), policy(name, {"building": extent}, GRANT)))
         file.unlink()
     alliance.admit(PARTNER, "CN", "researcher")
-    return alliance
 
 
 def main() -> int:
@@ -132,10 +132,11 @@ def main() -> int:
     folder = Path(tempfile.mkdtemp(prefix="cimfed-bench-"))
     try:
         begin = time.perf_counter()
-        alliance = build(folder, buildings)
-        print(f"{buildings:,} buildings in three cities, {time.perf_counter() - begin:.0f} s", file=sys.stderr)
-        with running(alliance, [*EXTENTS, GATEWAY]):
-            return run(alliance, rounds, buildings)
+        with contextlib.closing(Alliance(folder)) as alliance:
+            build(alliance, buildings)
+            print(f"{buildings:,} buildings in three cities, {time.perf_counter() - begin:.0f} s", file=sys.stderr)
+            with running(alliance, [*EXTENTS, GATEWAY]):
+                return run(alliance, rounds, buildings)
     finally:
         shutil.rmtree(folder, ignore_errors=True)
 

@@ -11,6 +11,7 @@ one coordinate operation, derives footprints and heights, finds duplicates, sort
 from __future__ import annotations
 
 import argparse
+import contextlib
 import json
 import os
 import shutil
@@ -67,15 +68,16 @@ class Imports:
 
     def __init__(self, folder: Path) -> None:
         alliance = Alliance(folder / "alliance")
-        alliance.found()
+        with contextlib.closing(alliance):
+            alliance.found()
         key = folder / "steward.key"
         alliance.run("cimfed", "policy", "new-key", str(key), "--no-passphrase")
         self._new, self.home = alliance.home(CITY), folder / "home"
         alliance.run(
             "cimfed-node", "init", CITY,
             "--home", str(self._new), "--federation", alliance.federation, "--address", "127.0.0.1:1",
-            "--registrar-key", str(alliance.registrar / "registrar.pub"),
-            "--steward-key", str(key.with_suffix(".pub")), "--directory", str(alliance.directory),
+            "--root", str(alliance.root),
+            "--steward-key", str(key.with_suffix(".pub")), "--directory", alliance.service,
         )  # fmt: skip
 
     def run(self, file: Path, *more: str) -> Run:

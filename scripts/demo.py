@@ -6,6 +6,7 @@ Keeps one rule: however it ends (well, with an error, by Ctrl-C), no process and
 from __future__ import annotations
 
 import argparse
+import contextlib
 import os
 import shlex
 import shutil
@@ -21,7 +22,7 @@ from types import FrameType
 
 from rich.console import Console
 
-from alliance import BIN, GATEWAY, Alliance, City, CommandFailed, running
+from alliance import BIN, GATEWAY, Alliance, City, CommandFailed
 from scenarios import BUILDINGS, generated, real
 
 SCRIPTS = Path(__file__).resolve().parent
@@ -212,8 +213,9 @@ def show(folder: Path, arguments: argparse.Namespace) -> None:
     else:
         cities = real(arguments.data.resolve(), SCRIPTS / "mappings")
     demo = Demo(alliance, cities)
-    demo.set_up("kz.almaty" if arguments.data is None else "cn.shanghai")
-    with running(alliance, [*(city.name for city in cities), GATEWAY]):
+    with contextlib.closing(alliance):
+        demo.set_up("kz.almaty" if arguments.data is None else "cn.shanghai")
+        alliance.start_all(*(city.name for city in cities), GATEWAY)
         (show_generated if arguments.data is None else show_real)(demo)
         if arguments.keep:
             keep(demo, TRY if arguments.data is None else TRY_REAL)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 from collections.abc import Iterator
 from pathlib import Path
@@ -43,12 +44,12 @@ def fed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Federation]:
         ((str(districts(folder)), "--collection", "admin_unit", "--crs", "EPSG:3576"),),
         policy(NAME, {"admin_unit": (-180.0, 60.0, 180.0, 70.0)}, GRANT),
     )
-    alliance = Commands(folder / "alliance")
-    alliance.found()
-    alliance.join(city)
-    alliance.admit(PARTNER, "CN", "researcher")
-    with running(alliance, [NAME, GATEWAY]), alliance.connect() as connected:
-        yield connected
+    with contextlib.closing(Commands(folder / "alliance")) as alliance:
+        alliance.found()
+        alliance.join(city)
+        alliance.admit(PARTNER, "CN", "researcher")
+        with running(alliance, [NAME, GATEWAY]), alliance.connect() as connected:
+            yield connected
 
 
 def districts(folder: Path) -> Path:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import subprocess
 import sys
 import threading
@@ -38,31 +39,33 @@ def peak(pid: int) -> int:
 def peaks_of(folder: Path, buildings: int, monkeypatch: pytest.MonkeyPatch) -> dict[str, int]:
     """Peaks of node and gateway after a brisk reader and one of a fifth of its speed have had all rows of a city."""
     name = "kz.almaty"
-    alliance = Alliance(folder)
-    alliance.found()
-    file = folder / "city.jsonl"
-    command = [str(SCRIPTS / "make_city"), name, "--buildings", str(buildings), "--format", "cityjsonseq"]
-    subprocess.run([sys.executable, *command, "--out", str(file)], check=True, stdout=subprocess.DEVNULL)
-    mapping = ("--mapping", str(SCRIPTS / f"mappings/{name}.yaml"))
-    alliance.join(
-        City(
-            name, ((str(file), "--collection", "building", *mapping),), policy(name, {"building": EXTENTS[name]}, GRANT)
+    with contextlib.closing(Alliance(folder)) as alliance:
+        alliance.found()
+        file = folder / "city.jsonl"
+        command = [str(SCRIPTS / "make_city"), name, "--buildings", str(buildings), "--format", "cityjsonseq"]
+        subprocess.run([sys.executable, *command, "--out", str(file)], check=True, stdout=subprocess.DEVNULL)
+        mapping = ("--mapping", str(SCRIPTS / f"mappings/{name}.yaml"))
+        alliance.join(
+            City(
+                name,
+                ((str(file), "--collection", "building", *mapping),),
+                policy(name, {"building": EXTENTS[name]}, GRANT),
+            )
         )
-    )
-    alliance.admit(PARTNER, "CN", "researcher")
-    for key, value in alliance.environment(PARTNER).items():
-        monkeypatch.setenv(key, value)
-    with running(alliance, [name, GATEWAY]), cimfed.connect("sco") as fed:
-        begun = time.monotonic()
-        assert sum(batch.num_rows for batch in fed.read("building", purpose="research", require="all")) == buildings
-        briskly = time.monotonic() - begun
-        begun, rows, never = time.monotonic(), 0, threading.Event()
-        for batch in fed.read("building", purpose="research", require="all"):
-            rows += batch.num_rows
-            never.wait(4 * briskly * batch.num_rows / buildings)
-        assert rows == buildings
-        assert time.monotonic() - begun > 4 * briskly  # servers could have run far ahead of this reader
-        return {who: peak(process.pid) for who, process in alliance.servers.items()}
+        alliance.admit(PARTNER, "CN", "researcher")
+        for key, value in alliance.environment(PARTNER).items():
+            monkeypatch.setenv(key, value)
+        with running(alliance, [name, GATEWAY]), cimfed.connect("sco") as fed:
+            begun = time.monotonic()
+            assert sum(batch.num_rows for batch in fed.read("building", purpose="research", require="all")) == buildings
+            briskly = time.monotonic() - begun
+            begun, rows, never = time.monotonic(), 0, threading.Event()
+            for batch in fed.read("building", purpose="research", require="all"):
+                rows += batch.num_rows
+                never.wait(4 * briskly * batch.num_rows / buildings)
+            assert rows == buildings
+            assert time.monotonic() - begun > 4 * briskly  # servers could have run far ahead of this reader
+            return {who: peak(process.pid) for who, process in alliance.servers.items()}
 
 
 @pytest.mark.full

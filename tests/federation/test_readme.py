@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -20,9 +22,14 @@ PARTNER = "inst.tsinghua"
 
 
 @pytest.fixture
-def alliance(tmp_path: Path) -> Alliance:
+def alliance(tmp_path: Path) -> Iterator[Alliance]:
     """Three cities, as the demo makes them."""
-    made = Commands(tmp_path / "alliance")
+    with contextlib.closing(Commands(tmp_path / "alliance")) as made:
+        found(made)
+        yield made
+
+
+def found(made: Alliance) -> None:
     made.found()
     for city, count in BUILDINGS.items():
         command = [str(SCRIPTS / "make_city"), city, "--buildings", str(count), "--format", "cityjsonseq"]
@@ -31,7 +38,6 @@ def alliance(tmp_path: Path) -> Alliance:
     for member in generated(made.folder, SCRIPTS / "mappings"):
         made.join(member)
     made.admit(PARTNER, "CN", "researcher")
-    return made
 
 
 def tours() -> list[Block]:

@@ -8,6 +8,7 @@ looked at in ``tests/unit/node/ingest/test_real_data.py``.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import unicodedata
 from collections import defaultdict
@@ -79,14 +80,14 @@ Rows = dict[str, dict[str, Row]]  # by city and id
 @pytest.fixture(scope="module")
 def fed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Federation]:
     lacking.real()
-    alliance = Commands(tmp_path_factory.mktemp("real") / "alliance")
-    cities = seven()
-    alliance.found()
-    for city in cities:  # in this process: not side by side
-        alliance.join(city)
-    alliance.admit(PARTNER, "CN", "researcher")
-    with running(alliance, [*(city.name for city in cities), GATEWAY]), alliance.connect() as connected:
-        yield connected
+    with contextlib.closing(Commands(tmp_path_factory.mktemp("real") / "alliance")) as alliance:
+        cities = seven()
+        alliance.found()
+        for city in cities:  # in this process: not side by side
+            alliance.join(city)
+        alliance.admit(PARTNER, "CN", "researcher")
+        with running(alliance, [*(city.name for city in cities), GATEWAY]), alliance.connect() as connected:
+            yield connected
 
 
 def seven() -> list[City]:
