@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import json
+import shutil
 import subprocess
 from collections.abc import Callable
 from decimal import Decimal
@@ -56,7 +57,10 @@ def furnished(world: World, rows: int = 1) -> World:
 
 @pytest.fixture
 def city(tmp_path: Path) -> City:
-    return furnished(World(tmp_path)).cities["uz.tashkent"]
+    """A city that has fetched the directory."""
+    city = furnished(World(tmp_path)).cities["uz.tashkent"]
+    city.world.keep(city.home.directory)
+    return city
 
 
 def id_of(city: City, name: str) -> str:
@@ -64,8 +68,8 @@ def id_of(city: City, name: str) -> str:
 
 
 def typed(city: City, *argv: str, expect: int = 0) -> str:
-    """A command in a process of its own, at a city whose directory has gone."""
-    city.world.file.unlink(missing_ok=True)
+    """A command in a process of its own, at a city that has never fetched the directory."""
+    assert not (city.home.directory / "files").exists()
     return run(*argv, CIMFED_NODE_HOME=str(city.home.path), expect=expect)
 
 
@@ -182,12 +186,12 @@ def test_digits_that_two_keys_begin_with_are_not_enough(
 def test_without_a_directory_names_and_whole_ids_are_taken_as_they_are(city: City, said: Said, damage: str) -> None:
     match damage:
         case "gone":
-            city.world.file.unlink()
+            shutil.rmtree(city.home.directory / "files")
         case "broken":
-            city.world.file.write_bytes(b"{")
+            (city.home.directory / "files" / "metadata" / "timestamp.json").write_bytes(b"{")
         case _:
-            (city.world.folder / "other").mkdir()
-            city.world.file.write_bytes(World(city.world.folder / "other").file.read_bytes())
+            other = World(city.world.folder)
+            (city.home.directory / "root.json").write_bytes(other.board.root)
     key = id_of(city, "inst.iitd")
     assert "needs its whole id" in said("block", key[:8], *REASON, "--yes", expect=2)
     assert "nobody looked" in said("block", key, *REASON, "--yes")

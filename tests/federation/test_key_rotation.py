@@ -206,9 +206,7 @@ async def test_a_partner_asks_with_its_next_keys_once_its_directory_lists_them(w
         async with cimfed.connect_async(str(world.profile())) as after:
             assert await signer_of(after) == new.id
             assert await signer_of(before) == old.keys[0].key.id
-            world.publish(
-                replace(world.listing, partners={name: replace(both, keys=both.keys[1:], issuers=(issuer,))})
-            )
+            world.publish(replace(world.listing, partners={name: replace(both, keys=both.keys[1:], issuers=(issuer,))}))
             assert await signer_of(after) == new.id
             with pytest.raises(cimfed.errors.CimfedError):
                 await signer_of(before)

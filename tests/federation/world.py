@@ -340,8 +340,12 @@ class World:
         if not (profile.home / "profile.toml").exists():
             write_profile(profile)
             pin(profile.directory, self.board.root)
-        Follower(profile.directory, FEDERATION, Always(Files(self.board.files)), self.clock).refresh()
+        self.keep(profile.directory)
         return profile.home
+
+    def keep(self, folder: Path) -> None:
+        """A follower in this folder fetches the directory as it is now."""
+        Follower(folder, FEDERATION, Always(Files(self.board.files)), self.clock).refresh()
 
 
 def write_snapshot(home: Home, rows: pa.Table, collection: str = "building") -> Snapshot:
