@@ -119,7 +119,7 @@ def test_the_way_of_a_newcomer_by_the_messages_of_the_protos(alliance: Alliance,
     assert (code, reply.version) == (grpc.StatusCode.OK, 2)
 
 
-@pytest.mark.parametrize("name", METHODS)
+@pytest.mark.parametrize("name", sorted(METHODS))
 def test_an_empty_message_is_an_error_with_a_status_of_the_tree(bench: Bench, name: str) -> None:
     _, code = bench.ask(name, b"")
     assert code is not grpc.StatusCode.OK
@@ -127,7 +127,7 @@ def test_an_empty_message_is_an_error_with_a_status_of_the_tree(bench: Bench, na
     assert code is not grpc.StatusCode.INTERNAL
 
 
-@pytest.mark.parametrize("name", METHODS)
+@pytest.mark.parametrize("name", sorted(METHODS))
 def test_bytes_that_are_no_message_are_a_bad_query(alliance: Alliance, name: str) -> None:
     with pytest.raises(BadQuery):
         alliance.serving.calls()[name](b"\xff")
