@@ -163,7 +163,7 @@ def opened(receipt: Receipt, root: bytes) -> Report:
         directory.version,
         of_outcomes(coverage, directory.version, manifests, said),
         schemas,
-        _logged(receipt, manifests, asking, directory),
+        logged_in(receipt, manifests, asking, directory),
         manifests,
         tuple(signers),
         asking,
@@ -171,7 +171,7 @@ def opened(receipt: Receipt, root: bytes) -> Report:
     )
 
 
-def _logged(
+def logged_in(
     receipt: Receipt, manifests: Mapping[CityName, Manifest], asking: Asking, directory: Directory
 ) -> dict[CityName, Logged]:
     """Check 7."""

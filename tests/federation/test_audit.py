@@ -16,7 +16,7 @@ import cimfed
 from cimfed import console
 from cimfed.cli.main import app
 from cimfed.cli.office import make_office
-from cimfed.client.receipts import verify_receipt
+from cimfed.client.receipts import logged_in, verify_receipt
 from cimfed.errors import CimfedError, DataLoss, NotGranted
 from cimfed.model.instants import datetime_of
 from cimfed.tlog import check, checkpoints, log
@@ -215,8 +215,15 @@ async def test_a_city_that_cannot_be_reached_is_named_and_asked_again_later(
 async def test_no_byte_of_a_receipts_log_part_can_be_changed(alliance: Alliance, receipt_file: Path) -> None:
     await completed(alliance, receipt_file)
     data, root = got(receipt_file), alliance.world.board.root
-    receipt = decode_receipt(data)
-    expected = str(verify_receipt(data, root))
+    receipt, report = decode_receipt(data), verify_receipt(data, root)
+
+    def check_log_part(changed: bytes) -> None:
+        """What ``verify_receipt`` looks at, but for what is as it was: else this took minutes."""
+        found = decode_receipt(changed)
+        if replace(found, log=()) != replace(receipt, log=()):
+            verify_receipt(changed, root)
+        logged_in(found, report.manifests, report.asking, report.directory)
+
     start = len(encode_receipt(replace(receipt, log=())))
     assert encode_receipt(replace(receipt, log=())) == data[:start]  # the log's part is the last
     part = len(data) - len(encode_receipt(replace(receipt, log=receipt.log[1:])))
@@ -224,11 +231,8 @@ async def test_no_byte_of_a_receipts_log_part_can_be_changed(alliance: Alliance,
         for flip in (0x01, 0x80):
             changed = bytearray(data)
             changed[at] ^= flip
-            try:
-                found = str(verify_receipt(bytes(changed), root))
-            except DataLoss:
-                continue
-            raise AssertionError(f"byte {at - start} of {part} may be changed: {found != expected}")
+            with pytest.raises(DataLoss):
+                check_log_part(bytes(changed))
 
 
 async def test_a_proof_of_another_answer_is_no_proof_of_this_one(alliance: Alliance, receipt_file: Path) -> None:
