@@ -38,8 +38,7 @@ from cimfed.tlog.database import Database
 from cimfed.tlog.schema import EntryId
 from cimfed.tlog.witness import WITNESSES, Witness, conflicts
 from cimfed.trust.admin import open_admin
-from cimfed.trust.directory import layout
-from cimfed.trust.directory.acceptance import holders
+from cimfed.trust.directory.acceptance import registrars
 from cimfed.trust.directory.listing import DirectorySource
 from cimfed.trust.hashing import digest
 from cimfed.trust.tlog import merkle
@@ -166,7 +165,7 @@ class LogService:
         directory = self._directories.current(now)
         asked, key = open_admin(
             wire.decode_ask_entries(request),
-            holders(directory)[layout.REGISTRAR].keys,
+            registrars(directory),
             directory.federation,
             directory.service.name,
             now,

@@ -26,7 +26,7 @@ from cimfed.trust.directory import layout, proof
 from cimfed.trust.directory.layout import Files, metadata_file
 from cimfed.trust.directory.listing import Directory
 from cimfed.trust.directory.publication import Holders, holders_of, missing_signatures, parsed, role_of, stamp
-from cimfed.trust.keys import Signer
+from cimfed.trust.keys import PublicKey, Signer
 
 FILES = 64  # of one publication
 STEP = 1000  # versions that a city may leave out
@@ -143,8 +143,7 @@ def _check_used(after: Directory, publication: Files) -> None:
 def _check_registrars(after: Directory, publication: Files) -> None:
     if layout.REGISTRAR not in map(role_of, metadata_of(publication)):
         return
-    held, revoked = holders(after)[layout.REGISTRAR], {item.subject for item in after.revoked}
-    left = tuple(key for key in held.keys if key.id.hex() not in revoked)
+    held, left = holders(after)[layout.REGISTRAR], registrars(after)
     if len(left) < held.threshold or missing_signatures(publication, layout.REGISTRAR, replace(held, keys=left)):
         raise BadDirectory(
             "signed by a registrar whose key was revoked", remedy="The board names another registrar, who lists anew"
@@ -157,6 +156,12 @@ def _revoker_changed(before: Directory, after: Directory) -> bool:
 
 def _revokers(directory: Directory) -> frozenset[bytes]:
     return frozenset(key.raw for key in holders(directory)[layout.REVOKER].keys)
+
+
+def registrars(directory: Directory) -> tuple[PublicKey, ...]:
+    """Who acts as registrar: those whom the board names, without whose key was revoked, though it be named still."""
+    revoked = {item.subject for item in directory.revoked}
+    return tuple(key for key in holders(directory)[layout.REGISTRAR].keys if key.id.hex() not in revoked)
 
 
 def holders(directory: Directory) -> dict[str, Holders]:

@@ -46,7 +46,7 @@ from cimfed.tlog.database import Transaction
 from cimfed.trust.admin import open_access
 from cimfed.trust.card import Card, card_of, parse_card
 from cimfed.trust.directory import layout
-from cimfed.trust.directory.acceptance import holders
+from cimfed.trust.directory.acceptance import registrars
 from cimfed.trust.directory.listing import Directory, Member, Partner, Service, expired, signing_keys
 from cimfed.trust.envelope import Envelope, to_json
 from cimfed.trust.hashing import digest, sha256
@@ -73,10 +73,7 @@ class Roster:
 
     @cached_property
     def registrars(self) -> frozenset[PublicKey]:
-        """The board names them. One that was revoked is none, though the board has not replaced it yet."""
-        revoked = {item.subject for item in self.directory.revoked}
-        named = holders(self.directory)[layout.REGISTRAR].keys
-        return frozenset(key for key in named if key.id.hex() not in revoked)
+        return frozenset(registrars(self.directory))
 
     def check_board(self, now: int) -> None:
         """DirectoryExpired where the board's word has ended: nobody is a registrar then."""

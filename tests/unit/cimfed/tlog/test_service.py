@@ -273,6 +273,14 @@ async def test_entries_are_given_to_nobody_without_a_registrars_signature(bench:
     assert isinstance(await bench.refused(TASHKENT, lambda client: client.entries(bench.request())), NotAllowed)
 
 
+async def test_a_registrar_whose_key_was_revoked_reads_no_entries(bench: Bench) -> None:
+    bench.publish(act(1))
+    registrar = bench.world.board.registrar
+    await bench.ask(PARTNER, lambda client: client.entries(bench.request()))
+    bench.world.board.revoke(registrar.public.id.hex(), "left", clock.now())
+    assert isinstance(await bench.refused(PARTNER, lambda client: client.entries(bench.request())), BadSignature)
+
+
 async def test_a_city_may_keep_its_entries_to_itself(database: Database) -> None:
     async with bench_of(database, audit=False) as bench:
         bench.publish(act(1))
