@@ -30,9 +30,14 @@ from cimfed.trust.directory.publication import Holders
 from cimfed.trust.envelope import Envelope
 from cimfed.trust.invitation import Invitation
 from cimfed.trust.keys import KeySigner, Signer
+from cimfed.trust.tlog.checkpoint import Checkpoint, Origin, sign_checkpoint
+from cimfed.trust.tlog.merkle import EMPTY_ROOT
+from cimfed.trust.tlog.readings import Reading
 from cimfed.trust.tls import IssuingKey, Leaf, dns_name
 from cimfed.v1 import answer_pb2, directory_service_pb2, query_pb2
 from cimfed.wire import admissions as wire
+from cimfed.wire import logs
+from cimfed.wire.logs import AskProof
 from cimfed_gateway.directory.repository import Repository
 from tests.board import SERVICE
 from tests.federation import raw
@@ -69,7 +74,10 @@ class Caller:
 
 @dataclass
 class Town:
-    """What runs. ``ports`` by the kind of the server; ``held`` channels by caller and kind."""
+    """What runs. ``ports`` by the kind of the server; ``held`` channels by caller and kind.
+
+    ``decision``: of the city, on a query of inst.tsinghua that gw.other presented.
+    """
 
     world: World
     former: KeySigner  # a registrar, whose key is revoked
@@ -78,6 +86,7 @@ class Town:
     ports: dict[Kind, int] = field(default_factory=dict)
     callers: dict[str, Caller] = field(default_factory=dict)
     held: dict[tuple[str, Kind], Any] = field(default_factory=dict)
+    decision: AskProof | None = None
 
     def channel(self, server: Kind, leaf: Leaf | None) -> Any:
         world = self.world
@@ -219,6 +228,35 @@ def registrars(town: Town) -> Holders:
     return Holders((town.world.board.registrar.public, town.former.public))
 
 
+def checkpoint(_town: Town, _caller: Caller) -> bytes:
+    return logs.encode_ask_checkpoint("")
+
+
+def consistency(_town: Town, _caller: Caller) -> bytes:
+    return logs.encode_ask_consistency(logs.AskConsistency("", 0, 0))
+
+
+def prove(town: Town, _caller: Caller) -> bytes:
+    """Of a decision on the query of inst.tsinghua that gw.other presented."""
+    assert town.decision is not None
+    return logs.encode_ask_proof(town.decision)
+
+
+def cosign(town: Town, caller: Caller) -> bytes:
+    """The first checkpoint of a log of the caller's own."""
+    origin = Origin(Federation(caller.asks_of), caller.name)
+    note = sign_checkpoint(Checkpoint(str(origin), 0, EMPTY_ROOT), caller.signer)
+    return logs.encode_ask_cosignature(logs.AskCosignature(note.to_bytes(), 0, ()))
+
+
+def entries(at: str) -> Ask:
+    def ask(town: Town, caller: Caller) -> bytes:
+        request = AdminRequest(occasion(town, caller), "entries", Reading(at, 0, 1).arguments)
+        return logs.encode_ask_entries(seal_admin(request, caller.signer))
+
+    return ask
+
+
 def nothing(_town: Town, _caller: Caller) -> bytes:
     return b""
 
@@ -238,6 +276,13 @@ ASKS: Mapping[str, tuple[str, Ask]] = {
     "revoke": (rpcs.PUBLISH, publish(revocation)),
     "board": (rpcs.PUBLISH, publish(board_word)),
     "route": (rpcs.PUBLISH, publish(route)),
+    "checkpoint": (rpcs.CHECKPOINT, checkpoint),
+    "consistency": (rpcs.CONSISTENCY, consistency),
+    "prove": (rpcs.PROVE, prove),
+    "cosign": (rpcs.COSIGN, cosign),
+    "log of a city": (rpcs.ENTRIES, entries(CITY)),
+    "log of a gateway": (rpcs.ENTRIES, entries(GATEWAY)),
+    "log of a directory": (rpcs.ENTRIES, entries(SERVICE)),
     "health": (rpcs.HEALTH_CHECK, nothing),
     "watch": (rpcs.HEALTH_WATCH, nothing),
     "services": (rpcs.HEALTH_LIST, nothing),

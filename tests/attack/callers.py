@@ -17,19 +17,24 @@ from typing import Any
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
+from cimfed.errors import NodeUnreachable
 from cimfed.model.instants import instant_text
 from cimfed.model.names import DirectoryName, Federation, Kind, PartnerName, city_name, gateway_name
 from cimfed.rpc import authorisation as rpcs
 from cimfed.rpc.mirror import mirror
 from cimfed.rpc.server import Server
 from cimfed.rpc.throttle import Allowance, Throttle
+from cimfed.tlog.keeper import Keeper
 from cimfed.trust.admin import Argument
+from cimfed.trust.directory import layout
 from cimfed.trust.directory import publication as drafts
-from cimfed.trust.directory.listing import Revocation
 from cimfed.trust.directory.publication import Holders
 from cimfed.trust.identity_files import load_issuing_key
 from cimfed.trust.keys import KeySigner, Signer
+from cimfed.trust.tlog.checkpoint import Origin
 from cimfed.trust.tls import IssuingKey, Leaf, LeafSource, Use, leaf_builder
+from cimfed.v1 import answer_pb2
+from cimfed.wire.logs import AskProof
 from cimfed_gateway.directory.repository import Repository
 from cimfed_gateway.directory.service import ALLOWANCES, Service
 from cimfed_gateway.directory.tables import Records
@@ -43,11 +48,13 @@ from tests.attack.asks import (
     Town,
     administer,
     made_up,
+    read,
     registrars,
     verdict,
 )
 from tests.board import SERVICE
 from tests.federation.world import FEDERATION, World, buildings
+from tests.oracle.wire.streams import read_frame
 
 GRANTS = """
   - id: massing
@@ -88,13 +95,14 @@ async def serving(folder: Path) -> AsyncIterator[Town]:
         )
         town = Town(world, KeySigner.generate(), repository, entry)
         service = Service(records, repository, world.clock)
+        keeper = Keeper(records, Origin(FEDERATION, SERVICE), world.board.log, repository, _nobody, world.clock)
         directory = Server(
             Kind.DIRECTORY,
             "127.0.0.1:0",
             None,
             LeafSource(world.board.issuing, FEDERATION, SERVICE, Use.SERVER),
             {},
-            {**service.handlers(), **mirror(repository.files)},
+            {**service.handlers(), **mirror(repository.files), **keeper.handlers()},
             throttle=Throttle(dict.fromkeys(ALLOWANCES, PLENTY)),
         )
         await directory.start()
@@ -105,9 +113,12 @@ async def serving(folder: Path) -> AsyncIterator[Town]:
         for name, caller in town.callers.items():
             if caller.held:
                 await _connect(running, town, name, caller)
-        _take_away(world)
+        town.decision = await _decided(town)
+        _take_away(town)
         _found(town)
         _invite(town, service)
+        for log in (node.log, world.keepers[GATEWAY], keeper):
+            await log.publish(every=0)
         yield town
 
 
@@ -116,6 +127,18 @@ async def _connect(running: AsyncExitStack, town: Town, name: str, caller: Calle
         channel = town.held[name, server] = town.channel(server, caller.leaf)
         running.push_async_callback(channel.close)
         assert await verdict(town, caller, channel, "fetch") == "ok"
+
+
+async def _decided(town: Town) -> AskProof:
+    gateway = town.callers["a gateway"]
+    async with town.calling("a gateway", Kind.CITY) as channel:
+        found = [read_frame(data) async for data in channel.unary_stream(rpcs.READ)(read(town, gateway), timeout=20)]
+    manifest = answer_pb2.Manifest.FromString(found[-1]["manifest"]["payload"])
+    return AskProof(manifest.decision, manifest.request_hash)
+
+
+async def _nobody(*_: object) -> bytes:
+    raise NodeUnreachable("nobody is asked to witness here")
 
 
 def _expire(world: World) -> None:
@@ -127,9 +150,14 @@ def _expire(world: World) -> None:
     world.publish(replace(world.listing, partners=partners))
 
 
-def _take_away(world: World) -> None:
+def _take_away(town: Town) -> None:
     """Revokes and suspends."""
-    listed, now = world.listing, world.clock()
+    world = town.world
+    listed, now, board = world.listing, world.clock(), world.board
+    version, revoker = board.directory.versions[layout.TARGETS] + 1, Holders((board.revoker.public,))
+    draft = drafts.targets_draft(version, FEDERATION, board.service, registrars(town), revoker, now)
+    board.accept(board.sign(draft, *board.keys[:2]), now)
+    world.board.revoke(town.former.public.id.hex(), "left", world.clock())
     span = (now - DAY, now + DAY)
     partner, gateway, member = PartnerName("inst.suspended"), gateway_name("gw.suspended"), city_name("in.suspended")
     world.publish(
@@ -150,7 +178,7 @@ def _take_away(world: World) -> None:
 def _found(town: Town) -> None:
     """The directory service begins with what the world has, and with a former registrar."""
     world, board, now = town.world, town.world.board, town.now()
-    revoked = (*board.directory.revoked, Revocation(town.former.public.id.hex(), "left", now))
+    revoked = board.directory.revoked
     holders = {"root": board.board.keys, "targets": board.board.keys, "registrar": [board.registrar.public],
                "revoker": [board.revoker.public]}  # fmt: skip
     files = {

@@ -25,6 +25,8 @@ over_the_wire = pytest.mark.asyncio(loop_scope="module")
 COLUMNS = {
     "query": ("read", "aggregate", "catalog"),
     "fetch": ("fetch",),
+    "seen": ("checkpoint", "consistency"),
+    "elsewhere": ("read", "aggregate", "catalog", "prove", "cosign", "watch", "services", "reflect"),
     "join": ("join", "joined?"),
     "admin": ("invite", "asked me", "asked it"),
     "access": ("access",),
@@ -35,7 +37,7 @@ COLUMNS = {
     "reflect": ("reflect",),
     "unknown": ("unknown",),
 }
-"""What is asked under each heading; a table of the directory service has what is under its own one by one."""
+"""What is asked under each heading; one that is not here is of one question. ``own_log`` and ``logs``: its entries."""
 
 SAID = {
     "ok": "ok",
@@ -47,6 +49,7 @@ SAID = {
     "sign": "bad_signature",
     "code": "bad_invitation",
     "bad": "bad_directory",
+    "none": "not_found",
     "else": "not_addressed",
     "ELSE": "signed not_addressed",  # in a manifest: the partner has proven who it is
 }
@@ -63,8 +66,7 @@ NO_LEAF = (
     "one of the board",
     "enough of the board",
 )
-BY_A_PARTNERS_LEAF = tuple(f"{name}, by a partner's leaf" for name in NO_LEAF[2:])
-EXPIRED = "a partner whose key has expired"
+OTHER_OFFICES = tuple(f"{name}, by a partner's leaf" for name in NO_LEAF[2:] if name != "a registrar")
 BAD_LEAF = (
     "a partner whose leaf has expired",
     "a partner by its server's leaf",
@@ -83,60 +85,80 @@ TAKEN_OFF = (
 CONNECTED_BEFORE = tuple(f"{name}, connected before" for name in TAKEN_OFF)
 
 NODE = (
-    "query fetch join admin access publish health watch services reflect unknown",
+    "query fetch seen prove cosign own_log logs join admin access publish health watch services reflect unknown",
     [
-        ("ok    ok    no   no    no     no      ok     ok    no       ok      no", ("a partner", "a gateway")),
-        ("no    ok    no   no    no     no      ok     ok    no       ok      no", ("a city", "the directory service")),
-        ("key   ok    no   no    no     no      ok     ok    no       ok      no", (*BY_A_PARTNERS_LEAF, EXPIRED)),
-        ("gone  ok    no   no    no     no      ok     ok    no       ok      no", ("a partner whose key is revoked",)),
-        ("ELSE  ok    no   no    no     no      ok     ok    no       ok      no",
+        ("ok    ok    ok   ok    no     sign    sign no   no    no     no      ok     ok    no       ok      no",
+         ("a partner",)),
+        ("ok    ok    ok   ok    ok     no      no   no   no    no     no      ok     ok    no       ok      no",
+         ("a gateway",)),
+        ("no    ok    ok   no    ok     no      no   no   no    no     no      ok     ok    no       ok      no",
+         ("a city", "the directory service")),
+        ("key   ok    ok   ok    no     ok      else no   no    no     no      ok     ok    no       ok      no",
+         ("a registrar, by a partner's leaf",)),
+        # What is proven is proven to the organisation, by its leaf.
+        ("key   ok    ok   ok    no     sign    sign no   no    no     no      ok     ok    no       ok      no",
+         OTHER_OFFICES),
+        ("key   ok    ok   none  no     sign    sign no   no    no     no      ok     ok    no       ok      no",
+         ("a partner whose key has expired",)),
+        ("gone  ok    ok   none  no     sign    sign no   no    no     no      ok     ok    no       ok      no",
+         ("a partner whose key is revoked",)),
+        ("ELSE  ok    ok   ok    no     sign    sign no   no    no     no      ok     ok    no       ok      no",
          ("a partner that speaks of another federation",)),
-        ("peer  peer  peer peer  peer   peer    peer   peer  peer     peer    peer", CONNECTED_BEFORE),
-        ("-     -     -    -     -      -       -      -     -        -       -", (*NO_LEAF, *BAD_LEAF, *TAKEN_OFF)),
+        ("peer  peer  peer peer  peer   peer    peer peer peer  peer   peer    peer   peer  peer     peer    peer",
+         CONNECTED_BEFORE),
+        ("-     -     -    -     -      -       -    -    -     -      -       -      -     -        -       -",
+         (*NO_LEAF, *BAD_LEAF, *TAKEN_OFF)),
     ],
 )  # fmt: skip
 
 GATEWAY = (
-    "query fetch join admin access publish health watch services reflect unknown",
+    "query fetch seen prove cosign own_log logs join admin access publish health watch services reflect unknown",
     [
-        ("ok    ok    no   no    no     no      ok     ok    no       ok      no", ("a partner",)),
-        ("no    ok    no   no    no     no      ok     ok    no       ok      no",
+        ("ok    ok    ok   no    no     sign    sign no   no    no     no      ok     ok    no       ok      no",
+         ("a partner",)),
+        ("no    ok    ok   no    no     no      no   no   no    no     no      ok     ok    no       ok      no",
          ("a gateway", "a city", "the directory service")),
-        ("key   ok    no   no    no     no      ok     ok    no       ok      no", (*BY_A_PARTNERS_LEAF, EXPIRED)),
-        ("gone  ok    no   no    no     no      ok     ok    no       ok      no", ("a partner whose key is revoked",)),
-        ("else  ok    no   no    no     no      ok     ok    no       ok      no",
+        ("key   ok    ok   no    no     ok      else no   no    no     no      ok     ok    no       ok      no",
+         ("a registrar, by a partner's leaf",)),
+        ("key   ok    ok   no    no     sign    sign no   no    no     no      ok     ok    no       ok      no",
+         (*OTHER_OFFICES, "a partner whose key has expired")),
+        ("gone  ok    ok   no    no     sign    sign no   no    no     no      ok     ok    no       ok      no",
+         ("a partner whose key is revoked",)),
+        ("else  ok    ok   no    no     sign    sign no   no    no     no      ok     ok    no       ok      no",
          ("a partner that speaks of another federation",)),
-        ("peer  peer  peer peer  peer   peer    peer   peer  peer     peer    peer", CONNECTED_BEFORE),
-        ("-     -     -    -     -      -       -      -     -        -       -", (*NO_LEAF, *BAD_LEAF, *TAKEN_OFF)),
+        ("peer  peer  peer peer  peer   peer    peer peer peer  peer   peer    peer   peer  peer     peer    peer",
+         CONNECTED_BEFORE),
+        ("-     -     -    -     -      -       -    -    -     -      -       -      -     -        -       -",
+         (*NO_LEAF, *BAD_LEAF, *TAKEN_OFF)),
     ],
 )  # fmt: skip
 
 DIRECTORY = (
-    "query fetch join invite asked_me asked_it access list revoke board route health watch services reflect unknown",
+    "elsewhere fetch seen own_log logs join invite asked_me asked_it access list revoke board route health unknown",
     [
         # Nobody is asked for a certificate: whoever has none, or one that is worth nothing, is heard like the others.
-        ("no    ok    code sign   sign     sign     key    bad  bad    bad   bad   ok     no    no       no      no",
+        ("no        ok    ok   sign    sign code sign   sign     sign     key    bad  bad    bad   bad   ok     no",
          ("nobody", "a city", "a gateway", "the directory service", "a revoked gateway", "a revoked city",
           "a suspended gateway", "a suspended city", "a suspended partner", "one of the board",
           "one of the board, by a partner's leaf", "a former registrar", "a former registrar, by a partner's leaf",
-          EXPIRED, "a partner of another federation")),
-        ("no    ok    ok   sign   sign     sign     key    bad  bad    bad   bad   ok     no    no       no      no",
+          "a partner whose key has expired", "a partner of another federation")),
+        ("no        ok    ok   sign    sign ok   sign   sign     sign     key    bad  bad    bad   bad   ok     no",
          ("a newcomer with an invitation",)),
         # What counts is the access key; an issuer is for TLS.
-        ("no    ok    code sign   sign     sign     ok     bad  bad    bad   bad   ok     no    no       no      no",
+        ("no        ok    ok   sign    sign code sign   sign     sign     ok     bad  bad    bad   bad   ok     no",
          ("a partner", "a partner whose issuer is revoked", "a partner whose leaf has expired",
           "a partner by its server's leaf", "a partner by a leaf of another federation")),
-        ("no    ok    code sign   sign     sign     else   bad  bad    bad   bad   ok     no    no       no      no",
+        ("no        ok    ok   sign    sign code sign   sign     sign     else   bad  bad    bad   bad   ok     no",
          ("a partner that speaks of another federation",)),
-        ("no    ok    code sign   sign     sign     gone   bad  bad    bad   bad   ok     no    no       no      no",
+        ("no        ok    ok   sign    sign code sign   sign     sign     gone   bad  bad    bad   bad   ok     no",
          ("a revoked partner", "a partner whose key is revoked")),
-        ("no    ok    code sign   ok       sign     key    bad  bad    bad   ok    ok     no    no       no      no",
+        ("no        ok    ok   sign    sign code sign   ok       sign     key    bad  bad    bad   ok    ok     no",
          ("a steward", "a steward, by a partner's leaf")),
-        ("no    ok    code ok     ok       ok       key    ok   bad    bad   bad   ok     no    no       no      no",
+        ("no        ok    ok   ok      else code ok     ok       ok       key    ok   bad    bad   bad   ok     no",
          ("a registrar", "a registrar, by a partner's leaf")),
-        ("no    ok    code sign   sign     sign     key    bad  ok     bad   bad   ok     no    no       no      no",
+        ("no        ok    ok   sign    sign code sign   sign     sign     key    bad  ok     bad   bad   ok     no",
          ("a revoker", "a revoker, by a partner's leaf")),
-        ("no    ok    code sign   sign     sign     key    bad  bad    ok    bad   ok     no    no       no      no",
+        ("no        ok    ok   sign    sign code sign   sign     sign     key    bad  bad    ok    bad   ok     no",
          ("enough of the board", "enough of the board, by a partner's leaf")),
     ],
 )  # fmt: skip
@@ -147,12 +169,13 @@ TABLES: dict[Kind, tuple[str, Lines]] = {Kind.CITY: NODE, Kind.GATEWAY: GATEWAY,
 def cells(server: Kind) -> dict[str, dict[str, str]]:
     """By caller and by what is asked: what comes back."""
     heading, lines = TABLES[server]
+    all_logs = {f"log of a {kind}" for kind in TABLES}
+    logs = {"own_log": {f"log of a {server}"}, "logs": all_logs - {f"log of a {server}"}}
     found: dict[str, dict[str, str]] = {}
     for line, callers in lines:
         row = {}
         for column, cell in zip(heading.split(), line.split(), strict=True):
-            name = column.replace("_", " ")
-            for asked in COLUMNS.get(column, (name,)):
+            for asked in logs.get(column) or COLUMNS.get(column) or (column.replace("_", " "),):
                 assert asked not in row
                 row[asked] = SAID[cell]
         for caller in callers:
