@@ -39,6 +39,7 @@ from cimfed.errors import (
     NotAddressed,
     NotGranted,
     PolicyChanged,
+    UnknownPeer,
     ViewGone,
 )
 from cimfed.model.instants import instant_text
@@ -225,6 +226,8 @@ class Admitter:
             subject = subject_of(directory.access_key(signed.key.id, now), directory)
             for gateway in signed.way.gateways:
                 directory.gateway(gateway)
+            if not directory.party(signed.way.presenter or subject.org).issuers:
+                raise UnknownPeer("the issuer of the caller's certificate was revoked")
             self._check_current(active, restored, now)
             given = self.decide(replace(signed, subject=subject), now, active)
         except CimfedError as error:

@@ -461,6 +461,9 @@ RIGHTS: dict[str, Callable[[World], object]] = {
     "its key is revoked": lambda world: world.board.revoke(
         world.parties["inst.tsinghua"].signer.public.id.hex(), "stolen", world.clock()
     ),
+    "its issuer is revoked": lambda world: world.board.revoke(
+        world.listing.partners[PartnerName("inst.tsinghua")].issuers[0].id.hex(), "stolen", world.clock()
+    ),
     "the policy is another": lambda world: world.cities[CITY].activate(GRANTS.replace("CN", "IN")),
     "the directory has expired": lambda world: setattr(world.board, "keep_up", lambda now: late(world)),
 }
