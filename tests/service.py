@@ -17,7 +17,7 @@ import json
 import os
 import socket
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Coroutine, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -49,6 +49,8 @@ from cimfed_gateway.directory.tables import Records
 
 SCO, NAME = Federation("sco"), "dir.alliance"
 PLENTY = Allowance(rate=1000, burst=1000, slots_each=16, slots=64)
+OPTIONS = (*(option for option in DIRECTORY_SERVER if option[0] != "grpc.so_reuseport"), ("grpc.so_reuseport", 1))
+"""The port is kept by the test from before the service until after it."""
 PROGRAMS = {"cimfed": cimfed.cli.main.app, "cimfed-node": lambda: cimfed_node.cli.app,
             "cimfed-gateway": lambda: cimfed_gateway.cli.app}  # fmt: skip
 
@@ -184,12 +186,12 @@ def serving(folder: Path) -> Iterator[Running]:
         kept.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
         kept.bind(("127.0.0.1", 0))
         running = Running(folder, f"127.0.0.1:{kept.getsockname()[1]}")
-        home = _found(running)
-        with _thread(home, running):
+        home = found(running)
+        with in_thread(home, running, serve):
             yield running
 
 
-def _found(running: Running) -> Home:
+def found(running: Running) -> Home:
     running.ok("cimfed-gateway", "directory", "init", NAME, "--home", "service", "--federation", SCO,
                "--address", running.address)  # fmt: skip
     running.ok("cimfed", "directory", "init", SCO, "--service", "service/card.json", "--online",
@@ -198,15 +200,20 @@ def _found(running: Running) -> Home:
     return Home.load(running.folder / "service")
 
 
+Serve = Callable[[Home, Running, threading.Event, asyncio.Event], Coroutine[Any, Any, None]]
+"""Serves at the address of the second, says so by the third, until the fourth."""
+
+
 @contextlib.contextmanager
-def _thread(home: Home, running: Running) -> Iterator[None]:
+def in_thread(home: Home, running: Running, serve: Serve) -> Iterator[None]:
+    """A server with a thread and an event loop of its own."""
     loop, ready = asyncio.new_event_loop(), threading.Event()
     ending = asyncio.Event()
     failed: list[BaseException] = []
 
     def work() -> None:
         try:
-            loop.run_until_complete(_serve(home, running, ready, ending))
+            loop.run_until_complete(serve(home, running, ready, ending))
         except BaseException as error:
             failed.append(error)
         finally:
@@ -226,7 +233,7 @@ def _thread(home: Home, running: Running) -> Iterator[None]:
     assert not failed, failed
 
 
-async def _serve(home: Home, running: Running, ready: threading.Event, ending: asyncio.Event) -> None:
+async def serve(home: Home, running: Running, ready: threading.Event, ending: asyncio.Event) -> None:
     records = Records.open(home.records)
     online = load_signing_key(home.online_key)
     repository = Repository(home.repository, SCO, home.name, online, records, lambda: clock.now())
@@ -239,10 +246,7 @@ async def _serve(home: Home, running: Running, ready: threading.Event, ending: a
         LeafSource(load_issuing_key(home.path), SCO, home.name, Use.SERVER),
         {},
         {**service.handlers(), **mirror(repository.files)},
-        options=(
-            *(option for option in DIRECTORY_SERVER if option[0] != "grpc.so_reuseport"),
-            ("grpc.so_reuseport", 1),
-        ),
+        options=OPTIONS,
         throttle=Throttle(dict.fromkeys(ALLOWANCES, PLENTY)),
     )
     await server.start()
