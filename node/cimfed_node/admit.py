@@ -36,6 +36,7 @@ from cimfed.errors import (
     ClockBehind,
     DirectoryExpired,
     ExpiredQuery,
+    KeyRevoked,
     NotAddressed,
     NotGranted,
     PolicyChanged,
@@ -226,6 +227,9 @@ class Admitter:
             subject = subject_of(directory.access_key(signed.key.id, now), directory)
             for gateway in signed.way.gateways:
                 directory.gateway(gateway)
+            by = {key_id.hex() for key_id in signed.way.signed}
+            if any(item.subject in by for item in directory.revoked):
+                raise KeyRevoked("a key of a gateway that this came by was revoked")
             if not directory.party(signed.way.presenter or subject.org).issuers:
                 raise UnknownPeer("the issuer of the caller's certificate was revoked")
             self._check_current(active, restored, now)

@@ -705,6 +705,26 @@ def test_a_running_answer_may_go_on_while_everything_stands(tmp_path: Path) -> N
         assert raised(lambda: admitter.check_again(running)) == "view_gone"
 
 
+@pytest.mark.parametrize("what", ["the gateway", "its key", "its issuer"])
+def test_a_running_answer_may_not_go_on_once_a_gateway_that_it_came_by_is_revoked(tmp_path: Path, what: str) -> None:
+    world = World(tmp_path)
+    party = world.add_gateway()
+    world.add_partner()
+    city = world.add_city("kz.almaty")
+    city.activate(GRANTS)
+    issuer = world.directory.gateway("gw.alliance").issuers[0].id
+    subject = {"the gateway": "gw.alliance", "its key": party.signer.public.id.hex(), "its issuer": issuer.hex()}[what]
+    with city.control() as control:
+        door = Door(world, city, control, world.clock())
+        asked = door.query(via=["gw.alliance"])
+        running = door.admit(asked, GATEWAY, narrowings=[door.narrowing(asked)])
+        assert isinstance(running, Admission)
+        world.board.revoke("gw.other", "lost", world.clock())
+        door.admitter().check_again(running)
+        world.board.revoke(subject, "stolen", world.clock())
+        assert raised(lambda: door.admitter().check_again(running)) == "policy_changed"
+
+
 @pytest.mark.parametrize("subject", ["inst.tsinghua", "gw.alliance", "all"])
 def test_a_running_answer_may_not_go_on_once_it_is_blocked_with_no_directory_either(door: Door, subject: str) -> None:
     asked = door.query(via=["gw.alliance"])
