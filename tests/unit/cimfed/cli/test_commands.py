@@ -25,7 +25,6 @@ from cimfed.rpc import clock
 from cimfed.rpc.service import ServiceClient
 from cimfed.trust.card import Card, parse_card, seal_card
 from cimfed.trust.directory import publication
-from cimfed.trust.directory.edit import DAY
 from cimfed.trust.directory.layout import REGISTRAR
 from cimfed.trust.directory.listing import Directory, PublishedVocabulary
 from cimfed.trust.envelope import PayloadType, from_json, verify
@@ -109,54 +108,6 @@ def published(home: Path) -> Directory:
 def signed_policy(cimfed: Cli, version: int = 1, height: str = "{band: 5}", lod: int = 0, *options: str) -> Result:
     Path("p.yaml").write_text(POLICY.format(version=version, height=height, lod=lod))
     return cimfed("policy", "sign", "p.yaml", "--key", "steward.key", "--out", f"p{version}.policy.json", *options)
-
-
-class TestDirectory:
-    def test_init_makes_a_directory_of_nobody_that_verifies(self, home: Path) -> None:
-        directory = published(home)
-        assert (directory.federation, directory.version, directory.members) == ("sco", 1, {})
-        assert (home / "registrar.key").stat().st_mode & 0o777 == 0o600
-
-    def test_init_never_replaces_a_registrar(self, cimfed: Cli, home: Path) -> None:
-        before = (home / "registrar.key").read_bytes()
-        made = "--service", "service/card.json", "--online", "service/keys/online.pub", "--alone", home
-        result = cimfed("directory", "init", "sco", *made, "--out", "another.json", "--no-passphrase")
-        assert (result.code, (home / "registrar.key").read_bytes()) == (5, before)
-        assert result.err.startswith("error conflict: ")
-
-    def test_show_lists_everybody(self, cimfed: Cli, service: Running, home: Path, card: Path) -> None:
-        cimfed("member", "add", card, "--home", home, "--yes")
-        assert "kz.almaty" in cimfed("directory", "show", "--home", home).out
-        told = json.loads(cimfed("directory", "show", "--home", home, "--json").out)
-        assert {"kz.almaty": "127.0.0.1:5001"}.items() <= {
-            its["name"]: its["address"] for its in told["parties"]
-        }.items()
-
-    def test_show_gives_the_fingerprint_that_each_party_was_shown(self, cimfed: Cli, home: Path, card: Path) -> None:
-        gateway = make_identity(Path("gw"), "gw.alliance", Federation("sco"), clock.now(), "127.0.0.1:5000")
-        partner = make_identity(Path("p"), "inst.tsinghua", Federation("sco"), clock.now())
-        cimfed("member", "add", card, "--home", home, "--yes")
-        cimfed("member", "add", "gw/card.json", "--home", home, "--yes")
-        cimfed("partner", "add", "p/card.json", "--home", home, "--country", "CN", "--yes")
-        told = json.loads(cimfed("directory", "show", "--home", home, "--json").out)
-        shown = {its["name"]: its["fingerprint"] for its in told["parties"]}
-        for its in (parse_card(card.read_bytes()), gateway, partner):
-            assert shown[its.name] == its.fingerprint
-
-    def test_a_directory_lives_ten_years_at_most(self, cimfed: Cli, home: Path) -> None:
-        assert cimfed("directory", "renew", "--home", home, "--days", "3661", "--yes").code == 2
-        assert cimfed("directory", "renew", "--home", home, "--days", "3660", "--yes").code == 0
-
-    def test_renew_is_the_same_listing_one_version_on(self, cimfed: Cli, home: Path, card: Path) -> None:
-        cimfed("member", "add", card, "--home", home, "--yes")
-        before = published(home)
-        assert cimfed("directory", "renew", "--home", home, "--days", "200", "--yes").code == 0
-        after = published(home)
-        assert (after.version, after.listing) == (before.version + 1, before.listing)
-        assert abs(after.ends[REGISTRAR] - after.issued - 200 * DAY) <= 2_000_000
-
-    def test_an_empty_folder_is_refused(self, cimfed: Cli) -> None:
-        assert cimfed("directory", "show", "--home", ".").code == 3
 
 
 class TestMember:
@@ -434,18 +385,6 @@ class TestProfile:
         with pytest.raises(BadConfig) as caught:
             read_profile("sco")
         assert "profile.toml" in str(caught.value)
-
-
-def test_an_encrypted_registrar_key_is_opened_by_its_passphrase_alone(cimfed: Cli, home: Path) -> None:
-    Path("secret").write_text("correct horse\n")
-    Path("wrong").write_text("battery staple\n")
-    signer = load_signing_key(home / "registrar.key")
-    (home / "registrar.key").write_bytes(signer.to_pem(b"correct horse"))
-    renew = "directory", "renew", "--home", home, "--yes"
-    assert cimfed(*renew, "--passphrase-file", "wrong").code == 2
-    assert cimfed(*renew).code == 2
-    assert cimfed(*renew, "--passphrase-file", "secret").code == 0
-    assert published(home).versions[REGISTRAR] == 2
 
 
 def test_the_version_is_shown(cimfed: Cli) -> None:

@@ -6,15 +6,12 @@ from pathlib import Path
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
-from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
 from cimfed.errors import BadConfig
 from cimfed.trust.card import parse_card
-from cimfed.trust.directory.layout import REGISTRAR
 from cimfed.trust.envelope import PayloadType, from_json, verify
 from cimfed.trust.identity_files import load_public_key, load_signer, make_identity
 from cimfed.trust.token.module import module_of
-from tests.service import serving
 from tests.tokens import PIN, Soft
 
 from ..parties import GATEWAY, SCO
@@ -108,20 +105,6 @@ class TestParties:
         signer = load_signer(Path("home"), card.kind)
         assert signer.public == card.keys[0]
         signer.close()
-
-    def test_a_registrar_signs_the_directory_with_a_token(
-        self, command: Cli, token: Soft, pin: Path, tmp_path: Path
-    ) -> None:
-        uri = token.key("registrar").uri
-        with serving(tmp_path) as service:
-            file = service.office / "registrar.key"
-            token.put(load_pem_private_key(file.read_bytes(), None), "registrar")
-            file.unlink()
-            renew = "directory", "renew", "--home", service.office, "--yes"
-            assert command(*renew).code != 0
-            assert command(*renew, "--key", uri, "--passphrase-file", pin).code == 0
-            assert service.directory.versions[REGISTRAR] == 2
-        assert module_of(token.key()).unused
 
     def test_nothing_is_made_where_the_token_has_no_such_key(self, token: Soft, pin: Path) -> None:
         with pytest.raises(BadConfig, match="has no such key"):
