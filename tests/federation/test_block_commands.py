@@ -97,7 +97,7 @@ async def test_a_block_ends_an_answer_that_runs_signed_and_refuses_the_next(tmp_
         affected = json.loads(printed)["affected"]
         assert affected["running"] == 1
         assert [(item["organisation"], item["queries"]) for item in affected["organisations"]] == [("inst.tsinghua", 1)]
-        await asyncio.wait([stream.checking], timeout=20)
+        await asyncio.wait([stream.checking], timeout=60)
         while (data := await call.read()) is not grpc.aio.EOF:
             frames.append(data)
         followed = streams.City(city.name, keys, hashlib.sha256(asked.SerializeToString()).digest(), "sco", "building")

@@ -35,7 +35,7 @@ from ..unit.cimfed.parties import SCO
 COMMAND = str(Path(sys.executable).parent / "cimfed-gateway")
 ENVIRONMENT = {"PATH": "/usr/bin:/bin", "HOME": "/root", "LANG": "C.UTF-8", "COLUMNS": "200"}
 NAME = "dir.alliance"
-WITHIN = 20.0
+WITHIN = 60.0
 
 
 def environment() -> dict[str, str]:

@@ -30,7 +30,7 @@ QUESTION = re.compile(r"cimfed (catalog|read|aggregate)\b|python ")
 SERVER = re.compile(r"(?P<command>.+ serve\b.*) &")
 DATE = r"\d{4}-\d{2}-\d{2}"
 CONTROL = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]|\r")
-PATIENCE = 20.0  # seconds for what is asked again
+PATIENCE = 60.0  # seconds for what is asked again
 SETTLE = 0.2
 
 

@@ -108,7 +108,7 @@ class Desk:
     async def ended(self, calls: set[asyncio.Task[Any]]) -> Outcome:
         """The last outcome in the log, once these calls are over."""
         if calls:
-            await asyncio.wait(calls, timeout=20)
+            await asyncio.wait(calls, timeout=60)
         await asyncio.sleep(0)
         await self.node.service.settled()
         outcome = self.log()[-1][2]
@@ -439,7 +439,7 @@ async def interrupted(desk: Desk, meanwhile: Callable[[], object]) -> tuple[list
     (stream,) = desk.node.service.running.values()
     assert stream.checking is not None
     await asyncio.to_thread(meanwhile)
-    await asyncio.wait([stream.checking], timeout=20)  # the node notices while the answer waits for its reader
+    await asyncio.wait([stream.checking], timeout=60)  # the node notices while the answer waits for its reader
     rest = []
     while (data := await call.read()) is not grpc.aio.EOF:
         rest.append(data)
@@ -605,7 +605,7 @@ async def test_a_partner_has_its_share_of_slots(tmp_path: Path) -> None:
         assert (await desk.ask(raw.query(read=raw.read()))).reason == "overloaded"
         calls = desk.calls()
         call.cancel()
-        await asyncio.wait(calls, timeout=20)
+        await asyncio.wait(calls, timeout=60)
         assert (await desk.ask(raw.query(aggregate=count()))).outcome == "answered"
 
 
@@ -628,7 +628,7 @@ async def test_heavy_statements_of_one_partner_leave_room_for_another(
     async with opened(world) as desk, calling(world, desk.node, "inst.iitd") as caller:
         asked = {asyncio.create_task(desk.ask(raw.query(aggregate=count()))) for _ in range(5)}
         for _ in range(2):
-            assert await asyncio.to_thread(begun.acquire, timeout=20)
+            assert await asyncio.to_thread(begun.acquire, timeout=60)
         async with asyncio.timeout(20):
             other = await Desk(world, desk.node, caller, "inst.iitd").ask(raw.query(read=raw.read()))
             assert other.outcome == "answered"
@@ -653,7 +653,7 @@ async def test_a_caller_that_goes_while_it_is_decided_leaves_no_slot(
 
     def slow(self: Admitter, *given: Any) -> Any:
         begun.set()
-        assert go_on.wait(20)
+        assert go_on.wait(60)
         return admit(self, *given)
 
     monkeypatch.setattr(Admitter, "admit", slow)
@@ -662,7 +662,7 @@ async def test_a_caller_that_goes_while_it_is_decided_leaves_no_slot(
         await asyncio.to_thread(begun.wait, 20)
         calls = desk.calls()
         call.cancel()
-        await asyncio.wait(calls, timeout=20)
+        await asyncio.wait(calls, timeout=60)
         go_on.set()
         await desk.node.service.settled()
         assert (await desk.ended(set())).outcome == "cancelled"
@@ -675,12 +675,12 @@ async def test_a_caller_that_goes_while_it_is_decided_leaves_no_slot(
 async def test_health_and_the_directory_are_served(federation: World) -> None:
     async with opened(federation) as desk:
         check = desk.caller.channel.unary_unary("/grpc.health.v1.Health/Check")
-        status = health_pb2.HealthCheckResponse.FromString(await check(b"", timeout=10))
+        status = health_pb2.HealthCheckResponse.FromString(await check(b"", timeout=60))
         assert status.status == health_pb2.HealthCheckResponse.SERVING
         fetch = desk.caller.channel.unary_unary("/cimfed.v1.DirectoryService/Fetch")
         for path, content in federation.board.files.items():
             request = directory_service_pb2.FetchRequest(path=path).SerializeToString()
-            reply = directory_service_pb2.FetchReply.FromString(await fetch(request, timeout=10))
+            reply = directory_service_pb2.FetchReply.FromString(await fetch(request, timeout=60))
             assert (reply.found, reply.content) == (True, content)
 
 

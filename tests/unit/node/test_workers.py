@@ -23,7 +23,7 @@ class Steps:
 
     def _step(self, name: str) -> str:
         self._loop.call_soon_threadsafe(self.begun.put_nowait, name)
-        assert self._gates[name].wait(20)
+        assert self._gates[name].wait(60)
         return name
 
     def ask(self, partner: str, number: int = 0) -> asyncio.Task[str]:

@@ -21,7 +21,7 @@ from cimfed.trust.tls import Leaf, LeafSource, Use, dns_name
 
 from ..parties import CITY, PARTNER, SCO, Party, World
 
-WITHIN = 20.0
+WITHIN = 60.0
 
 
 async def echo(request: bytes, context: Any) -> None:

@@ -40,7 +40,7 @@ SERVICES = {
     for file, name in ((admission, "AdmissionService"), (publication_service_pb2, "PublicationService"))
 }
 METHODS = {f"/{service.full_name}/{method.name}": method for service in SERVICES for method in service.methods}
-WITHIN = 20.0
+WITHIN = 60.0
 NAME = "uz.tashkent"
 
 
