@@ -32,7 +32,7 @@ from cimfed.trust.keys import PublicKey
 
 @dataclass(frozen=True)
 class Change:
-    """Of who holds the roles; what is empty or None stays. ``remove``: files or first digits of ids."""
+    """Of who holds the roles; what is empty or None stays. ``remove``: texts of keys or first digits of ids."""
 
     add: tuple[PublicKey, ...] = ()
     remove: tuple[str, ...] = ()

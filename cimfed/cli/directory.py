@@ -206,7 +206,7 @@ def rotate_root(
     directory = at.current()
     change = Change(
         add=_keys(add or []),
-        remove=tuple(remove or ()),
+        remove=tuple(load_public_key(Path(word)).text if Path(word).is_file() else word for word in remove or ()),
         threshold=threshold,
         registrar=_keys(registrar or []),
         registrar_threshold=registrar_threshold,

@@ -96,7 +96,7 @@ def tls(fact: TlsFact, now: int) -> Iterator[Finding]:
         yield TLS.error(
             Code.TLS_ENDED,
             f"the certificate of {fact.place} is not valid now",
-            renew,
+            renew if now >= fact.valid[1] else "It was made later than this clock says it is: set the clock",
             about=fact.place,
             since=fact.valid[0],
             until=fact.valid[1],
