@@ -207,8 +207,10 @@ class Cosigner:
     async def _run(self) -> None:
         waiting = False
         while True:
+            # Not wait_for: before Python 3.12 it loses a cancellation that comes with what it waits for.
             with suppress(TimeoutError):
-                await asyncio.wait_for(self._wake.wait(), AGAIN if waiting else None)
+                async with asyncio.timeout(AGAIN if waiting else None):
+                    await self._wake.wait()
             self._wake.clear()
             try:
                 waiting = len(await self.once()) < WITNESSES
