@@ -16,6 +16,7 @@ from __future__ import annotations
 import logging
 import threading
 from collections.abc import Callable
+from contextlib import suppress
 from datetime import timedelta
 from pathlib import Path
 
@@ -102,6 +103,8 @@ class OwnKeys:
             self._looked = directory
             if self._names_unknown(party):
                 self._load_next()
+            if self._names_unknown(party):
+                self._load_moved()
         keys, issuers = [signer.public for signer in self._signers], [issuing.issuer for issuing in self._issuing]
         waits = set[object]()
         signs = self._chosen(keys, signing_keys(party), self._signs, now, waits)
@@ -149,6 +152,18 @@ class OwnKeys:
             if not self._told:
                 log.warning("a next key cannot be read by this process: start it again to take that key into use")
             self._told = True
+
+    def _load_moved(self) -> None:
+        """Next keys that were put in the old ones' place before they were looked for."""
+        with suppress(CimfedError, OSError):
+            signer = load_signer(self._home, self._kind)
+            if signer.public in [known.public for known in self._signers]:
+                signer.close()
+            else:
+                self._signers.append(signer)
+            issuing = load_issuing_key_in_use(self._home)
+            if issuing.issuer not in [known.issuer for known in self._issuing]:
+                self._issuing.append(issuing)
 
 
 class _OwnSigner:
