@@ -33,7 +33,7 @@ def newest(mirrors: Iterable[Mirror], held: Directory, root: bytes, now: int) ->
     """
     for mirror in mirrors:
         try:
-            found = proof.read(_Shown(mirror), root, now, held.federation)
+            found = proof.read(Shown(mirror), root, now, held.federation)
         except CimfedError as error:
             error.place = error.place or mirror.name
             raise
@@ -68,7 +68,7 @@ def mirror_of(text: str, held: Directory, leaf: Leaf | None) -> Mirror:
     )
 
 
-class _Shown(Mapping[str, bytes]):
+class Shown(Mapping[str, bytes]):
     """The files of a mirror, each asked for once."""
 
     def __init__(self, mirror: Mirror) -> None:
