@@ -61,7 +61,6 @@ def list_(
                 str(request.card.kind),
                 f"{request.entry.state}{', new keys' if request.entry.new_keys else ''}",
                 instant_text(request.entry.received)[:19],
-                request.card.fingerprint,
             )
             for request in requests
         ]
@@ -71,14 +70,15 @@ def list_(
                 "",
                 f"invited{', new keys' if item.new_keys else ''}",
                 f"until {instant_text(item.expires)[:19]}",
-                "",
             )
             for item in found.invitations
         ]
         if not rows:
             command.say("nobody waits, and nobody is invited")
         else:
-            command.show(console.table(("name", "kind", "state", "UTC", "fingerprint"), rows))
+            command.show(console.table(("name", "kind", "state", "UTC"), rows))
+        for request in requests:
+            command.say(f"{request.card.name}, fingerprint {request.card.fingerprint}")
         if len(requests) < len(found.requests):
             command.note(f"{len(found.requests) - len(requests)} cards are of another release and cannot be read here")
 
