@@ -42,6 +42,8 @@ class Workers:
             return await asyncio.shield(step)
         except asyncio.CancelledError:
             await asyncio.wait([step])
+            if not step.cancelled():
+                step.exception()  # looked at: most likely the interruption that was asked for
             raise
 
     def close(self) -> None:
