@@ -47,6 +47,7 @@ from cimfed_gateway.directory.repository import Repository
 from cimfed_gateway.directory.service import ALLOWANCES, Service
 from cimfed_gateway.directory.tables import Records
 
+COLUMNS = 200  # of the terminal, whatever it was when the programs were loaded
 SCO, NAME = Federation("sco"), "dir.alliance"
 PLENTY = Allowance(rate=1000, burst=1000, slots_each=16, slots=64)
 OPTIONS = (*(option for option in DIRECTORY_SERVER if option[0] != "grpc.so_reuseport"), ("grpc.so_reuseport", 1))
@@ -86,6 +87,7 @@ def run(folder: Path, *words: object, typed: str | None = None, **environment: s
     try:
         with (
             mock.patch.dict(os.environ, {"CIMFED_HOME": str(folder / "profiles"), **environment}),
+            mock.patch.object(console.out, "_width", COLUMNS),
             mock.patch("sys.stdin", io.StringIO() if typed is None else Terminal(typed)),
             mock.patch("sys.argv", [program, *arguments]),
             contextlib.redirect_stdout(out),
@@ -126,7 +128,7 @@ class Running:
         return self.folder / "office"
 
     def run(self, *words: object, typed: str | None = None) -> Said:
-        return run(self.folder, *words, typed=typed, CIMFED_OFFICE=str(self.office), COLUMNS="200")
+        return run(self.folder, *words, typed=typed, CIMFED_OFFICE=str(self.office), COLUMNS=str(COLUMNS))
 
     def ok(self, *words: object) -> Said:
         said = self.run(*words)

@@ -41,6 +41,7 @@ LOOKS = re.compile(
 ASSIGNED = re.compile(r"(?P<name>[A-Z_]+)=(?:\$\((?P<command>.+)\)|(?P<value>\S+))")
 VARIABLE = re.compile(r"\$([A-Z_]+)")
 ENDS = re.compile(r"\s+# ends with (\d+)$")
+COLUMNS = 120  # of the terminal, whatever it was when the programs were loaded
 SECRET = "correct horse battery staple"
 ALMATY = City(
     "kz.almaty",
@@ -194,6 +195,7 @@ class Hosts:
         try:
             with (
                 mock.patch.dict(os.environ, self.environment()),
+                mock.patch.object(console.out, "_width", COLUMNS),
                 mock.patch("time.time_ns", side_effect=lambda: real() + off),
                 mock.patch("sys.stdin", Yes()),
                 mock.patch("getpass.getpass", return_value=SECRET),
@@ -212,7 +214,7 @@ class Hosts:
         alliance = self.alliance
         return {
             **alliance.environment(PARTNER),
-            "COLUMNS": "120",
+            "COLUMNS": str(COLUMNS),
             "CIMFED_OFFICE": str(alliance.office),
             "CIMFED_NODE_HOME": str(alliance.home(self.city)),
             "CIMFED_GATEWAY_HOME": str(alliance.home(GATEWAY)),
