@@ -11,7 +11,6 @@ from collections.abc import Mapping
 
 import grpc
 
-from cimfed.errors import CimfedError
 from cimfed.model.admission import AskStatus, Join, Status
 from cimfed.rpc.authorisation import ADMINISTER, JOIN, JOIN_STATUS, PUBLISH, REQUEST_ACCESS
 from cimfed.rpc.channel import credentials_for, dialling
@@ -73,12 +72,3 @@ class ServiceClient:
 
     def __exit__(self, *_: object) -> None:
         self.close()
-
-
-def reached(address: str, directory: Directory | None) -> CimfedError | None:
-    """Why the service cannot be reached; None where it can."""
-    try:
-        open_unverified(directory.service.address if directory else address).close()
-    except CimfedError as error:
-        return error
-    return None

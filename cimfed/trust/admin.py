@@ -129,12 +129,6 @@ def read_access(envelope: Envelope, keys: Iterable[PublicKey]) -> AccessRequest:
     return request
 
 
-def peek_action(envelope: Envelope) -> tuple[str, Mapping[str, Argument]]:
-    """Action and arguments of a request that is not verified yet: only to choose whose keys may sign it."""
-    request = _parsed(envelope.payload, _admin)
-    return request.action, request.arguments
-
-
 def _open(envelope: Envelope, kind: PayloadType, keys: Iterable[PublicKey], read: Any) -> tuple[Any, PublicKey]:
     # 1
     if len(envelope.payload) > MAX_PAYLOAD:
