@@ -41,11 +41,14 @@ class Sealed:
 
 @dataclass(frozen=True)
 class Sent:
-    """What was written so far: what a manifest vouches for."""
+    """Of an answer, up to a frame."""
 
     rows: int = 0
     batches: int = 0
     chain: bytes = b""
+
+    def plus(self, sealed: Sealed) -> Sent:
+        return Sent(self.rows + sealed.rows, sealed.index, sealed.chain)
 
 
 class Chainer:
@@ -114,18 +117,23 @@ class Sealer:
         self._city = city
         self._request_hash = request_hash
         self._limits = limits
-        self.sent = Sent()
+        self.sent = Sent()  # written: what heads and the manifest vouch for
+        self.handed_over = Sent()  # at most one frame more: of an answer without an end, what its caller may have
         self.said: Manifest | None = None  # what was signed as the end of the answer
         self._unsigned = 0  # bytes written since the last head
         self._since: float | None = None  # when the first of them was
 
     def start(self, empty: Sent) -> None:
         """The start frame was written."""
-        self.sent = empty
+        self.sent = self.handed_over = empty
+
+    def hands_over(self, sealed: Sealed) -> None:
+        """A payload frame is about to be written."""
+        self.handed_over = self.sent.plus(sealed)
 
     def wrote(self, sealed: Sealed, now: float) -> bytes | None:
         """A payload frame was written; the head that is due after it, if one is."""
-        self.sent = Sent(self.sent.rows + sealed.rows, sealed.index, sealed.chain)
+        self.sent = self.sent.plus(sealed)
         self._unsigned += len(sealed.frame)
         if self._since is None:
             self._since = now

@@ -124,8 +124,9 @@ class NodeService:
             ended = replace(ended, reason=error.reason)
             raise
         finally:
-            sent, said = sealer.sent, sealer.said
+            sent, said = sealer.handed_over, sealer.said
             if said is not None:  # callers go as soon as they have it: the log says what was signed
+                sent = sealer.sent
                 ended = replace(ended, outcome=str(said.outcome), reason=said.reason)
             ended = replace(ended, rows=sent.rows, batches=sent.batches, chain=sent.chain)
             await asyncio.shield(self._log(ended))

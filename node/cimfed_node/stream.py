@@ -3,8 +3,10 @@
 - Reading, serialising and hashing happen in a worker's thread, one batch at a time: a slow caller holds no thread.
 - At most ``AHEAD`` frames wait; ``write`` is the back-pressure, and gives up a caller that takes nothing. Memory does
   not grow with the answer.
-- A task beside it asks every two seconds whether the answer may go on, and interrupts the engine if not. It ends an
+- A task beside it asks every second whether the answer may go on, and interrupts the engine if not. It ends an
   answer that takes too long in all: a caller who reads a frame now and then would keep its slot for ever.
+- An answer that may not go on is cut off after ``ending_seconds`` where its end is not taken: who reads slowly is
+  not given more.
 - Whatever ends the answer early, what was written is a signed prefix: the manifest counts just that, with the reason.
   The engine's own words never leave.
 - Cancelled: the engine is interrupted, everything is given back, and the cancellation goes on.
@@ -61,8 +63,18 @@ class Stream:
         self.checking: asyncio.Task[None] | None = None  # ends once the answer may not go on
 
     async def send(self, write: Write) -> Manifest:
-        """All frames, the manifest last; gives what the manifest says."""
-        self.checking = asyncio.create_task(self._keep_checking())
+        """All frames, the manifest last; gives what the manifest says. Raises what stopped an answer whose end the
+        caller does not take."""
+        try:
+            async with asyncio.timeout(None) as cut:
+                return await self._send(write, cut)
+        except TimeoutError:
+            if cut.expired() and self.stopped is not None:
+                raise self.stopped from None
+            raise
+
+    async def _send(self, write: Write, cut: asyncio.Timeout) -> Manifest:
+        self.checking = asyncio.create_task(self._keep_checking(cut))
         tasks = [asyncio.create_task(self._read_all()), self.checking]
         try:
             try:
@@ -90,6 +102,7 @@ class Stream:
             else:
                 if sealed is None or self.stopped is not None:
                     return
+                self._sealer.hands_over(sealed)
                 await write(sealed.frame)
                 head = self._sealer.wrote(sealed, self._monotonic())
             if head is not None:
@@ -125,7 +138,7 @@ class Stream:
             frames.extend(self._chainer.add(batch))
         return frames
 
-    async def _keep_checking(self) -> None:
+    async def _keep_checking(self, cut: asyncio.Timeout) -> None:
         ends = self._monotonic() + self._limits.answer_time
         while True:
             await asyncio.sleep(self._limits.recheck_seconds)
@@ -136,6 +149,9 @@ class Stream:
             except Exception as error:
                 self._stop(error)
                 self._reader.interrupt()  # wakes the writer where it waits for the engine
+                cut.reschedule(
+                    asyncio.get_running_loop().time() + self._limits.ending_seconds
+                )  # and where it waits for the caller
                 return
 
     def _stop(self, error: Exception) -> None:

@@ -51,7 +51,12 @@ def furnished(world: World, rows: int = 1) -> World:
         ids = pa.array([f"b{number}" for number in range(rows)])
         city.adopt(table.set_column(table.column_names.index("id"), base.schema.field("id"), ids))
         city.activate(GRANTS)
-        city.limits = {"batch_bytes": 256 * 1024, "head_bytes": 1024 * 1024, "recheck_seconds": 0.05}
+        city.limits = {
+            "batch_bytes": 256 * 1024,
+            "head_bytes": 1024 * 1024,
+            "recheck_seconds": 0.05,
+            "ending_seconds": 60,
+        }
     return world
 
 

@@ -382,7 +382,7 @@ def large(world: World, rows: int = 40_000) -> World:
     ids = pa.array([f"b{number}" for number in range(rows)])
     city.adopt(table.set_column(table.column_names.index("id"), base.schema.field("id"), ids))
     city.activate(GRANTS)
-    city.limits = {"batch_bytes": 256 * 1024, "head_bytes": 1024 * 1024, "recheck_seconds": 0.05}
+    city.limits = {"batch_bytes": 256 * 1024, "head_bytes": 1024 * 1024, "recheck_seconds": 0.05, "ending_seconds": 60}
     return world
 
 
@@ -436,10 +436,10 @@ async def interrupted(desk: Desk, meanwhile: Callable[[], object]) -> tuple[list
     asked = raw.query(read=raw.read())
     call = desk.caller.call(raw.READ, raw.ask(desk.signer, asked))
     first = [await call.read() for _ in range(3)]
-    (stream,) = desk.node.service.running.values()
-    assert stream.checking is not None
+    (running,) = desk.node.service.running.values()
+    assert running.checking is not None
     await asyncio.to_thread(meanwhile)
-    await asyncio.wait([stream.checking], timeout=60)  # the node notices while the answer waits for its reader
+    await asyncio.wait([running.checking], timeout=60)  # the node notices while the answer waits for its reader
     rest = []
     while (data := await call.read()) is not grpc.aio.EOF:
         rest.append(data)
@@ -491,6 +491,29 @@ async def test_an_answer_ends_signed_when_its_right_ends(tmp_path: Path, what: s
         assert (await desk.ended(desk.calls())).reason == "policy_changed"
 
 
+async def test_an_answer_that_may_not_go_on_is_cut_off_where_its_end_is_not_taken(tmp_path: Path) -> None:
+    world = large(World(tmp_path))
+    world.cities[CITY].limits |= {"ending_seconds": 0.1}
+    async with opened(world) as desk:
+        call = desk.caller.call(raw.READ, raw.ask(desk.signer, raw.query(read=raw.read())))
+        frames = [read_frame(await call.read()) for _ in range(3)]
+        calls = desk.calls()
+        await asyncio.to_thread(world.remove, "inst.tsinghua")
+        ended = await desk.ended(calls)  # though nobody reads on
+        assert (ended.outcome, ended.reason) == ("cancelled", "policy_changed")
+        assert desk.slots() == 0
+
+        async def read_on() -> None:
+            while True:
+                frames.append(read_frame(await call.read()))
+
+        with pytest.raises(grpc.aio.AioRpcError) as refused:
+            await read_on()
+        assert raw.refusal(refused.value).reason == "policy_changed"
+        got = sum(frame["rows"] for frame in frames if "payload" in frame)
+        assert 0 < got <= ended.rows < 40_000
+
+
 async def test_an_import_while_serving_switches_whole(tmp_path: Path) -> None:
     world = large(World(tmp_path))
     async with opened(world) as desk:
@@ -539,10 +562,10 @@ async def test_an_answer_has_an_end_however_slowly_it_is_read(tmp_path: Path) ->
         asked = raw.query(read=raw.read())
         call = desk.caller.call(raw.READ, raw.ask(desk.signer, asked))
         first = await call.read()
-        (stream,) = desk.node.service.running.values()
-        assert stream.checking is not None
+        (running,) = desk.node.service.running.values()
+        assert running.checking is not None
         async with asyncio.timeout(20):
-            await asyncio.wait([stream.checking])
+            await asyncio.wait([running.checking])
         frames = [first]
         while (data := await call.read()) is not grpc.aio.EOF:
             frames.append(data)
