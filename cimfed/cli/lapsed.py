@@ -14,8 +14,9 @@ from cimfed.model.names import Federation
 from cimfed.rpc import clock
 from cimfed.rpc.mirror import Mirrors
 from cimfed.trust.directory import layout, proof
-from cimfed.trust.directory.follow import Follower, Mirror
+from cimfed.trust.directory.follow import Follower
 from cimfed.trust.directory.listing import Directory
+from cimfed.trust.directory.mirrors import Mirror
 
 
 def current(home: Path, of: Federation, service: str) -> Directory:

@@ -29,8 +29,9 @@ from cimfed.rpc import clock
 from cimfed.rpc.logs import LogClient
 from cimfed.rpc.mirror import Mirrors
 from cimfed.trust.directory.documents import address
-from cimfed.trust.directory.follow import Always, Folder, Follower, MirrorSource, pin
+from cimfed.trust.directory.follow import Follower, pin
 from cimfed.trust.directory.listing import Directory
+from cimfed.trust.directory.mirrors import Always, Folder, MirrorSource
 from cimfed.trust.files import replace_file
 from cimfed.trust.identity_files import read
 from cimfed.trust.tls import LeafSource, Use

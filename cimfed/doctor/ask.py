@@ -26,8 +26,9 @@ from cimfed.model.names import Federation
 from cimfed.rpc.mirror import PartyMirror, UnknownService, extra_mirror
 from cimfed.rpc.ping import Pong, ping
 from cimfed.trust.directory import layout
-from cimfed.trust.directory.follow import Always, Folder, Follower, Mirror, pin
+from cimfed.trust.directory.follow import Follower, pin
 from cimfed.trust.directory.listing import Directory
+from cimfed.trust.directory.mirrors import Always, Folder, Mirror
 from cimfed.trust.tls import Issuer, Leaf
 
 LIMIT = 5.0  # seconds

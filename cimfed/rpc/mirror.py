@@ -29,8 +29,8 @@ from cimfed.rpc.authorisation import FETCH
 from cimfed.rpc.channel import credentials_for, dialling
 from cimfed.rpc.options import CHANNEL
 from cimfed.trust.directory import layout
-from cimfed.trust.directory.follow import Folder, Mirror
 from cimfed.trust.directory.listing import Directory
+from cimfed.trust.directory.mirrors import Folder, Mirror
 from cimfed.trust.tls import Issuer, Leaf, LeafSource, dns_name, server_name
 from cimfed.v1 import directory_service_pb2
 from cimfed.wire.envelopes import parse

@@ -28,8 +28,9 @@ from cimfed.trust.chain import Chain
 from cimfed.trust.directory import layout
 from cimfed.trust.directory import publication as drafts
 from cimfed.trust.directory.edit import with_partner
-from cimfed.trust.directory.follow import Always, Follower, pin
+from cimfed.trust.directory.follow import Follower, pin
 from cimfed.trust.directory.listing import AccessKey, DirectorySource, Listing
+from cimfed.trust.directory.mirrors import Always
 from cimfed.trust.envelope import PayloadType, from_json, seal, to_json
 from cimfed.trust.hashing import sha256
 from cimfed.trust.keys import KeySigner, Signer

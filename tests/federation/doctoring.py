@@ -17,7 +17,8 @@ from cimfed.rpc.server import Server
 from cimfed.rpc.throttle import Throttle
 from cimfed.trust.card import Card, parse_card, seal_card
 from cimfed.trust.directory import publication as drafts
-from cimfed.trust.directory.follow import Always, Folder, Follower
+from cimfed.trust.directory.follow import Follower
+from cimfed.trust.directory.mirrors import Always, Folder
 from cimfed.trust.directory.publication import Holders
 from cimfed.trust.files import create_file
 from cimfed.trust.identity_files import load_signer

@@ -21,7 +21,8 @@ from cimfed.errors import CimfedError, DataLoss, NotGranted
 from cimfed.model.instants import datetime_of
 from cimfed.tlog import check, checkpoints, log
 from cimfed.tlog.database import Database
-from cimfed.trust.directory.follow import Always, Follower
+from cimfed.trust.directory.follow import Follower
+from cimfed.trust.directory.mirrors import Always
 from cimfed.trust.tlog.checkpoint import Origin
 from cimfed.trust.tlog.entries import Decision, decode
 from cimfed.trust.tlog.export import line

@@ -23,7 +23,8 @@ from cimfed.rpc import clock
 from cimfed.tlog import log
 from cimfed.trust.admin import Occasion
 from cimfed.trust.directory import layout
-from cimfed.trust.directory.follow import Always, Folder, Follower, pin
+from cimfed.trust.directory.follow import Follower, pin
+from cimfed.trust.directory.mirrors import Always, Folder
 from cimfed.trust.directory.publication import parsed, restamp
 from cimfed.trust.hashing import sha256
 from cimfed.trust.identity_files import load_signing_key

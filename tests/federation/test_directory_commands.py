@@ -19,8 +19,8 @@ from cimfed.rpc.authorisation import ADMINISTER, FETCH, HEALTH_CHECK, PUBLISH
 from cimfed.trust.admin import AdminRequest, Occasion, seal_admin
 from cimfed.trust.card import parse_card
 from cimfed.trust.directory import layout, proof, publication
-from cimfed.trust.directory.follow import Folder
 from cimfed.trust.directory.listing import Listing, Service
+from cimfed.trust.directory.mirrors import Folder
 from cimfed.trust.directory.publication import Holders
 from cimfed.trust.identity_files import load_public_key
 from cimfed.trust.keys import KeySigner

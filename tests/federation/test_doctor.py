@@ -13,7 +13,7 @@ import pytest
 from cimfed.doctor import ask
 from cimfed.doctor.finding import Code, Severity
 from cimfed.model.names import Kind
-from cimfed.trust.directory.follow import Folder
+from cimfed.trust.directory.mirrors import Folder
 from cimfed.trust.files import create_file
 from cimfed.trust.next_keys import make_next_issuer, make_next_signing
 from cimfed.trust.token.make import make_token_key

@@ -16,7 +16,7 @@ from cimfed.cli.office import make_office
 from cimfed.client.profile import read_profile
 from cimfed.doctor.finding import Code, Severity
 from cimfed.rpc.settings import toml
-from cimfed.trust.directory.follow import Folder
+from cimfed.trust.directory.mirrors import Folder
 from cimfed.trust.files import create_file
 from cimfed.trust.keys import KeySigner
 from cimfed_gateway import doctor as gateway_doctor

@@ -18,7 +18,7 @@ import pytest
 from alliance import SERVICE, running
 from cimfed.model.answer import Outcome
 from cimfed.trust.directory import layout
-from cimfed.trust.directory.follow import Folder
+from cimfed.trust.directory.mirrors import Folder
 from cimfed.trust.directory.publication import parsed
 from cimfed.trust.hashing import sha256
 from cimfed.trust.tlog import entries

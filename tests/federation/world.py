@@ -44,8 +44,9 @@ from cimfed.tlog.keeper import Keeper
 from cimfed.trust.card import Card
 from cimfed.trust.directory import layout
 from cimfed.trust.directory.edit import DAY, with_gateway, with_member, with_partner, without
-from cimfed.trust.directory.follow import Always, Folder, Follower, pin
+from cimfed.trust.directory.follow import Follower, pin
 from cimfed.trust.directory.listing import Directory, Listing, expired
+from cimfed.trust.directory.mirrors import Always, Folder
 from cimfed.trust.envelope import PayloadType, from_json, seal, to_json
 from cimfed.trust.identity_files import load_issuing_key, load_signer, make_identity
 from cimfed.trust.keys import KeySigner, Signer

@@ -11,7 +11,8 @@ It is a repository of The Update Framework (theupdateframework.github.io/specifi
     publication.py   the next version of a role, drafted and signed where its keys are
     acceptance.py    what the directory service takes: validly signed, exactly one version on
     proof.py         files and a trusted root to a ``Directory``: the only way there
+    mirrors.py       where files come from: servers, folders
     follow.py        keeping up with the service and its mirrors: the only state on disk
 
-Everything but ``follow`` takes bytes and a time.
+Everything but the last two takes bytes and a time.
 """

@@ -21,27 +21,26 @@ import fcntl
 import logging
 import os
 import threading
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Protocol
 
 from tuf.api.exceptions import DownloadError, DownloadHTTPError, LengthOrHashMismatchError, RepositoryError
-from tuf.ngclient import FetcherInterface, Updater, UpdaterConfig
+from tuf.ngclient import Updater, UpdaterConfig
 
 from cimfed.errors import BadDirectory, CimfedError, Conflict, DirectoryExpired, NodeUnreachable
 from cimfed.model.names import Federation
 from cimfed.trust.directory import layout, proof
 from cimfed.trust.directory.layout import metadata_file
 from cimfed.trust.directory.listing import Directory, expired, other_vocabulary
-from cimfed.trust.directory.publication import parsed, role_of
+from cimfed.trust.directory.mirrors import Fetcher, Folder, Mirror, MirrorSource, Overlaid, Unreachable
+from cimfed.trust.directory.publication import parsed
 from cimfed.trust.files import create_file, replace_file
 from cimfed.trust.hashing import sha256
 
 log = logging.getLogger(__name__)
 
 REFRESH_EVERY = 2.0  # seconds
-PATIENCE = 60_000_000  # microseconds for all files of one mirror; the timestamp lives for 15 minutes
 _CONFIG = UpdaterConfig(
     max_root_rotations=layout.ROOTS,
     root_max_length=layout.METADATA_LIMIT,
@@ -49,94 +48,6 @@ _CONFIG = UpdaterConfig(
     snapshot_max_length=layout.METADATA_LIMIT,
     targets_max_length=layout.METADATA_LIMIT,
 )
-
-
-class Mirror(Protocol):
-    """Where files of the directory can be had. Nothing of it is believed."""
-
-    @property
-    def name(self) -> str:
-        """For people."""
-        ...
-
-    def get(self, path: str) -> bytes | None:
-        """A file; None where it has none of that path. CimfedError where it cannot be asked."""
-        ...
-
-
-class MirrorSource(Protocol):
-    """Which mirrors to ask, and in what order."""
-
-    def __call__(self, directory: Directory | None) -> Sequence[Mirror]: ...
-
-    def close(self) -> None: ...
-
-
-class Always:
-    """The same mirrors every time."""
-
-    def __init__(self, *mirrors: Mirror) -> None:
-        self.mirrors = list(mirrors)
-
-    def __call__(self, directory: Directory | None) -> Sequence[Mirror]:
-        return self.mirrors
-
-    def close(self) -> None:
-        """They are not this one's to close."""
-
-
-class Folder(Mapping[str, bytes]):
-    """The files of a repository that lie in a folder; a ``Mirror`` as well."""
-
-    def __init__(self, path: Path) -> None:
-        self.path = path
-
-    @property
-    def name(self) -> str:
-        return str(self.path)
-
-    def get(self, path: str, default: bytes | None = None) -> bytes | None:  # type: ignore[override]
-        if not layout.is_file(path):
-            return default
-        try:
-            return (self.path / path).read_bytes()
-        except FileNotFoundError:
-            return default
-        except OSError as error:
-            raise BadDirectory(f"the directory cannot be read: {error.strerror}", place=str(self.path / path)) from None
-
-    def __getitem__(self, path: str) -> bytes:
-        content = self.get(path)
-        if content is None:
-            raise KeyError(path)
-        return content
-
-    def __contains__(self, path: object) -> bool:
-        return isinstance(path, str) and layout.is_file(path) and (self.path / path).is_file()
-
-    def __iter__(self) -> Iterator[str]:
-        for file in sorted(self.path.rglob("*.json")):
-            path = file.relative_to(self.path).as_posix()
-            if layout.is_file(path):
-                yield path
-
-    def __len__(self) -> int:
-        return sum(1 for _ in self)
-
-    def copy_to(self, folder: Path) -> int:
-        """Copies every file, the timestamp last, and says how many: whoever follows from there sees one state."""
-        target = Folder(folder)
-        paths = sorted(self, key=lambda path: path == layout.TIMESTAMP_FILE)
-        for path in paths:
-            if path == layout.TIMESTAMP_FILE or path not in target:
-                target.put(path, self[path])
-        return len(paths)
-
-    def put(self, path: str, content: bytes) -> None:
-        """Writes a file, whole or not at all."""
-        file = self.path / path
-        file.parent.mkdir(parents=True, exist_ok=True)
-        replace_file(file, content)
 
 
 def pin(home: Path, root: bytes) -> None:
@@ -270,7 +181,7 @@ class Follower:
             if now >= held.expires:
                 raise expired(held)
             return self.latest(now)
-        fetcher = _Fetcher(mirror, timestamp, self.files, self._now)
+        fetcher = Fetcher(mirror, timestamp, self.files, self._now)
         with self._alone():
             try:
                 try:
@@ -283,7 +194,7 @@ class Follower:
                 raise BadDirectory("the mirror lacks files that it should have") from None
             except DownloadError:
                 raise BadDirectory("a file of the mirror is longer than it may be") from None
-            except _Unreachable as error:
+            except Unreachable as error:
                 raise error.cause from None
             except OSError as error:
                 raise BadDirectory(f"the directory cannot be kept: {error.strerror}", place=str(self._home)) from None
@@ -293,7 +204,7 @@ class Follower:
         self._accept(updated)
         return updated
 
-    def _update(self, fetcher: _Fetcher, now: int) -> Directory:
+    def _update(self, fetcher: Fetcher, now: int) -> Directory:
         trusted = self._home / "trusted"
         trusted.mkdir(exist_ok=True)
         updater = Updater(str(trusted), "metadata/", None, "targets/", fetcher, _CONFIG, bootstrap=self.root)
@@ -314,7 +225,7 @@ class Follower:
             if f"metadata/{file.name}" not in self.files:
                 self.files.put(f"metadata/{file.name}", file.read_bytes())
         content = (trusted / "timestamp.json").read_bytes()
-        files = _Overlaid(self.files, {layout.TIMESTAMP_FILE: content})
+        files = Overlaid(self.files, {layout.TIMESTAMP_FILE: content})
         directory = None
         if self._held is not None:
             directory = proof.restamped(self._held, files, self.root, now)
@@ -324,7 +235,7 @@ class Follower:
         self.files.put(layout.TIMESTAMP_FILE, content)
         return directory
 
-    def _fetch_routing(self, updater: Updater, fetcher: _Fetcher, city: str) -> bool:
+    def _fetch_routing(self, updater: Updater, fetcher: Fetcher, city: str) -> bool:
         """Whether the city has a routing entry; asks the mirror again for one that is kept here and does not verify.
 
         What is not what the snapshot vouches for is the mirror's fault; what is, and yet says nothing, the city's.
@@ -397,59 +308,6 @@ class Follower:
             yield
         finally:
             os.close(handle)
-
-
-class _Overlaid(dict[str, bytes]):
-    """Files, some of them newer than those in the folder."""
-
-    def __init__(self, files: Folder, newer: Mapping[str, bytes]) -> None:
-        super().__init__(newer)
-        self._files = files
-
-    def __contains__(self, path: object) -> bool:
-        return super().__contains__(path) or path in self._files
-
-    def __missing__(self, path: str) -> bytes:
-        return self._files[path]
-
-    def get(self, path: str, default: bytes | None = None) -> bytes | None:  # type: ignore[override]
-        try:
-            return self[path]
-        except KeyError:
-            return default
-
-
-class _Unreachable(Exception):
-    def __init__(self, cause: CimfedError) -> None:
-        self.cause = cause
-
-
-class _Fetcher(FetcherInterface):
-    """The framework's way to a mirror, whose timestamp is at hand. What is in ``kept`` already is not asked for."""
-
-    def __init__(self, mirror: Mirror, timestamp: bytes | None, kept: Folder | None, now: Callable[[], int]) -> None:
-        self.kept, self._timestamp = kept, timestamp
-        self._mirror, self._now, self._until = mirror, now, now() + PATIENCE
-
-    def _fetch(self, url: str) -> Iterator[bytes]:
-        if url == layout.TIMESTAMP_FILE:
-            content = self._timestamp
-        elif self.kept is None or (content := self.kept.get(url)) is None:
-            if self._now() > self._until:
-                raise NodeUnreachable("the mirror is too slow", remedy="What it gave is kept")
-            content = self._mirror.get(url)
-        if content is None:
-            raise DownloadHTTPError(f"{url} is not there", 404)
-        if url.startswith("metadata/") and role_of(url) == layout.ROOT:
-            proof.check_root(content)  # the framework would keep one that no reader here takes, and never drop it
-        return iter((content,))
-
-    def fetch(self, url: str) -> Iterator[bytes]:
-        """As the base class, but keeps why a mirror cannot be asked."""
-        try:
-            return self._fetch(url)
-        except CimfedError as error:
-            raise _Unreachable(error) from None
 
 
 def _keep_metadata(trusted: Path, files: Folder, roles: Sequence[str]) -> None:

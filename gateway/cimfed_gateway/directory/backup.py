@@ -30,9 +30,9 @@ from cimfed.model.names import federation
 from cimfed.rpc import clock
 from cimfed.tlog.copying import begin_again, check_sound, copy_database
 from cimfed.trust.directory import layout, proof
-from cimfed.trust.directory.follow import Folder
 from cimfed.trust.directory.layout import metadata_file
 from cimfed.trust.directory.listing import Directory
+from cimfed.trust.directory.mirrors import Folder
 from cimfed.trust.hashing import sha256
 from cimfed.trust.identity_files import load_issuing_key, read
 from cimfed.trust.tlog.entries import Publication

@@ -14,8 +14,8 @@ from cimfed.errors import BadConfig, CimfedError
 from cimfed.model.names import Federation
 from cimfed.rpc.mirror import PartyMirror, extra_mirror
 from cimfed.trust.directory import layout, proof
-from cimfed.trust.directory.follow import Folder, Mirror
 from cimfed.trust.directory.listing import Directory
+from cimfed.trust.directory.mirrors import Folder, Mirror
 from cimfed.trust.directory.publication import parsed
 from cimfed.trust.tls import Leaf
 

@@ -24,8 +24,9 @@ from cimfed.errors import BadDirectory, CimfedError, Conflict
 from cimfed.model.names import DirectoryName, Federation
 from cimfed.trust.directory import layout, proof
 from cimfed.trust.directory.acceptance import accept, found, metadata_of
-from cimfed.trust.directory.follow import Folder, pin
+from cimfed.trust.directory.follow import pin
 from cimfed.trust.directory.listing import Directory, expired
+from cimfed.trust.directory.mirrors import Folder
 from cimfed.trust.directory.publication import parsed, restamp, role_of, stamp
 from cimfed.trust.hashing import sha256
 from cimfed.trust.keys import Signer

@@ -20,7 +20,7 @@ from cimfed.rpc.authorisation import FETCH
 from cimfed.rpc.mirror import UnknownService, WebMirror, extra_mirror, mirror
 from cimfed.trust.directory import layout
 from cimfed.trust.directory import publication as drafts
-from cimfed.trust.directory.follow import PATIENCE, Folder
+from cimfed.trust.directory.mirrors import PATIENCE, Folder
 from cimfed.trust.tls import Use
 from cimfed.v1 import directory_service_pb2
 from tests.attack.directory.thief import (

@@ -10,8 +10,9 @@ import pytest
 from cimfed.errors import BadDirectory, Conflict, DirectoryExpired
 from cimfed.trust.directory import acceptance, layout, proof
 from cimfed.trust.directory import publication as drafts
-from cimfed.trust.directory.follow import Always, Follower, pin
+from cimfed.trust.directory.follow import Follower, pin
 from cimfed.trust.directory.listing import Directory
+from cimfed.trust.directory.mirrors import Always
 from cimfed.trust.keys import KeySigner
 from tests.attack.directory.thief import (
     CITY,

@@ -18,8 +18,9 @@ from cimfed.model.instants import instant_text
 from cimfed.model.names import CityName, Federation, GatewayName, PartnerName
 from cimfed.model.routing import RoutingEntry, routing_payload
 from cimfed.rpc import clock
-from cimfed.trust.directory.follow import Always, Follower, Mirror, pin
+from cimfed.trust.directory.follow import Follower, pin
 from cimfed.trust.directory.listing import AccessKey, Directory, Gateway, Listing, Member, Partner
+from cimfed.trust.directory.mirrors import Always, Mirror
 from cimfed.trust.envelope import Envelope, PayloadType, seal
 from cimfed.trust.keys import KeySigner, PublicKey, Signer
 from cimfed.trust.tls import IssuingKey

@@ -149,7 +149,8 @@ AS_SERVICE = """
 import sys
 from pathlib import Path
 from cimfed.rpc import clock
-from cimfed.trust.directory.follow import Always, Folder, Follower
+from cimfed.trust.directory.follow import Follower
+from cimfed.trust.directory.mirrors import Always, Folder
 from cimfed_node.config import Home
 from cimfed_node.serve import Keys, drop_to
 from cimfed_node.tables import Control

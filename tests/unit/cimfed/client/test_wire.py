@@ -23,8 +23,9 @@ from cimfed.rpc import clock
 from cimfed.rpc.authorisation import AGGREGATE, CATALOG, READ
 from cimfed.rpc.mirror import mirror
 from cimfed.rpc.server import Server
-from cimfed.trust.directory.follow import Always, Follower, pin
+from cimfed.trust.directory.follow import Follower, pin
 from cimfed.trust.directory.listing import Directory
+from cimfed.trust.directory.mirrors import Always
 from cimfed.trust.tls import LeafSource, Use
 from tests.board import Files
 

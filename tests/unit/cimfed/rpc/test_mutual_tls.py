@@ -17,8 +17,9 @@ from cimfed.rpc.channel import ChannelPool
 from cimfed.rpc.mirror import Mirrors, mirror
 from cimfed.rpc.server import Server
 from cimfed.trust.directory.edit import DAY
-from cimfed.trust.directory.follow import Always, Follower, pin
+from cimfed.trust.directory.follow import Follower, pin
 from cimfed.trust.directory.listing import Directory, expired
+from cimfed.trust.directory.mirrors import Always
 from cimfed.trust.tls import Issuer, Leaf, Use
 from tests.board import Files
 

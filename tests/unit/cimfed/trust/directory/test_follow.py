@@ -24,11 +24,12 @@ from cimfed.errors import (
 )
 from cimfed.model.names import CityName, Federation
 from cimfed.rpc import clock
-from cimfed.trust.directory import follow, layout
+from cimfed.trust.directory import follow, layout, mirrors
 from cimfed.trust.directory import publication as drafts
 from cimfed.trust.directory.edit import suspend
-from cimfed.trust.directory.follow import Always, Folder, Follower, pin
+from cimfed.trust.directory.follow import Follower, pin
 from cimfed.trust.directory.listing import PublishedVocabulary, own_vocabulary
+from cimfed.trust.directory.mirrors import Always, Folder
 from tests.board import Board, Files
 from tests.unit.cimfed.parties import CITY, GATEWAY, PARTNER, SCO, World
 
@@ -271,7 +272,8 @@ def test_a_folder_that_cannot_be_written_keeps_the_directory_in_force(
         raise OSError(28, "No space left on device")
 
     with monkeypatch.context() as patch:
-        patch.setattr(follow, "replace_file", full)
+        for module in (follow, mirrors):
+            patch.setattr(module, "replace_file", full)
         with pytest.raises(BadDirectory, match="cannot be kept: No space left"):
             directories.refresh()
         assert directories.current(time.now).version == 1
@@ -283,7 +285,8 @@ import sys
 from pathlib import Path
 from cimfed.model.names import Federation
 from cimfed.rpc import clock
-from cimfed.trust.directory.follow import Always, Folder, Follower
+from cimfed.trust.directory.follow import Follower
+from cimfed.trust.directory.mirrors import Always, Folder
 home, mirror, times = Path(sys.argv[1]), Folder(Path(sys.argv[2])), int(sys.argv[3])
 for _ in range(times):
     directories = Follower(home, Federation("sco"), Always(mirror), clock.now)
