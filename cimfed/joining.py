@@ -15,15 +15,17 @@ from typing import Annotated
 
 import typer
 
-from cimfed import console
+from cimfed import console, passphrase
 from cimfed.command import Command
 from cimfed.errors import BadConfig, Conflict, NodeUnreachable, NotAdmitted, Overloaded
 from cimfed.model.admission import RequestState, Status
 from cimfed.model.names import Kind, kind_of
 from cimfed.rpc.joining import Met, ask_status, hand_in, meet
-from cimfed.trust.card import parse_card
+from cimfed.trust.card import endorsed, parse_card
+from cimfed.trust.files import replace_file
 from cimfed.trust.identity_files import read
 from cimfed.trust.invitation import MAX_TEXT, parse_invitation
+from cimfed.trust.token.uri import parse_key_place
 
 POLL = 5.0  # seconds between two looks
 PROGRAMS = {Kind.PARTNER: "cimfed join", Kind.CITY: "cimfed-node join", Kind.GATEWAY: "cimfed-gateway join"}
@@ -32,6 +34,16 @@ TokenArgument = Annotated[
     str, typer.Argument(metavar="TOKEN", help="The invitation, one line; - reads it from standard input.")
 ]
 WaitOption = Annotated[bool, typer.Option("--wait", help="Wait until the administrator has listed or denied it.")]
+
+FormerOption = Annotated[
+    str,
+    typer.Option(
+        metavar="KEY", help="A key that the party had before, or its steward's: it names the new ones its successors."
+    ),
+]
+FormerPassphraseOption = Annotated[
+    Path | None, typer.Option(help="A file whose first line is that key's passphrase or PIN.")
+]
 
 
 def invited(token: str, kind: Kind) -> Met:
@@ -61,8 +73,16 @@ def say_met(command: Command, met: Met, home: Path, again: bool) -> None:
     command.say(f"{invitation.name} in {home}: {what}")
 
 
-def send(command: Command, met: Met, card: Path, wait: bool) -> None:
+def send(
+    command: Command, met: Met, card: Path, wait: bool, former: str = "", former_passphrase_file: Path | None = None
+) -> None:
     """Hands in the card, and says what became of it. NotAdmitted where it was denied."""
+    if former:
+        signer = passphrase.open_key(parse_key_place(former), former_passphrase_file)
+        try:
+            replace_file(card, endorsed(read(card), signer))
+        finally:
+            signer.close()
     content = read(card)
     fingerprint = parse_card(content).fingerprint
     command.put(fingerprint=fingerprint)

@@ -17,7 +17,8 @@ from cimfed.cli.office import Office, change
 from cimfed.command import Command
 from cimfed.errors import BadConfig, BadDirectory
 from cimfed.model.names import Kind
-from cimfed.trust.card import Card, card_of, parse_card
+from cimfed.trust.card import Card, card_of, parse_card, same_fingerprint
+from cimfed.trust.directory.continuity import is_succession, names_successors
 from cimfed.trust.directory.edit import check_keys
 from cimfed.trust.directory.listing import Directory, Listing
 from cimfed.trust.identity_files import read
@@ -69,7 +70,7 @@ def list_card(
     command.put(name=card.name, kind=str(card.kind), fingerprint=card.fingerprint)
     command.say(f"{card.kind} {card.name}, fingerprint {card.fingerprint}")
     if fingerprint is not None:
-        if _digits(fingerprint) != _digits(card.fingerprint):
+        if not same_fingerprint(fingerprint, card.fingerprint):
             raise BadDirectory("the card has another fingerprint than the one given", place=card.name)
         command.agreed()
 
@@ -104,11 +105,14 @@ def _say_changes(command: Command, card: Card, more: bool, directory: Directory)
     command.say(f"it is listed, with fingerprint {listed.fingerprint}")
     for line in said:
         command.say(f"  {line}")
+    if names_successors(old, card):
+        command.put(succession=is_succession(old, card))
+        if not is_succession(old, card):
+            command.note(
+                f"no key that is listed for {card.name} has signed this card: whoever knows {card.name} takes its new "
+                "keys only once its operator accepts them (cimfed-node key accept); better it joins with --former"
+            )
 
 
 def _ids(keys: Iterable[PublicKey] | Iterable[Issuer]) -> set[str]:
     return {key.id.hex()[:16] for key in keys}
-
-
-def _digits(fingerprint: str) -> str:
-    return "".join(fingerprint.split()).lower()

@@ -9,7 +9,7 @@ import typer
 from cimfed import joining, passphrase
 from cimfed.cli.profile import check_free, make
 from cimfed.client.ask import not_listed
-from cimfed.client.profile import FILE, Profile, profile_home, read_profile
+from cimfed.client.profile import FILE, Profile, profile_home, profile_names, read_profile
 from cimfed.command import DRY_RUN, JSON, Command
 from cimfed.errors import BadConfig
 from cimfed.model.names import GatewayName, Kind, gateway_name, partner_name
@@ -24,6 +24,13 @@ def join(
     key: passphrase.TokenOption = "",
     passphrase_file: passphrase.FileOption = None,
     no_passphrase: passphrase.NoneOption = False,
+    former: Annotated[
+        str,
+        typer.Option(
+            metavar="KEY|PROFILE", help="An access key that you had before: it names the new one its successor."
+        ),
+    ] = "",
+    former_passphrase_file: joining.FormerPassphraseOption = None,
     as_json: JSON = False,
     dry_run: DRY_RUN = False,
 ) -> None:
@@ -48,7 +55,9 @@ def join(
         if not again:
             make(made, met.root, key, passphrase_file, no_passphrase)
         command.put(profile=profile, gateway=made.gateway)
-        joining.send(command, met, made.card, wait)
+        if former in profile_names():
+            former = str(read_profile(former).access_key)
+        joining.send(command, met, made.card, wait, former, former_passphrase_file)
 
 
 def _gateway(met: Met, named: str) -> GatewayName:

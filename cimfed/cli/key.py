@@ -1,4 +1,4 @@
-"""`cimfed key new | public | list | inspect | issue | renew | rotate`: keys of all kinds, and a partner's access keys.
+"""`cimfed key …`: keys of all kinds, a partner's access keys, and whose keys count.
 
 What is shown of keys is what the directory says, as an office knows it (``--home``) or a partner's profile
 (``--profile``). Which key is whose, and until when, only the registrar changes; what is revoked, only the revoker.
@@ -12,7 +12,7 @@ from typing import Annotated, Any
 
 import typer
 
-from cimfed import console, passphrase, rotating
+from cimfed import accepting, console, passphrase, rotating
 from cimfed.cli import cards, office
 from cimfed.cli.known_keys import KnownKey, find_keys, key_digits, known_keys, named
 from cimfed.cli.new_key import new_key, public_key
@@ -23,13 +23,15 @@ from cimfed.errors import BadConfig, BadDirectory, CimfedError, NotFound
 from cimfed.model.instants import instant_text
 from cimfed.model.names import Kind
 from cimfed.rpc import clock
-from cimfed.trust.card import Card, card_of, parse_card
+from cimfed.trust.card import Card, card_of, endorsed, parse_card
 from cimfed.trust.directory.edit import renewed, with_more_keys
 from cimfed.trust.directory.follow import last_known
 from cimfed.trust.directory.listing import Directory, Listing
+from cimfed.trust.files import replace_file
 from cimfed.trust.identity_files import read
 from cimfed.trust.keys import PublicKey
 from cimfed.trust.tls import Issuer
+from cimfed.trust.token.uri import parse_key_place
 
 app = typer.Typer(no_args_is_help=True, help="Keys: made, shown, given to partners.")
 app.command("new")(new_key)
@@ -182,6 +184,50 @@ def rotate(
         rotating.rotate(
             command, party, tls=tls, finish=finish, wait=wait, key=key, passphrase_file=passphrase_file
         )  # fmt: skip
+
+
+@app.command()
+def endorse(
+    card: Annotated[Path, typer.Argument(exists=True, help="A card.json with new keys of the same party.")],
+    key: Annotated[str, typer.Option(help="The key that names them its successors: a file, or a pkcs11: URI.")],
+    passphrase_file: passphrase.FileOption = None,
+    as_json: JSON = False,
+    dry_run: DRY_RUN = False,
+) -> None:
+    """Signs a card by a key that its party had before, or by its steward's: others then take the new keys for its own.
+
+    Look at the fingerprint first: whoever has those keys is the party from then on.
+    """
+    with Command("key-endorse", as_json, dry_run=dry_run, yes=True) as command:
+        facts = parse_card(read(card))
+        command.put(name=facts.name, fingerprint=facts.fingerprint)
+        command.say(f"card of the {facts.kind} {facts.name}, fingerprint {facts.fingerprint}")
+        if not command.goes_on(""):
+            return
+        signer = passphrase.open_key(parse_key_place(key), passphrase_file)
+        try:
+            replace_file(card, endorsed(read(card), signer))
+        finally:
+            signer.close()
+        command.say(f"signed by key {signer.public.id.hex()[:16]}: hand it in again, or send it to the administrator")
+
+
+@app.command()
+def accept(
+    name: accepting.NameArgument,
+    profile: Annotated[str, typer.Option(help="The profile that is to know them; not needed where there is one.")] = "",
+    fingerprint: accepting.FingerprintOption = None,
+    as_json: JSON = False,
+    dry_run: DRY_RUN = False,
+    yes: YES = False,
+) -> None:
+    """Takes new keys for a city's or gateway's own that none of its former keys has named: all of those were lost.
+
+    Compare the fingerprint with that city or gateway first, not with the registrar.
+    """
+    with Command("key-accept", as_json, dry_run=dry_run, yes=yes) as command:
+        own = read_profile(profile or only_profile())
+        accepting.accept(command, own.directory, own.federation, name, fingerprint)
 
 
 def _directory(command: Command, home: Path | None, profile: str) -> Directory | None:

@@ -63,6 +63,7 @@ class Code(StrEnum):
     ROLE_ENDING = "role_ending"
     ROLE_ENDED = "role_ended"
     VOCABULARY_OTHER = "vocabulary_other"
+    KEYS_HELD_BACK = "keys_held_back"
 
     NOT_LISTED = "not_listed"
     REVOKED = "revoked"

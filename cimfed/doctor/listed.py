@@ -9,6 +9,7 @@ from datetime import timedelta
 from cimfed.doctor.finding import Checking, Code, Finding
 from cimfed.model.names import Kind, kind_of
 from cimfed.trust.directory import layout
+from cimfed.trust.directory.continuity import held_back
 from cimfed.trust.directory.listing import (
     AccessKey,
     Directory,
@@ -86,6 +87,14 @@ def directory(found: Directory, now: int) -> Iterator[Finding]:
     if well:
         first = min(found.ends, key=lambda role: found.ends[role])
         yield DIRECTORY.ok(f"version {found.version}; its {first} ends first", until=found.expires)
+    for party in held_back(found):
+        yield DIRECTORY.warning(
+            Code.KEYS_HELD_BACK,
+            f"{party.name} has new keys that no key of it which is known here has named; they do not count here",
+            f"Ask {party.name} for its fingerprint, then accept them: key accept {party.name} (docs/keys.md); "
+            "if it knows nothing of them, tell the administrator at once",
+            about=party.name,
+        )
     difference = other_vocabulary(found)
     if difference is not None:
         yield DIRECTORY.warning(

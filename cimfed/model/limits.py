@@ -32,7 +32,7 @@ class Limits:
     head_bytes: int = 16 * MIB  # a head is signed at least so often
     head_seconds: float = 0.25
     recheck_seconds: float = 1.0  # how often a running stream's right to run is checked
-    ending_seconds: float = 0.5  # for its signed end once it has none: a caller that does not take it is cut off
+    ending_seconds: float = 0.5  # policy_changed: for its signed end, which a caller may not take
     batch_bytes: int = 3 * MIB // 2  # what a batch aims at; 1 to 2 MiB
     batch_rows: int = 262_144  # bad_answer: rows of nulls take no bytes
     batch_unpacked: int = 16 * MIB  # bad_answer: a batch, unpacked

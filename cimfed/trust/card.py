@@ -8,17 +8,17 @@ its keys, not who its bearer is: the administrator compares ``fingerprint`` with
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import rfc8785
 
-from cimfed.errors import BadDirectory, BadSignature, CimfedError
+from cimfed.errors import BadDirectory, BadSignature, CimfedError, TooLarge
 from cimfed.model.limits import LIMITS
 from cimfed.model.names import Federation, Kind, federation, kind_of
 from cimfed.trust.directory.documents import ISSUERS, KEYS, address
 from cimfed.trust.directory.listing import Member, Partner, Party, signing_keys
-from cimfed.trust.envelope import Envelope, PayloadType, from_json, seal, to_json, verify
+from cimfed.trust.envelope import Envelope, PayloadType, Signature, from_json, seal, to_json, verify
 from cimfed.trust.hashing import sha256
 from cimfed.trust.keys import PublicKey, Signer
 from cimfed.trust.tls import Issuer, check_issuer
@@ -40,12 +40,23 @@ class Card:
     issuers: tuple[Issuer, ...]
     keys: tuple[PublicKey, ...]
     stewards: tuple[PublicKey, ...] = ()
+    signatures: tuple[Signature, ...] = field(default=(), compare=False, repr=False)
+    """Those that it came with, if it came as a file."""
+
+    @property
+    def envelope(self) -> Envelope:
+        return Envelope(PayloadType.CARD, _payload(self), self.signatures)
 
     @property
     def fingerprint(self) -> str:
         """Of every public fact here, for people to compare: 8 groups of 4 hex digits."""
         digits = sha256(_payload(self)).hex()[:32]
         return " ".join(digits[i : i + 4] for i in range(0, 32, 4))
+
+
+def same_fingerprint(one: str, other: str) -> bool:
+    """However people have put blanks and capitals."""
+    return "".join(one.split()).lower() == "".join(other.split()).lower()
 
 
 def card_of(federation: Federation, party: Party) -> Card:
@@ -60,10 +71,25 @@ def seal_card(card: Card, *signers: Signer) -> bytes:
     return to_json(_checked(card, seal(PayloadType.CARD, _payload(card), *signers)))
 
 
+def endorsed(content: bytes, signer: Signer) -> bytes:
+    """The card's file with one more signature: by a key that names those on the card its successors."""
+    card = parse_card(content)
+    more = seal(PayloadType.CARD, _payload(card), signer).signatures
+    kept = tuple(item for item in card.signatures if item.key_id != signer.public.id)
+    return to_json(replace(card, signatures=(*kept, *more)).envelope)
+
+
 def parse_card(content: bytes) -> Card:
     """A card of its file's bytes; BadDirectory for anything else."""
     try:
-        envelope = from_json(content, LIMITS.envelope)
+        return open_card(from_json(content, LIMITS.envelope))
+    except (BadSignature, TooLarge) as error:
+        raise BadDirectory(f"not a card: {error.message}") from None
+
+
+def open_card(envelope: Envelope) -> Card:
+    """The card in an envelope; BadDirectory for anything else."""
+    try:
         card = _card(json.loads(envelope.payload))
         canonical = _payload(card)
     except CimfedError as error:
@@ -73,7 +99,7 @@ def parse_card(content: bytes) -> Card:
     if canonical != envelope.payload:
         raise BadDirectory("the card has unknown or doubled fields, or is not in canonical form")
     _checked(card, envelope)
-    return card
+    return replace(card, signatures=envelope.signatures)
 
 
 def _checked(card: Card, envelope: Envelope) -> Envelope:

@@ -23,6 +23,8 @@ def join(
     wait: joining.WaitOption = False,
     listen: Annotated[str, typer.Option(help="host:port to bind; the address's port where not given.")] = "",
     key: Annotated[str, typer.Option(help=TOKEN_KEY)] = "",
+    former: joining.FormerOption = "",
+    former_passphrase_file: joining.FormerPassphraseOption = None,
     as_json: JSON = False,
     dry_run: DRY_RUN = False,
 ) -> None:
@@ -52,4 +54,4 @@ def join(
             return
         if not again:
             make_home(home, plan)
-        joining.send(command, met, home / "card.json", wait)
+        joining.send(command, met, home / "card.json", wait, former, former_passphrase_file)

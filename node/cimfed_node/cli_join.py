@@ -30,6 +30,8 @@ def join(
     service_user: Annotated[str, typer.Option(help="The Unix user that serves, of its own: name or number.")] = "",
     listen: Annotated[str, typer.Option(help="host:port to bind; the address's port where not given.")] = "",
     key: Annotated[str, typer.Option(help=TOKEN_KEY)] = "",
+    former: joining.FormerOption = "",
+    former_passphrase_file: joining.FormerPassphraseOption = None,
     as_json: JSON = False,
     dry_run: DRY_RUN = False,
 ) -> None:
@@ -61,4 +63,4 @@ def join(
             return
         if not again:
             make_home(home, plan, clock.now())
-        joining.send(command, met, home / "card.json", wait)
+        joining.send(command, met, home / "card.json", wait, former, former_passphrase_file)

@@ -1,4 +1,4 @@
-"""`cimfed-node key rotate`: a node changes its signing key or its TLS issuing key while it serves."""
+"""`cimfed-node key rotate | accept`: the node's own keys, and others' that it takes for theirs."""
 
 from __future__ import annotations
 
@@ -7,15 +7,14 @@ from typing import Annotated
 
 import typer
 
-from cimfed import rotating
+from cimfed import accepting, rotating
 from cimfed.command import DRY_RUN, JSON, YES, Command
 from cimfed.model.names import Kind
 from cimfed.trust.identity_files import read
 from cimfed.trust.token.uri import TOKEN_KEY
 from cimfed_node.config import Home
 
-app = typer.Typer(no_args_is_help=True, help="The node's own keys.")
-app.callback()(lambda: None)
+app = typer.Typer(no_args_is_help=True, help="The node's own keys, and others' that it knows.")
 
 
 @app.command()
@@ -39,3 +38,21 @@ def rotate(
         root = read(at.directory / "root.json")
         party = rotating.Party(at.path, Kind.CITY, at.city, at.federation, at.settings.directory, root)
         rotating.rotate(command, party, tls=tls, finish=finish, wait=wait, key=key, passphrase_file=None)
+
+
+@app.command()
+def accept(
+    name: accepting.NameArgument,
+    home: Annotated[Path, typer.Option(help="The node's folder.", envvar="CIMFED_NODE_HOME")],
+    fingerprint: accepting.FingerprintOption = None,
+    as_json: JSON = False,
+    dry_run: DRY_RUN = False,
+    yes: YES = False,
+) -> None:
+    """Takes new keys for a party's own that none of its former keys has named: all of those were lost.
+
+    Compare the fingerprint with the party first, not with the registrar.
+    """
+    with Command("node-key-accept", as_json, dry_run=dry_run, yes=yes) as command:
+        at = Home.load(home)
+        accepting.accept(command, at.directory, at.federation, name, fingerprint)

@@ -29,12 +29,12 @@ from cimfed.trust.directory import layout
 from cimfed.trust.directory import publication as drafts
 from cimfed.trust.directory.edit import with_partner
 from cimfed.trust.directory.follow import Follower, pin
-from cimfed.trust.directory.listing import AccessKey, DirectorySource, Listing
+from cimfed.trust.directory.listing import AccessKey, Directory, DirectorySource, Listing
 from cimfed.trust.directory.mirrors import Always
 from cimfed.trust.envelope import PayloadType, from_json, seal, to_json
 from cimfed.trust.hashing import sha256
 from cimfed.trust.keys import KeySigner, Signer
-from cimfed.trust.tls import Use
+from cimfed.trust.tls import IssuingKey, Use
 from cimfed.wire import answers, frames
 from cimfed.wire.receipts import decode_receipt, encode_receipt
 from cimfed_node.serve import Node
@@ -60,6 +60,27 @@ GRANTS = """
 TO_A_ROLE = GRANTS.replace("org: [inst.tsinghua]", "role: [researcher]")
 TO_A_COUNTRY = GRANTS.replace("org: [inst.tsinghua]", "country: [CN]")
 DECLARED = "declared: {building: {extent: [60, 20, 90, 50]}}"
+
+
+class Remembering:
+    """The directory as one follower has it who has looked all the time, and so knows whose keys are whose."""
+
+    def __init__(self, follower: Follower) -> None:
+        self._follower = follower
+
+    def current(self, now: int) -> Directory:
+        self._follower.refresh()
+        return self._follower.current(now)
+
+    def latest(self, now: int) -> Directory:
+        return self.current(now)
+
+
+def followed(world: World, home: Path) -> Follower:
+    pin(home, world.board.root)
+    follower = Follower(home, FEDERATION, Always(Files(world.board.files)), world.clock)
+    follower.refresh()
+    return follower
 
 
 class Street(World):
@@ -102,8 +123,11 @@ class Scene:
 
 
 @asynccontextmanager
-async def federation(folder: Path, grants: str = GRANTS) -> AsyncIterator[Scene]:
+async def federation(folder: Path, grants: str = GRANTS, remembers: bool = False) -> AsyncIterator[Scene]:
+    """``remembers``: the cities follow the directory and know what they saw, as they do outside of tests."""
     world = Street(folder)
+    if remembers:
+        world.followed = Remembering(followed(world, folder / "followed"))
     world.add_gateway()
     world.add_gateway("gw.other")
     world.add_partner(PARTNER)
@@ -361,20 +385,50 @@ def warned(grants: str) -> bool:
     return "broad-subject" in {finding.rule for finding in lint(policy)}
 
 
-async def test_a_registrars_thief_takes_a_named_partners_place_for_all_to_see_until_that_key_is_revoked(
-    tmp_path: Path,
-) -> None:
-    async with federation(tmp_path) as scene:
+@pytest.mark.parametrize("beside", [True, False], ids=["beside its own", "in their place"])
+async def test_a_registrars_thief_does_not_take_a_known_partners_place(tmp_path: Path, beside: bool) -> None:
+    async with federation(tmp_path, remembers=True) as scene:
         world, own, name = scene.world, KeySigner.generate(), PartnerName(PARTNER)
+        assert verdict(await scene.by_hand(query(scene, honest(scene)), PARTNER)) == "answered"
         partner = world.listing.partners[name]
         more = AccessKey(own.public, name, partner.keys[0].valid)
-        listing = replace(partner, keys=(*partner.keys, more))
+        listing = replace(partner, keys=(*partner.keys, more) if beside else (more,))
         published(scene, replace(world.listing, partners={**world.listing.partners, name: listing}))
-        assert verdict(await scene.by_hand(query(scene, own), PARTNER)) == "answered"
         assert own.public in {key.key for key in world.directory.partner(PARTNER).keys}
-        world.board.revoke(own.public.id.hex(), "never ours", world.clock())
-        assert verdict(await scene.by_hand(query(scene, own), PARTNER)) == "key_revoked"
-        assert verdict(await scene.by_hand(query(scene, honest(scene)), PARTNER)) == "answered"
+        assert verdict(await scene.by_hand(query(scene, own), PARTNER)) == "unknown_key"
+        expected = "answered" if beside else "unknown_key"
+        assert verdict(await scene.by_hand(query(scene, honest(scene)), PARTNER)) == expected
+
+
+async def test_a_registrars_thief_does_not_take_a_known_partners_place_by_taking_it_off_first(tmp_path: Path) -> None:
+    async with federation(tmp_path, remembers=True) as scene:
+        world, own, name = scene.world, KeySigner.generate(), PartnerName(PARTNER)
+        partner = world.listing.partners[name]
+        world.remove(PARTNER)
+        assert PARTNER not in world.directories.current(world.clock()).partners
+        taken = replace(partner, keys=(AccessKey(own.public, name, partner.keys[0].valid),))
+        published(scene, replace(world.listing, partners={**world.listing.partners, name: taken}))
+        assert verdict(await scene.by_hand(query(scene, own), PARTNER)) == "unknown_key"
+
+
+async def test_a_registrars_thief_does_not_take_a_known_citys_place(tmp_path: Path) -> None:
+    """Neither its answers nor its connections: who knows the city sees no key and no issuer of the thief's."""
+    async with federation(tmp_path) as scene:
+        world, name = scene.world, city_name(ROBBED)
+        follower = followed(world, tmp_path / "reader")
+        before = follower.refresh().member(ROBBED)
+        thief = IssuingKey.make(FEDERATION, ROBBED, world.clock())
+        taken = replace(
+            world.listing.members[name],
+            address="127.0.0.1:9",
+            issuers=(thief.issuer,),
+            keys=(KeySigner.generate().public,),
+        )
+        published(scene, replace(world.listing, members={**world.listing.members, name: taken}))
+        after = follower.refresh().member(ROBBED)
+        assert (after.keys, after.issuers, after.address) == ((), (), "127.0.0.1:9")
+        assert before.keys
+        assert thief.issuer not in follower.refresh().issuers
 
 
 async def test_a_registrars_thief_changes_no_policy_and_no_pin(tmp_path: Path) -> None:

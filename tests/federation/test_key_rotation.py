@@ -7,6 +7,7 @@ import ssl
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import replace
+from pathlib import Path
 
 import pyarrow as pa
 import pytest
@@ -18,7 +19,10 @@ from cimfed.rpc import clock
 from cimfed.tlog import log
 from cimfed.tlog.schema import EntryId
 from cimfed.trust import next_keys, own_keys
-from cimfed.trust.directory.listing import Listing
+from cimfed.trust.card import card_of, parse_card, seal_card
+from cimfed.trust.directory.listing import Listing, Party
+from cimfed.trust.envelope import Envelope
+from cimfed.trust.identity_files import load_signer
 from cimfed.trust.own_keys import OwnKeys
 from cimfed.trust.tlog.entries import Decision, decode
 from cimfed.trust.tls import Issuer, Use
@@ -62,19 +66,29 @@ def kept(monkeypatch: pytest.MonkeyPatch) -> list[OwnKeys]:
     return keys
 
 
+def named(party: Party, home: Path, kind: Kind) -> Envelope:
+    """The card of a party with old and next keys, which both have signed."""
+    signers = (load_signer(home, kind), next_keys.load_next_signer(home, kind))
+    return parse_card(seal_card(card_of(FEDERATION, party), *signers)).envelope
+
+
 def listed(world: World, part: slice) -> Listing:
     """Everybody with the old and the next keys, or one of them."""
+    successions = list(world.listing.successions)
 
     def change(party, home, kind):  # type: ignore[no-untyped-def]
         keys = (party.keys[0], next_keys.next_signing(home, kind))
         issuers = (party.issuers[0], next_keys.next_issuer(home))
-        return replace(party, keys=keys[part], issuers=issuers[part])
+        changed = replace(party, keys=keys[part], issuers=issuers[part])
+        if len(changed.keys) > len(party.keys):
+            successions.append(named(changed, home, kind))
+        return changed
 
     members = {
         name: change(member, world.cities[name].home.path, Kind.CITY) for name, member in world.listing.members.items()
     }
     gateway = change(world.listing.gateways[GATEWAY], world.parties[GATEWAY].home, Kind.GATEWAY)
-    return replace(world.listing, members=members, gateways={GATEWAY: gateway})
+    return replace(world.listing, members=members, gateways={GATEWAY: gateway}, successions=tuple(successions))
 
 
 async def issuer_shown(port: int, issuers: tuple[Issuer, ...]) -> int:
@@ -202,7 +216,8 @@ async def test_a_partner_asks_with_its_next_keys_once_its_directory_lists_them(w
 
     async with world.node(CITIES[0]), world.gateway(), cimfed.connect_async(str(world.profile())) as before:
         assert await signer_of(before) == old.keys[0].key.id
-        world.publish(replace(world.listing, partners={name: both}))
+        successions = (named(both, party.home, Kind.PARTNER),)
+        world.publish(replace(world.listing, partners={name: both}, successions=successions))
         async with cimfed.connect_async(str(world.profile())) as after:
             assert await signer_of(after) == new.id
             assert await signer_of(before) == old.keys[0].key.id

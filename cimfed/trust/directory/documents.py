@@ -25,6 +25,7 @@ import rfc8785
 
 from cimfed.errors import BadDirectory, CimfedError
 from cimfed.model.instants import instant_text, parse_instant
+from cimfed.model.limits import KIB
 from cimfed.model.names import (
     CityName,
     Federation,
@@ -51,14 +52,18 @@ from cimfed.trust.directory.listing import (
     Span,
     keys_of,
 )
+from cimfed.trust.envelope import Envelope, from_json, to_json
 from cimfed.trust.keys import PublicKey
 from cimfed.trust.tls import Issuer, check_issuer
 
 MEMBERS, PARTNERS_BIN, SERVICE = "cimfed/members/v1", "cimfed/partners/v1", "cimfed/directory-service/v1"
 VOCABULARY, REVOKED = "cimfed/published-vocabulary/v1", "cimfed/revoked/v1"
+SUCCESSIONS = "cimfed/successions/v1"
 ISSUERS = 2  # of one party: the old one and the new
 KEYS = 8  # of one party
 REASON = 200  # characters
+NAMED = 4  # cards of one party by which its keys have named later ones
+SUCCESSION = 6 * KIB  # of one of them, in bytes of its file
 _HOST = r"(?:[a-zA-Z0-9](?:[a-zA-Z0-9.-]{0,251}[a-zA-Z0-9])?|\[[0-9a-fA-F:.]{2,45}\])"
 _ADDRESS = re.compile(rf"({_HOST}):([1-9][0-9]{{0,4}})")
 _COUNTRY = re.compile(r"[A-Z]{2}")
@@ -103,6 +108,12 @@ def service_document(of: Federation, service: Service) -> bytes:
 
 def vocabulary_document(vocabulary: PublishedVocabulary) -> bytes:
     return rfc8785.dumps({"format": VOCABULARY, "version": vocabulary.version, "sha256": vocabulary.sha256.hex()})
+
+
+def successions_document(of: Federation, successions: Iterable[Envelope]) -> bytes:
+    return rfc8785.dumps(
+        {"format": SUCCESSIONS, "federation": of, "cards": [json.loads(to_json(card)) for card in successions]}
+    )
 
 
 def revoked_document(of: Federation, revoked: Iterable[Revocation]) -> bytes:
@@ -186,6 +197,15 @@ def parse_vocabulary(content: bytes) -> PublishedVocabulary:
         return PublishedVocabulary(version, bytes.fromhex(digest))
 
     return _parsed(content, VOCABULARY, None, read, vocabulary_document)
+
+
+def parse_successions(content: bytes, of: Federation) -> tuple[Envelope, ...]:
+    """Cards as they were signed; what they are worth is seen by who knows the keys that signed them."""
+
+    def read(document: Any) -> tuple[Envelope, ...]:
+        return tuple(from_json(rfc8785.dumps(item), SUCCESSION) for item in document["cards"])
+
+    return _parsed(content, SUCCESSIONS, of, read, lambda found: successions_document(of, found))
 
 
 def parse_revoked(content: bytes, of: Federation) -> tuple[Revocation, ...]:

@@ -7,6 +7,7 @@ from dataclasses import replace
 from cimfed.errors import BadDirectory, Conflict, NotFound
 from cimfed.model.names import CityName, GatewayName, Kind, PartnerName, kind_of
 from cimfed.trust.card import Card, card_of
+from cimfed.trust.directory.continuity import succeeded
 from cimfed.trust.directory.documents import ISSUERS, country, roles
 from cimfed.trust.directory.listing import AccessKey, Gateway, Listing, Member, Partner, Span
 
@@ -33,6 +34,7 @@ def with_card(
     valid: Span | None = None,
 ) -> Listing:
     """Lists a party, or lists it anew by a newer card. The last three are a partner's (``with_partner``)."""
+    listing = succeeded(listing, card)
     match card.kind:
         case Kind.CITY:
             return with_member(listing, card)
@@ -89,6 +91,7 @@ def with_more_keys(listing: Listing, card: Card, valid: Span) -> Listing:
     old = _listed(listing, card.name)
     if not isinstance(old, Partner):
         raise BadDirectory(f"{card.name} has no access keys", place=card.name)
+    listing = succeeded(listing, card)
     has = {access.key for access in old.keys}
     more = tuple(AccessKey(key, old.name, valid) for key in card.keys if key not in has)
     issuers = tuple(dict.fromkeys((*old.issuers, *card.issuers)))

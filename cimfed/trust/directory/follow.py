@@ -9,10 +9,12 @@
    force stays, until it expires. Then ``DirectoryExpired``, until a mirror that is up to date can be reached.
 5. Two timestamps of one version are a fork, which only the service's key can make: the second one is refused, and said.
    What was revoked here stays revoked until the board has spoken again. So neither thief hides what was seen.
-6. What is in force is replaced as a whole. Several threads may ask for it; only ``refresh`` waits for mirrors.
+6. Keys that the registrar lists for a party that is known here count by rules of their own
+   (``cimfed.trust.directory.continuity``).
+7. What is in force is replaced as a whole. Several threads may ask for it; only ``refresh`` waits for mirrors.
 
-A home of it holds ``root.json``, ``trusted/`` (the framework's own), ``files/`` and ``lock``: several processes may
-follow in one folder.
+A home of it holds ``root.json``, ``trusted/`` (the framework's own), ``files/``, ``known.json`` and ``lock``: several
+processes may follow in one folder.
 """
 
 from __future__ import annotations
@@ -31,8 +33,9 @@ from tuf.ngclient import Updater, UpdaterConfig
 from cimfed.errors import BadDirectory, CimfedError, Conflict, DirectoryExpired, NodeUnreachable
 from cimfed.model.names import Federation
 from cimfed.trust.directory import layout, proof
+from cimfed.trust.directory.continuity import accepted, counted, held_back, learned, read_known, write_known
 from cimfed.trust.directory.layout import metadata_file
-from cimfed.trust.directory.listing import Directory, expired, other_vocabulary
+from cimfed.trust.directory.listing import Directory, Gateway, Member, Partner, expired, other_vocabulary
 from cimfed.trust.directory.mirrors import Fetcher, Folder, Mirror, MirrorSource, Overlaid, Unreachable
 from cimfed.trust.directory.publication import parsed
 from cimfed.trust.files import create_file, replace_file
@@ -40,6 +43,7 @@ from cimfed.trust.hashing import sha256
 
 log = logging.getLogger(__name__)
 
+KNOWN = "known.json"
 REFRESH_EVERY = 2.0  # seconds
 _CONFIG = UpdaterConfig(
     max_root_rotations=layout.ROOTS,
@@ -65,10 +69,22 @@ def pin(home: Path, root: bytes) -> None:
 def last_known(home: Path, of: Federation, now: int) -> Directory | None:
     """What a follower in that folder put in force last, expired or not. BadDirectory where it does not verify."""
     files = Folder(home / "files")
+    timestamp = files.get(layout.TIMESTAMP_FILE)
+    if timestamp is None:
+        return None
     try:
-        return proof.read(files, (home / "root.json").read_bytes(), now, of) if layout.TIMESTAMP_FILE in files else None
+        root = (home / "root.json").read_bytes()
     except OSError:
         return None
+    # Another process may replace the timestamp meanwhile: what is read is of one.
+    directory = proof.read(Overlaid(files, {layout.TIMESTAMP_FILE: timestamp}), root, now, of)
+    return counted(directory, read_known(home / KNOWN) or {})
+
+
+def accept_keys(home: Path, party: Member | Gateway | Partner) -> None:
+    """The party's keys count here from now on, though no key that is known here has named them."""
+    with _alone(home):
+        write_known(home / KNOWN, accepted(read_known(home / KNOWN) or {}, party))
 
 
 class Follower:
@@ -180,9 +196,11 @@ class Follower:
         if held is not None and timestamp == held.files.get(layout.TIMESTAMP_FILE):
             if now >= held.expires:
                 raise expired(held)
+            if held.strangers:
+                self._accept(counted(held, read_known(self._home / KNOWN) or {}))  # some may have been accepted
             return self.latest(now)
         fetcher = Fetcher(mirror, timestamp, self.files, self._now)
-        with self._alone():
+        with _alone(self._home):
             try:
                 try:
                     updated = self._update(fetcher, now)
@@ -214,8 +232,8 @@ class Follower:
         for path in (layout.SERVICE, layout.MEMBERS, *layout.PARTNERS, layout.REVOKED):
             self._fetch_target(updater, path)
         registrar = parsed((trusted / "registrar.json").read_bytes()).signed
-        if layout.VOCABULARY in registrar.targets:
-            self._fetch_target(updater, layout.VOCABULARY)
+        for path in {layout.VOCABULARY, layout.SUCCESSIONS} & registrar.targets.keys():
+            self._fetch_target(updater, path)
         cities = []
         for city in proof.city_stewards(registrar):
             if self._fetch_routing(updater, fetcher, city):
@@ -232,8 +250,19 @@ class Follower:
         if directory is None:
             directory = proof.read(files, self.root, now, self._of)
         self._check_revoked(directory)
+        directory = self._remembered(directory)
         self.files.put(layout.TIMESTAMP_FILE, content)
         return directory
+
+    def _remembered(self, directory: Directory) -> Directory:
+        """Rule 6. What is learned is kept before the directory is."""
+        path = self._home / KNOWN
+        known = read_known(path)
+        before = learned({}, self._held.published) if known is None and self._held is not None else known or {}
+        after = learned(before, directory.published)
+        if after != known:
+            write_known(path, after)
+        return counted(directory, after)
 
     def _fetch_routing(self, updater: Updater, fetcher: Fetcher, city: str) -> bool:
         """Whether the city has a routing entry; asks the mirror again for one that is kept here and does not verify.
@@ -294,20 +323,24 @@ class Follower:
     def _accept(self, directory: Directory) -> None:
         before = self._held
         self._held = directory
+        if directory.strangers - (before.strangers if before else frozenset()):
+            for party in held_back(directory):
+                log.warning("%s has new keys that no key of it names; they do not count: docs/keys.md", party.name)
         if before is None or before.version != directory.version:
             difference = other_vocabulary(directory)
             if difference is not None:
                 log.warning("%s", difference)
 
-    @contextmanager
-    def _alone(self) -> Iterator[None]:
-        """One process at a time: the framework's state is several files."""
-        handle = os.open(self._home / "lock", os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o660)
-        try:
-            fcntl.flock(handle, fcntl.LOCK_EX)
-            yield
-        finally:
-            os.close(handle)
+
+@contextmanager
+def _alone(home: Path) -> Iterator[None]:
+    """One process at a time: the framework's state is several files."""
+    handle = os.open(home / "lock", os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o660)
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(handle)
 
 
 def _keep_metadata(trusted: Path, files: Folder, roles: Sequence[str]) -> None:

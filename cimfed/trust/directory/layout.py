@@ -34,6 +34,9 @@ ROLES = (*TOP, REGISTRAR, REVOKER)
 SERVICE, MEMBERS, VOCABULARY, REVOKED = "service.json", "members.json", "vocabulary.json", "revoked.json"
 BINS = tuple("0123456789abcdef")
 PARTNERS = tuple(f"partners/{digit}.json" for digit in BINS)
+SUCCESSIONS = (
+    "partners/successions.json"  # of every kind of party: a path that boards have delegated before there was one
+)
 REGISTRAR_PATHS = (MEMBERS, VOCABULARY, "partners/*", "routing/*")
 
 DAY = timedelta(days=1)

@@ -124,12 +124,17 @@ class PublishedVocabulary:
 
 @dataclass(frozen=True)
 class Listing:
-    """Everybody whom the registrar lists, by name, and the vocabulary, None where none is published."""
+    """Everybody whom the registrar lists, by name, and the vocabulary, None where none is published.
+
+    ``successions``: cards by which keys of listed parties have named later ones, oldest first
+    (``cimfed.trust.directory.continuity``).
+    """
 
     members: Mapping[CityName, Member] = field(default_factory=dict)
     gateways: Mapping[GatewayName, Gateway] = field(default_factory=dict)
     partners: Mapping[PartnerName, Partner] = field(default_factory=dict)
     vocabulary: PublishedVocabulary | None = None
+    successions: tuple[Envelope, ...] = ()
 
     def parties(self) -> Iterator[Member | Gateway | Partner]:
         yield from self.members.values()
@@ -142,7 +147,8 @@ class Directory:
     """``version`` is the snapshot's. ``files`` are what proves it (``cimfed.trust.directory.proof``).
 
     ``issued``: its timestamp's. ``ends``: when each role at the top does. ``versions``: of every role that has spoken.
-    ``listing`` is what counts at the time ``at``, ``published`` what was signed.
+    ``listing`` is what counts at the time ``at``, ``published`` what was signed. ``strangers``: ids of keys that are
+    listed and do not count for this reader, since no key that it knows has named them.
     """
 
     federation: Federation
@@ -156,6 +162,7 @@ class Directory:
     files: Files = field(repr=False)
     versions: Mapping[str, int]
     hash: bytes
+    strangers: frozenset[str] = frozenset()
 
     @cached_property
     def expires(self) -> int:
@@ -164,7 +171,7 @@ class Directory:
 
     @cached_property
     def listing(self) -> Listing:
-        return in_force(self.published, self.revoked, self.at)
+        return in_force(self.published, self.revoked, self.at, self.strangers)
 
     @property
     def members(self) -> Mapping[CityName, Member]:
@@ -232,6 +239,11 @@ class Directory:
         found = self._access_keys.get(key_id)
         if found is None and key_id in self._revoked_keys:
             raise KeyRevoked("this access key was revoked", remedy="Ask the administrator for a new one")
+        if found is None and key_id.hex() in self.strangers:
+            raise UnknownKey(
+                "this access key is listed, but no key that was known before has named it",
+                remedy="Ask whoever runs this server to accept it (docs/keys.md)",
+            )
         if found is None:
             raise UnknownKey("the directory lists no such access key")
         if not found.valid[0] <= now < found.valid[1]:
@@ -279,12 +291,15 @@ def expired(directory: Directory) -> DirectoryExpired:
     )
 
 
-def in_force(published: Listing, revoked: tuple[Revocation, ...], now: int) -> Listing:
-    """The listing without what is revoked or suspended."""
-    subjects = {item.subject for item in revoked}
+def in_force(
+    published: Listing, revoked: tuple[Revocation, ...], now: int, strangers: frozenset[str] = frozenset()
+) -> Listing:
+    """The listing without what is revoked or suspended, and without keys of strangers."""
+    subjects = strangers.union(item.subject for item in revoked)
+    members = {name: _without_stewards(member, strangers) for name, member in published.members.items()}
     return replace(
         published,
-        members=_standing(published.members, subjects, now),
+        members=_standing(members, subjects, now),
         gateways=_standing(published.gateways, subjects, now),
         partners=_standing(published.partners, subjects, now),
     )
@@ -294,7 +309,13 @@ N = TypeVar("N", bound=str)
 L = TypeVar("L", Member, Gateway, Partner)
 
 
-def _standing(parties: Mapping[N, L], subjects: set[str], now: int) -> dict[N, L]:
+def _without_stewards(member: Member, strangers: frozenset[str]) -> Member:
+    """A city one of whose stewards is a stranger has no routing entry, so nobody rules it out."""
+    known = tuple(key for key in member.stewards if key.id.hex() not in strangers)
+    return member if known == member.stewards else replace(member, stewards=known, routing=None)
+
+
+def _standing(parties: Mapping[N, L], subjects: frozenset[str], now: int) -> dict[N, L]:
     return {
         name: _purged(party, subjects)
         for name, party in parties.items()
@@ -302,7 +323,7 @@ def _standing(parties: Mapping[N, L], subjects: set[str], now: int) -> dict[N, L
     }
 
 
-def _purged(party: L, subjects: set[str]) -> L:
+def _purged(party: L, subjects: frozenset[str]) -> L:
     """The party without keys and issuers that are revoked."""
     if not subjects.isdisjoint(ids_of(party)):
         issuers = tuple(issuer for issuer in party.issuers if issuer.id.hex() not in subjects)

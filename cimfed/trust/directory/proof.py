@@ -14,7 +14,8 @@ here; whatever breaks one is ``BadDirectory``:
 
 Every key stands under its own id (``tufkeys``), so a threshold counts distinct keys. Nothing is refused here for its
 age: the earliest end of all stands in ``Directory.expires``, and whoever holds it looks there. What protects from
-rollback is the memory of what was seen, which is the follower's. A bin of partners may be missing (a receipt has one).
+rollback is the memory of what was seen, which is the follower's. A bin of partners may be missing (a receipt has one),
+and the successions, which tell those who remember other keys (``cimfed.trust.directory.continuity``).
 A city's role may be missing, be signed by stewards that it has no more, or say more than its routing entry: it then has
 no routing entry, and so cannot be ruled out.
 """
@@ -109,7 +110,7 @@ def check_root(data: bytes) -> Root:
 
 
 def for_receipt(directory: Directory, partners: Iterable[PartnerName]) -> Files:
-    """What proves the directory without the bins of partners other than these."""
+    """What proves the directory without the bins of partners other than these, and without the successions."""
     bins = {layout.partners_bin(name).removeprefix("partners/") for name in partners}
     return {
         path: content
@@ -142,7 +143,7 @@ def _read(files: Files, trusted_root: bytes, at: int, of: Federation | None) -> 
     # 5
     registrar = opened.role(layout.REGISTRAR, targets)
     stewards = city_stewards(registrar)
-    _check_targets(registrar, {layout.MEMBERS, layout.VOCABULARY, *layout.PARTNERS})
+    _check_targets(registrar, {layout.MEMBERS, layout.SUCCESSIONS, layout.VOCABULARY, *layout.PARTNERS})
     # 6
     revoker = opened.role(layout.REVOKER, targets)
     _check_targets(revoker, {layout.REVOKED})
@@ -164,7 +165,10 @@ def _read(files: Files, trusted_root: bytes, at: int, of: Federation | None) -> 
         if layout.VOCABULARY in registrar.targets
         else None
     )
-    published = Listing(routed, gateways, partners, vocabulary)
+    named = layout.SUCCESSIONS in registrar.targets
+    content = opened.target_if_there(registrar, layout.SUCCESSIONS) if named else None
+    successions = documents.parse_successions(content, federation) if content is not None else ()
+    published = Listing(routed, gateways, partners, vocabulary, successions)
     documents.check(federation, service, published.parties())
     roles = {
         layout.ROOT: root, layout.TIMESTAMP: timestamp, layout.SNAPSHOT: snapshot,

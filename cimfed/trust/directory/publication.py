@@ -102,6 +102,8 @@ def registrar_draft(
         layout.MEMBERS: documents.members_document(of, listing.members, listing.gateways),
         **documents.partners_documents(of, listing.partners),
     }
+    if listing.successions:
+        contents[layout.SUCCESSIONS] = documents.successions_document(of, listing.successions)
     if listing.vocabulary is not None:
         contents[layout.VOCABULARY] = documents.vocabulary_document(listing.vocabulary)
     delegations = _delegations(cities) if cities else None

@@ -110,7 +110,7 @@ def _read(files: Files, pinned: bytes, now: int) -> Directory:
     }:
         raise bad("stewards of others than the members, or of more")
     partners: dict[str, Any] = {}
-    for path in (path for path in registrar["targets"] if path.startswith("partners/")):
+    for path in (path for path in registrar["targets"] if re.fullmatch(r"partners/[0-9a-f]\.json", path)):
         if (content := _target_if_there(files, registrar, path)) is not None:
             partners |= json.loads(content)["partners"]
     return Directory(

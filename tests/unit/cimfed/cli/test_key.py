@@ -79,9 +79,13 @@ def test_a_partner_gets_a_further_key_and_keeps_the_one_it_has(service: Running)
                "--directory", service.address, "--gateway", "gw.alliance", "--no-passphrase")  # fmt: skip
     card = service.folder / "profiles" / "lab" / "card.json"
     words = ("cimfed", "key", "issue", "inst.iitd", "--card", card, "--key-days", "30")
+    assert "no key that is listed for inst.iitd has signed this card" in service.ok(*words, "--dry-run").out
+    own = service.folder / "profiles" / "inst.iitd" / "keys" / "access.key"
+    assert "signed by key" in service.ok("cimfed", "key", "endorse", card, "--key", own).out
     assert service.refused(*words) == "not_confirmed"
     said = service.ok(*words, "--yes").out
     assert "goes" not in said
+    assert "no key that is listed" not in said
     partner = service.directory.partner("inst.iitd")
     assert [key.key for key in partner.keys] == [first.key, *parse_card(card.read_bytes()).keys]
     assert partner.keys[0].valid == first.valid

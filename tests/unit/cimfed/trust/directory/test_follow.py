@@ -24,14 +24,16 @@ from cimfed.errors import (
 )
 from cimfed.model.names import CityName, Federation
 from cimfed.rpc import clock
+from cimfed.trust.card import endorsed, parse_card, seal_card
 from cimfed.trust.directory import follow, layout, mirrors
 from cimfed.trust.directory import publication as drafts
-from cimfed.trust.directory.edit import suspend
-from cimfed.trust.directory.follow import Follower, pin
+from cimfed.trust.directory.continuity import held_back
+from cimfed.trust.directory.edit import suspend, with_card
+from cimfed.trust.directory.follow import Follower, accept_keys, pin
 from cimfed.trust.directory.listing import PublishedVocabulary, own_vocabulary
 from cimfed.trust.directory.mirrors import Always, Folder
 from tests.board import Board, Files
-from tests.unit.cimfed.parties import CITY, GATEWAY, PARTNER, SCO, World
+from tests.unit.cimfed.parties import CITY, GATEWAY, PARTNER, SCO, Party, World
 
 from .forge import rotated
 from .test_proof import routing
@@ -322,6 +324,79 @@ def test_two_processes_follow_in_one_folder(home: Path, time: Clock, world: Worl
                 process.stdin.flush()
     assert (one.returncode, two.returncode) == (0, 0)
     assert versions == [version for version in range(2, 7) for _ in range(2)]
+
+
+# Known keys
+
+
+def replaced(world: World, name: str, *, named: bool = False) -> Party:
+    """The registrar lists other keys for a party; ``named``: by a card that its old key has signed too."""
+    old, new = world.parties[name], Party.make(name, world.now)
+    content = seal_card(new.card(), new.signer)
+    card = parse_card(endorsed(content, old.signer) if named else content)
+    world.listing = with_card(world.listing, card)
+    world.publish()
+    return new
+
+
+def test_keys_that_the_registrar_alone_lists_for_a_known_party_do_not_count(
+    home: Path, time: Clock, world: World, mirror: Files, caplog: pytest.LogCaptureFixture
+) -> None:
+    directories = following(home, time, mirror)
+    directories.refresh()
+    replaced(world, GATEWAY)
+    assert directories.refresh().gateway(GATEWAY).keys == ()
+    assert f"{GATEWAY} has new keys that no key of it names" in caplog.text
+    time.now += LIFE // 2
+    world.board.restamp(time.now)
+    assert directories.refresh().gateway(GATEWAY).keys == ()
+    assert caplog.text.count("has new keys") == 1
+
+
+@pytest.mark.parametrize("again", [False, True])
+def test_what_is_known_is_known_after_a_restart(
+    home: Path, time: Clock, world: World, mirror: Files, again: bool
+) -> None:
+    following(home, time, mirror).refresh()
+    new = replaced(world, GATEWAY, named=again)
+    following(home, time, mirror).refresh()
+    directories = following(home, time)
+    assert directories.current(time.now).gateway(GATEWAY).keys == ((new.signer.public,) if again else ())
+
+
+def test_a_folder_of_an_older_release_knows_whom_it_had_listed(
+    home: Path, time: Clock, world: World, mirror: Files
+) -> None:
+    following(home, time, mirror).refresh()
+    (home / "known.json").unlink()
+    directories = following(home, time, mirror)
+    replaced(world, GATEWAY)
+    assert directories.refresh().gateway(GATEWAY).keys == ()
+
+
+def test_accepted_keys_count_at_the_next_look(home: Path, time: Clock, world: World, mirror: Files) -> None:
+    directories = following(home, time, mirror)
+    directories.refresh()
+    new = replaced(world, GATEWAY)
+    held = directories.refresh()
+    (party,) = held_back(held)
+    accept_keys(home, party)
+    assert directories.refresh().gateway(GATEWAY).keys == (new.signer.public,)  # though the mirror has nothing new
+    assert following(home, time).current(time.now).gateway(GATEWAY).keys == (new.signer.public,)
+
+
+def test_a_damaged_record_of_known_keys_keeps_the_directory_as_it_is(
+    home: Path, time: Clock, world: World, mirror: Files
+) -> None:
+    directories = following(home, time, mirror)
+    directories.refresh()
+    (home / "known.json").write_bytes(b"{")
+    replaced(world, GATEWAY)
+    with pytest.raises(BadDirectory, match="record of known keys"):
+        directories.refresh()
+    assert directories.current(time.now).version == 1
+    with pytest.raises(DirectoryExpired):
+        following(home, time).current(time.now)
 
 
 # Mirrors

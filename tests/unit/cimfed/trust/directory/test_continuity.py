@@ -1,0 +1,256 @@
+"""Keys are a party's own by memory: what is listed under a known name counts once a known key has named it."""
+
+from __future__ import annotations
+
+import itertools
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from cimfed.errors import BadDirectory, Conflict, UnknownKey
+from cimfed.model.names import CityName, PartnerName
+from cimfed.trust.card import Card, endorsed, parse_card, seal_card
+from cimfed.trust.directory import continuity, proof
+from cimfed.trust.directory.continuity import Known, counted, held_back, learned, read_known, write_known
+from cimfed.trust.directory.edit import DAY, with_card, with_more_keys, without
+from cimfed.trust.directory.listing import Directory, Listing
+from cimfed.trust.keys import KeySigner
+from tests.unit.cimfed.parties import CITY, GATEWAY, PARTNER, Party, World
+
+from .test_proof import routing
+
+NOW = 1_800_000_000_000_000
+VALID = (NOW - DAY, NOW + DAY)
+
+
+@pytest.fixture
+def world() -> World:
+    return World(NOW)
+
+
+def signed(card: Card, *signers: KeySigner) -> Card:
+    """As it comes out of a file that these have signed."""
+    return parse_card(seal_card(card, *signers))
+
+
+def listed(world: World, card: Card) -> Directory:
+    world.listing = with_card(world.listing, card, None, None, VALID)
+    return world.publish()
+
+
+def both(old: Party, new: Party) -> Card:
+    """Old and new keys, signed by both, as a rotation hands it in."""
+    card = old.card()
+    card = replace(card, keys=(*card.keys, *new.card().keys), issuers=(*card.issuers, *new.card().issuers))
+    return signed(card, old.signer, new.signer)
+
+
+def alone(party: Party) -> Card:
+    return signed(party.card(), party.signer)
+
+
+def met(directory: Directory) -> Known:
+    return learned({}, directory.published)
+
+
+def seen_by(known: Known, directory: Directory) -> Directory:
+    return counted(directory, learned(known, directory.published))
+
+
+@pytest.mark.parametrize("name", [CITY, GATEWAY, PARTNER])
+def test_who_was_never_seen_counts_as_listed(world: World, name: str) -> None:
+    seen = seen_by({}, world.directory)
+    assert seen == world.directory
+    assert seen.party(name) == world.directory.party(name)
+
+
+@pytest.mark.parametrize("name", [CITY, GATEWAY, PARTNER])
+def test_keys_that_the_registrar_alone_puts_under_a_known_name_do_not_count(world: World, name: str) -> None:
+    known, thief = met(world.directory), Party.make(name, NOW)
+    seen = seen_by(known, listed(world, alone(thief)))
+    party = seen.party(name)
+    assert party.keys == ()
+    assert party.issuers == ()
+    assert [item.name for item in held_back(seen)] == [name]
+    assert thief.signer.public in [
+        key if name != PARTNER else key.key  # type: ignore[union-attr]
+        for item in seen.published.parties()
+        if item.name == name
+        for key in item.keys
+    ]
+
+
+def test_a_question_under_such_a_key_is_told_what_is_missing(world: World) -> None:
+    known, thief = met(world.directory), Party.make(PARTNER, NOW)
+    seen = seen_by(known, listed(world, alone(thief)))
+    with pytest.raises(UnknownKey, match="no key that was known before has named it"):
+        seen.access_key(thief.signer.public.id, NOW)
+
+
+def test_a_further_key_beside_the_known_ones_does_not_count_and_those_do(world: World) -> None:
+    known, own = met(world.directory), KeySigner.generate()
+    partner = world.listing.partners[PartnerName(PARTNER)]
+    more = replace(partner, keys=(*partner.keys, replace(partner.keys[0], key=own.public)))
+    world.listing = replace(world.listing, partners={partner.name: more})
+    seen = seen_by(known, world.publish())
+    assert [key.key for key in seen.partner(PARTNER).keys] == [world.parties[PARTNER].signer.public]
+
+
+@pytest.mark.parametrize("name", [CITY, GATEWAY, PARTNER])
+def test_keys_that_a_known_key_has_named_count(world: World, name: str) -> None:
+    known, old, new = met(world.directory), world.parties[name], Party.make(name, NOW)
+    after = listed(world, both(old, new))
+    assert seen_by(known, after).party(name) == after.party(name)
+    assert len(after.party(name).issuers) == 2
+
+
+def test_who_missed_the_steps_between_follows_them_all(world: World) -> None:
+    known = met(world.directory)
+    parties = [world.parties[GATEWAY], *(Party.make(GATEWAY, NOW) for _ in range(3))]
+    for old, new in itertools.pairwise(parties):
+        listed(world, both(old, new))
+        after = listed(world, alone(new))
+    assert seen_by(known, after).gateway(GATEWAY).keys == (parties[-1].signer.public,)
+
+
+def test_who_missed_more_steps_than_are_kept_does_not(world: World) -> None:
+    known = met(world.directory)
+    parties = [world.parties[GATEWAY], *(Party.make(GATEWAY, NOW) for _ in range(5))]
+    for old, new in itertools.pairwise(parties):
+        listed(world, both(old, new))
+        after = listed(world, alone(new))
+    assert len(after.published.successions) == 4
+    assert seen_by(known, after).gateway(GATEWAY).keys == ()
+    later = continuity.learned({GATEWAY: frozenset({parties[1].signer.public.text})}, after.published)
+    assert counted(after, later).gateway(GATEWAY).keys == (parties[-1].signer.public,)
+
+
+def test_what_is_known_stays_known_though_the_party_goes_and_comes_back(world: World) -> None:
+    known = met(world.directory)
+    world.listing = without(world.listing, PARTNER)
+    known = learned(known, world.publish().published)
+    world.listing = with_card(world.listing, alone(Party.make(PARTNER, NOW)), "CN", (), VALID)
+    assert seen_by(known, world.publish()).partner(PARTNER).keys == ()
+    world.listing = with_card(without(world.listing, PARTNER), world.parties[PARTNER].card(), "CN", (), VALID)
+    assert len(seen_by(known, world.publish()).partner(PARTNER).keys) == 1
+
+
+def test_a_card_of_another_party_names_nothing(world: World) -> None:
+    known, thief = met(world.directory), Party.make(PARTNER, NOW)
+    other = Party(GATEWAY, thief.signer, Party.make(GATEWAY, NOW).issuing, thief.steward)
+    foreign = both(world.parties[GATEWAY], other)  # the thief's key is named, by a gateway
+    after = listed(world, alone(thief))
+    world.listing = replace(world.listing, successions=(foreign.envelope,))
+    assert seen_by(known, world.publish()).partner(PARTNER).keys == ()
+    assert after.published.successions == ()
+
+
+def test_a_card_that_no_reader_takes_names_nothing(world: World) -> None:
+    known, old, thief = met(world.directory), world.parties[PARTNER], Party.make(PARTNER, NOW)
+    listed(world, alone(thief))
+    half = replace(both(old, thief).envelope, signatures=both(old, thief).signatures[:1])  # not by all of its keys
+    world.listing = replace(world.listing, successions=(half,))
+    assert seen_by(known, world.publish()).partner(PARTNER).keys == ()
+
+
+def test_a_steward_names_its_citys_new_keys(world: World) -> None:
+    known, old, new = met(world.directory), world.parties[CITY], Party.make(CITY, NOW)
+    card = replace(new.card(), stewards=old.card().stewards)
+    content = endorsed(seal_card(card, new.signer), old.steward)
+    assert parse_card(content) == card
+    after = listed(world, parse_card(content))
+    assert seen_by(known, after).member(CITY).keys == (new.signer.public,)
+
+
+def test_a_city_with_a_steward_that_is_not_known_has_no_routing_entry(world: World) -> None:
+    old, other = world.parties[CITY], KeySigner.generate()
+    world.board.route(CITY, routing(old.steward), old.steward)
+    known = met(world.directory)
+    member = replace(world.listing.members[CityName(CITY)], stewards=(other.public,))
+    world.listing = replace(world.listing, members={member.name: member})
+    world.publish()
+    after = world.board.route(CITY, routing(other), other)
+    assert after.routing(CITY) is not None
+    assert seen_by(known, after).routing(CITY) is None
+    assert seen_by(known, after).member(CITY).keys == (old.signer.public,)
+
+
+def test_a_former_key_names_a_further_one_by_endorsing_its_card(world: World) -> None:
+    known, old, more = met(world.directory), world.parties[PARTNER], Party.make(PARTNER, NOW)
+    plain = alone(more)
+    assert with_more_keys(world.listing, plain, VALID).successions == ()
+    card = parse_card(endorsed(seal_card(plain, more.signer), old.signer))
+    world.listing = with_more_keys(world.listing, card, VALID)
+    after = world.publish()
+    assert seen_by(known, after).partner(PARTNER) == after.partner(PARTNER)
+    assert len(after.partner(PARTNER).keys) == 2
+
+
+def test_endorsing_twice_is_endorsing_once(world: World) -> None:
+    old, new = world.parties[PARTNER], Party.make(PARTNER, NOW)
+    once = endorsed(seal_card(new.card(), new.signer), old.signer)
+    assert endorsed(once, old.signer) == once
+
+
+def test_a_revoked_key_still_names_its_successor(world: World) -> None:
+    """It is revoked the moment that it leaks; what it may do then is this alone, and the registrar must list it too."""
+    known, old, new = met(world.directory), world.parties[PARTNER], Party.make(PARTNER, NOW)
+    world.board.revoke(old.signer.public.id.hex(), "leaked")
+    after = listed(world, parse_card(endorsed(seal_card(new.card(), new.signer), old.signer)))
+    assert [key.key for key in seen_by(known, after).partner(PARTNER).keys] == [new.signer.public]
+
+
+def test_accepted_keys_count(world: World) -> None:
+    known, new = met(world.directory), Party.make(CITY, NOW)
+    after = listed(world, alone(new))
+    accepted = continuity.accepted(known, after.published.members[CityName(CITY)])
+    assert counted(after, accepted).member(CITY) == after.member(CITY)
+
+
+def test_the_same_card_twice_is_one_succession(world: World) -> None:
+    card = both(world.parties[CITY], Party.make(CITY, NOW))
+    listed(world, card)
+    assert listed(world, card).published.successions == (card.envelope,)
+
+
+def test_successions_of_all_are_bounded(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(continuity, "MOST", 2)
+    cards = [both(world.parties[name], Party.make(name, NOW)) for name in (CITY, GATEWAY, PARTNER)]
+    for card in cards:
+        listed(world, card)
+    assert world.directory.published.successions == tuple(card.envelope for card in cards[1:])
+
+
+def test_a_succession_that_is_too_large_is_refused_before_it_is_signed(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(continuity, "SUCCESSION", 1000)
+    with pytest.raises(Conflict, match="more than 1000"):
+        listed(world, both(world.parties[CITY], Party.make(CITY, NOW)))
+
+
+def test_a_receipt_needs_no_successions(world: World) -> None:
+    after = listed(world, both(world.parties[CITY], Party.make(CITY, NOW)))
+    files = proof.for_receipt(after, [PartnerName(PARTNER)])
+    assert not [path for path in files if "successions" in path]
+    assert [path for path in after.files if "successions" in path]
+    assert proof.read(files, world.board.root, NOW).member(CITY) == after.member(CITY)
+
+
+def test_what_is_known_is_kept(world: World, tmp_path: Path) -> None:
+    assert read_known(tmp_path / "known.json") is None
+    known = met(world.directory)
+    write_known(tmp_path / "known.json", known)
+    assert read_known(tmp_path / "known.json") == known
+
+
+@pytest.mark.parametrize("damage", [b"", b"{}", b"[]", b'{"format": "cimfed/known-keys/v1", "parties": 1}', b"\xff"])
+def test_a_damaged_record_is_not_taken_for_none(tmp_path: Path, damage: bytes) -> None:
+    (tmp_path / "known.json").write_bytes(damage)
+    with pytest.raises(BadDirectory, match="cannot be read"):
+        read_known(tmp_path / "known.json")
+
+
+def test_an_empty_listing_teaches_nothing() -> None:
+    assert learned({"inst.gone": frozenset({"a"})}, Listing()) == {"inst.gone": frozenset({"a"})}
