@@ -5,13 +5,15 @@ from __future__ import annotations
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+import pytest
+
 from cimfed.errors import Conflict
 from cimfed.model.names import Federation, partner_name
 from cimfed.rpc import clock
 from cimfed.rpc.service import ServiceClient
 from cimfed.trust.directory import publication
 from cimfed.trust.directory.edit import DAY, with_partner
-from cimfed.trust.directory.layout import REGISTRAR
+from cimfed.trust.directory.layout import REGISTRAR, Files, partners_bin
 from cimfed.trust.directory.listing import Listing
 from cimfed.trust.identity_files import load_signing_key, make_identity
 from tests.service import serving
@@ -38,3 +40,25 @@ def test_two_publications_at_once_are_one_and_a_conflict(tmp_path: Path) -> None
         assert sorted(said)[0] == "conflict"
         assert sorted(service.directory.partners) == [name for name in said if name != "conflict"]
         assert service.directory.versions[REGISTRAR] == 2
+
+
+def test_only_what_has_changed_is_sent(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """So a federation may be larger than a message."""
+    sent: list[list[str]] = []
+    publish = ServiceClient.publish
+
+    def watched(self: ServiceClient, files: Files) -> int:
+        sent.append(sorted(files))
+        return publish(self, files)
+
+    with serving(tmp_path) as service:
+        service.join_gateway()
+        monkeypatch.setattr(ServiceClient, "publish", watched)
+        service.join_partner("inst.iitd")
+        service.join_partner("inst.tsinghua")
+        files = service.directory.files
+    metadata, target = sent[-1]
+    assert metadata.endswith(".registrar.json")
+    assert target.startswith("targets/partners/")
+    assert target.endswith(partners_bin("inst.tsinghua").removeprefix("partners/"))
+    assert target in files
