@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -19,6 +20,7 @@ from tests.federation.tours import Block, blocks, shell, take
 ROOT = Path(__file__).resolve().parents[2]
 SCRIPTS = ROOT / "scripts"
 PARTNER = "inst.tsinghua"
+QUESTION = "```sh\ncimfed read building --city kg.osh -p id --purpose research\n```\n"
 
 
 @pytest.fixture
@@ -54,9 +56,31 @@ def test_the_tours_of_the_readme_run(alliance: Alliance, tmp_path: Path) -> None
         for line in alliance.exports(PARTNER).splitlines():
             assert at.run(line)[0] == 0
         take(tours(), at)
+        a_city_joins_in_eight_commands(alliance, folder / "osh", environment)
     assert {path.name for path in folder.iterdir()} >= {
         "schools.gpkg",
         "answer.receipt",
         "towers.receipt",
         "mapping.yaml",
     }
+
+
+def a_city_joins_in_eight_commands(alliance: Alliance, folder: Path, environment: dict[str, str]) -> None:
+    """Those that the operators' tour names, and no other; with the tour's policy and buildings, under another name."""
+    page = (ROOT / "README.md").read_text("utf-8").replace("bishkek", "osh")
+    commands = re.findall(r"^    (?:administrator|steward|operator) +(cimfed.*)$", page, re.MULTILINE)
+    assert len(commands) == 8
+    folder.mkdir()
+    for block in blocks(page):
+        if block.file:
+            (folder / block.file).write_text(block.text, "utf-8")
+    alone = {"member invite": "TOKEN=$({} --yes)", "new-key": "{} --no-passphrase", "approve": "{} --yes"}
+    with shell(folder, environment) as at:
+        for line in (*alliance.exports(PARTNER).splitlines(), "export CIMFED_NODE_HOME=$PWD/osh"):
+            assert at.run(line)[0] == 0
+        for command in commands[:-1]:
+            typed = next((form.format(command) for word, form in alone.items() if word in command), command)
+            code, printed = at.run(typed)
+            assert code == 0, printed
+        at.serve(commands[-1])
+        assert "│ kg.osh │ answered │    2 │" in take(blocks(QUESTION), at)
