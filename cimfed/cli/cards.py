@@ -20,6 +20,7 @@ from cimfed.model.names import Kind
 from cimfed.trust.card import Card, card_of, parse_card, same_fingerprint
 from cimfed.trust.directory.continuity import is_succession, names_successors
 from cimfed.trust.directory.edit import check_keys
+from cimfed.trust.directory.follow import accept_keys
 from cimfed.trust.directory.listing import Directory, Listing
 from cimfed.trust.identity_files import read
 from cimfed.trust.keys import PublicKey, Signer
@@ -80,11 +81,16 @@ def list_card(
         return edit(listing)
 
     question = f"Does {card.name} see the same fingerprint?"
-    return change(
+    published = change(
         command, office, checked, question,
         key=key, passphrase_file=passphrase_file, out=out, days=days, about=partial(_say_changes, command, card, more),
         first=first,
     )  # fmt: skip
+    if published is not None:  # whoever works here has compared the fingerprint
+        for party in published.published.parties():
+            if party.name == card.name:
+                accept_keys(office.home / "directory", party)
+    return published
 
 
 def _say_changes(command: Command, card: Card, more: bool, directory: Directory) -> None:

@@ -38,7 +38,7 @@ app.command("new")(new_key)
 app.command("public")(public_key)
 
 OfficeOption = Annotated[
-    Path | None, typer.Option("--home", help="The office whose directory is looked at.", envvar="CIMFED_OFFICE")
+    Path | None, typer.Option("--home", help="The office whose directory is meant.", envvar="CIMFED_OFFICE")
 ]
 ProfileOption = Annotated[str, typer.Option("--profile", help="The profile whose directory is looked at instead.")]
 PARTNER = Annotated[str, typer.Argument(metavar="PARTNER", help="Such as inst.iitd.")]
@@ -215,19 +215,24 @@ def endorse(
 @app.command()
 def accept(
     name: accepting.NameArgument,
+    home: OfficeOption = None,
     profile: Annotated[str, typer.Option(help="The profile that is to know them; not needed where there is one.")] = "",
     fingerprint: accepting.FingerprintOption = None,
     as_json: JSON = False,
     dry_run: DRY_RUN = False,
     yes: YES = False,
 ) -> None:
-    """Takes new keys for a city's or gateway's own that none of its former keys has named: all of those were lost.
+    """Takes new keys for a party's own that none of its former keys has named: all of those were lost.
 
-    Compare the fingerprint with that city or gateway first, not with the registrar.
+    For a profile, or for an office (--home). Compare the fingerprint with that party first, not with the registrar.
     """
     with Command("key-accept", as_json, dry_run=dry_run, yes=yes) as command:
-        own = read_profile(profile or only_profile())
-        accepting.accept(command, own.directory, own.federation, name, fingerprint)
+        if home is not None and not profile:
+            at = office.read_office(home)
+            accepting.accept(command, at.home / "directory", at.federation, name, fingerprint)
+        else:
+            own = read_profile(profile or only_profile())
+            accepting.accept(command, own.directory, own.federation, name, fingerprint)
 
 
 def _directory(command: Command, home: Path | None, profile: str) -> Directory | None:

@@ -21,6 +21,7 @@ CITY, PARTNER, GATEWAY = "kz.almaty", "inst.iitd", "gw.alliance"
 READERS = {
     "partner": ("profiles/inst.iitd/directory", ("cimfed", "key", "accept", CITY, "--profile", PARTNER)),
     "node": ("uz.tashkent/control/directory", ("cimfed-node", "key", "accept", CITY, "--home", "uz.tashkent")),
+    "office": ("second/directory", ("cimfed", "key", "accept", CITY, "--home", "second")),
     "gateway": (f"{GATEWAY}/directory", ("cimfed-gateway", "key", "accept", CITY, "--home", GATEWAY)),
 }
 
@@ -33,6 +34,8 @@ def service(tmp_path: Path) -> Iterator[Running]:
         running.join_partner()
         for city in (CITY, "uz.tashkent"):
             running.join_city(city)
+        running.ok("cimfed", "directory", "office", "--home", "second", "--federation", SCO,
+                   "--root", "office/directory/root.json", "--directory", running.address)  # fmt: skip
         for folder, _ in READERS.values():
             look(running, folder)
         yield running
@@ -86,7 +89,8 @@ def test_new_keys_that_nothing_has_named_count_for_who_has_accepted_them(service
     assert known(service, folder).member(CITY).keys == keys
     assert "count here already" in service.ok(*words, "--yes").out
     others = [other for name, (other, _) in READERS.items() if name != reader]
-    assert [known(service, other).member(CITY).keys for other in others] == [(), ()]
+    assert [known(service, other).member(CITY).keys for other in others] == [(), (), ()]
+    assert known(service, "office/directory").member(CITY).keys == keys  # the registrar has compared the fingerprint
 
 
 def test_nothing_is_accepted_of_a_party_that_is_not_listed(service: Running) -> None:
