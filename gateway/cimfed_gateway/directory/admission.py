@@ -15,9 +15,11 @@ A party that is listed hands in a new card without an invitation, by these, numb
 1. the card is one, of this federation; so every key on it has signed it;
 2. one of those keys counts now for that very party: whoever made the card holds it;
 3. stewards are as listed: a city's other keys do not decide about them;
-4. a card that was handed in before is the same request, whatever became of it; one that is listed as it is, is none. A
-   newer card takes the place of one that waits, unless that came by an invitation;
-5. not too many requests wait.
+4. a card that was handed in before is the same request, whatever became of it and however its file is written; one that
+   is listed as it is, is none. A newer card takes the place of one that waits, unless that came by an invitation;
+5. it is not one by which the directory shows who named whom: those are for everybody to read, so whoever hands one in
+   may be nobody;
+6. not too many requests wait.
 
 An error that must leave its trace is given back rather than raised, so that its transaction is kept.
 
@@ -175,18 +177,22 @@ def renew(transaction: Transaction, roster: Roster, content: bytes, now: int) ->
     if isinstance(party, Member) and set(card.stewards) != set(party.stewards):
         raise Conflict("the stewards are others than those listed", remedy="Hand the card to the administrator")
     # 4
-    id_ = digest("cimfed/renewal/v1", (content,))
+    payload = card.envelope.payload
+    id_ = digest("cimfed/renewal/v1", (payload,))
     known = tables.find_request(transaction, id_)
     if known is not None:
         return _status(known)
     if roster.is_as(card):
         return Status(RequestState.LISTED)
+    # 5
+    if any(shown.payload == payload for shown in roster.directory.published.successions):
+        raise Conflict("this card was listed before, and another since", remedy="Make a new one: key rotate")
     for row in tables.undecided_requests(transaction):
         if row.name == card.name and tables.find_invitation(transaction, row.id) is not None:
             raise Conflict(f"a card of {card.name} waits that came by an invitation", remedy="Wait for its end")
         if row.name == card.name:
             tables.decide_request(transaction, row.id, RequestState.DENIED, "a newer card has come")
-    # 5
+    # 6
     if tables.count_undecided(transaction) >= WAITING:
         raise Overloaded("too many requests wait for the registrar", retry_after=3600.0)
     row = RequestRow(id=id_, name=card.name, card=content, received=now, new_keys=True)
