@@ -123,6 +123,7 @@ def check_issuer(issuer: Issuer, federation: Federation, name: str) -> None:
         constraints = certificate.extensions.get_extension_for_class(x509.BasicConstraints).value
         usage = certificate.extensions.get_extension_for_class(x509.KeyUsage).value
         names = certificate.extensions.get_extension_for_class(x509.NameConstraints).value
+        subject = certificate.subject
     except (*UNREADABLE, InvalidSignature):
         raise BadConfig("not an issuing certificate of cimfed: not self-signed, or an extension is missing") from None
     if certificate.public_bytes(serialization.Encoding.PEM) != issuer.pem:
@@ -131,7 +132,7 @@ def check_issuer(issuer: Issuer, federation: Federation, name: str) -> None:
         raise BadConfig("the issuing key is not P-256")
     if not constraints.ca or constraints.path_length != 0 or not usage.key_cert_sign:
         raise BadConfig("the issuing certificate may not issue leaves, or may issue more than leaves")
-    if certificate.subject != _issuer_subject(federation, name) or names != _constraints(federation, name):
+    if subject != _issuer_subject(federation, name) or names != _constraints(federation, name):
         raise BadConfig(f"the issuing certificate was not made for {name} in {federation}")
 
 
@@ -253,12 +254,13 @@ def check_leaf(
         )
         extensions = certificate.extensions
         names = extensions.get_extension_for_class(x509.SubjectAlternativeName).value
+        subject = list(certificate.subject)
     except UNREADABLE:
         raise UnknownPeer("the peer's certificate cannot be read or bears no names") from None
     # 1
     peer = _named(names, federation)
     # 2
-    if list(certificate.subject):
+    if subject:
         raise UnknownPeer("the peer's certificate has a subject; it must be empty")
     # 3
     if not _is_p256(certificate):

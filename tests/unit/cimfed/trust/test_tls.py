@@ -14,6 +14,7 @@ from cimfed.errors import BadConfig, UnknownPeer
 from cimfed.model.names import Federation, Kind
 from cimfed.trust.tls import Issuer, IssuingKey, LeafSource, Peer, Use, check_issuer, check_leaf
 
+from ..garbled import SUBJECTS, garbled, garbled_issuer
 from ..parties import CITY, PARTNER, SCO, Party, World
 
 DAY = 86_400_000_000
@@ -230,6 +231,22 @@ def test_an_issuing_certificate_is_bound_to_its_name_and_federation() -> None:
             check_issuer(OWNER.issuing.issuer, federation, name)
     with pytest.raises(BadConfig):
         check_issuer(Issuer(OWNER.leaves(Use.CLIENT).current(NOW).chain_pem), SCO, PARTNER)
+
+
+@pytest.mark.parametrize("subject", SUBJECTS)
+def test_an_issuer_whose_subject_cannot_be_read_is_refused(subject: bytes) -> None:
+    with pytest.raises(BadConfig, match="not an issuing certificate"):
+        check_issuer(garbled_issuer(OWNER, subject), SCO, PARTNER)
+
+
+@pytest.mark.parametrize("subject", SUBJECTS)
+def test_a_leaf_whose_subject_cannot_be_read_is_unknown(subject: bytes) -> None:
+    forge = Forge()
+    forge.name = x509.Name([x509.NameAttribute(NameOID.DOMAIN_COMPONENT, "inst")])
+    with pytest.raises(UnknownPeer, match="has a subject"):
+        check_leaf(forge.pem(), SCO, WORLD.directory.issuers_of, NOW, Use.CLIENT)
+    with pytest.raises(UnknownPeer, match="cannot be read"):
+        check_leaf(garbled(OWNER, forge.pem(), subject), SCO, WORLD.directory.issuers_of, NOW, Use.CLIENT)
 
 
 def test_a_long_name_can_have_certificates() -> None:

@@ -1,0 +1,67 @@
+"""What a thief with the registrar's key writes into the successions, which the service takes unread."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import rfc8785
+
+from cimfed.model.names import PartnerName
+from cimfed.rpc import clock
+from cimfed.trust.card import Card
+from cimfed.trust.directory.edit import DAY
+from cimfed.trust.directory.follow import Follower, pin
+from cimfed.trust.directory.listing import AccessKey
+from cimfed.trust.directory.mirrors import Always
+from cimfed.trust.envelope import Envelope, PayloadType, seal
+from cimfed.trust.keys import KeySigner
+from tests.board import Files
+from tests.unit.cimfed.garbled import SUBJECTS, garbled_issuer
+from tests.unit.cimfed.parties import PARTNER, SCO, Party, World
+
+
+@pytest.fixture
+def world() -> World:
+    return World(clock.now())
+
+
+@pytest.fixture
+def follower(world: World, tmp_path: Path) -> Follower:
+    """Who has seen everybody as they are."""
+    pin(tmp_path, world.board.root)
+    found = Follower(tmp_path, SCO, Always(Files(world.board.files)), clock.now)
+    found.refresh()
+    return found
+
+
+def unchecked(card: Card, *signers: KeySigner) -> Envelope:
+    """A card as no software here makes it."""
+    document = {
+        "format": "cimfed/card/v2", "kind": str(card.kind), "name": card.name, "federation": card.federation,
+        "address": card.address, "issuers": [issuer.pem.decode() for issuer in card.issuers],
+        "keys": [key.text for key in card.keys], "stewards": [key.text for key in card.stewards],
+    }  # fmt: skip
+    return seal(PayloadType.CARD, rfc8785.dumps(document), *signers)
+
+
+def with_own_key(world: World, own: KeySigner) -> None:
+    """The thief's beside the partner's: everybody now looks whether some card names it."""
+    partner = world.listing.partners[PartnerName(PARTNER)]
+    keys = (*partner.keys, AccessKey(own.public, partner.name, (world.now, world.now + DAY)))
+    world.listing = replace(world.listing, partners={partner.name: replace(partner, keys=keys)})
+
+
+@pytest.mark.parametrize("subject", SUBJECTS)
+def test_a_card_that_breaks_whoever_reads_it_holds_nobody_up(world: World, follower: Follower, subject: bytes) -> None:
+    """What the service published and no follower could take would end the federation with the next timestamp."""
+    own = KeySigner.generate()
+    with_own_key(world, own)
+    card = replace(Party.make(PARTNER, world.now).card(), issuers=(garbled_issuer(world.parties[PARTNER], subject),))
+    world.listing = replace(world.listing, successions=(unchecked(replace(card, keys=(own.public,)), own),))
+    published = world.publish()
+    assert follower.refresh().version == published.version
+    assert [key.key for key in follower.current(clock.now()).partner(PARTNER).keys] == [
+        world.parties[PARTNER].signer.public
+    ]
