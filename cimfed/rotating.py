@@ -3,8 +3,8 @@
 1. A next key is made beside the one in use, and a card that names both, signed by both, is handed in. The registrar
    approves it like a newcomer's, by its fingerprint.
 2. Once the directory lists both, the next one is taken into use (``cimfed.trust.own_keys``, ``cimfed.client.profile``).
-3. ``--finish`` hands in a card without the old one; once the directory says just that, the next key's files are put in
-   the old one's place.
+3. ``--finish`` hands in a card without the old one; once the directory says just that, the card is kept, and then the
+   next key's files are put in the old one's place: a card never names a key that has gone.
 
 Each step may be run again: it goes on from what is there, and hands in the same card.
 """
@@ -165,8 +165,10 @@ def _finish(
         signer.close()
     state = _hand_in(command, party, directory, content, wait)
     if state is RequestState.LISTED:
-        next_keys.put_in_place(party.home, party.kind, change.key)
+        if change.next_key not in (None, change.key):
+            next_keys.keep_former(party.home, party.kind, change.key)
         replace_file(party.home / "card.json", content)
+        next_keys.put_in_place(party.home, party.kind)
         command.say("the old key is dropped here and in the directory")
 
 

@@ -6,7 +6,8 @@
 
 1. A next key counts once its public file is there, which is written last.
 2. Nothing here changes what is in use, but ``put_in_place``, which moves the next over the one in use. After a crash in
-   the middle it is run again; until then ``load_issuing_key_in_use`` finds the key of the certificate in either place.
+   the middle ``load_issuing_key_in_use`` finds the key of the certificate in either place, and the next issuer that is
+   made puts it where it belongs first.
 3. The rules of ``cimfed.trust.identity_files`` hold here too.
 """
 
@@ -72,6 +73,8 @@ def make_next_signing(home: Path, kind: Kind, secret: bytes | None, token: Token
 def make_next_issuer(home: Path, federation: Federation, name: str, now: int) -> Issuer:
     made = IssuingKey.make(federation, name, now)
     key = home / "keys" / "tls.next.key"
+    if _is_half_moved(home):
+        os.replace(key, home / "keys" / "tls.key")
     key.unlink(missing_ok=True)
     create_file(key, made.to_pem(), PRIVATE)
     create_file(home / "keys" / "tls.next.pem", made.issuer.pem)
@@ -88,12 +91,7 @@ def load_next_issuing_key(home: Path) -> IssuingKey:
 
 def load_issuing_key_in_use(home: Path) -> IssuingKey:
     """As ``load_issuing_key``; also where ``put_in_place`` was broken off."""
-    if (home / "keys" / "tls.next.key").exists() and not (home / "keys" / "tls.next.pem").exists():
-        try:
-            return _issuing(home, "tls.next.key", "tls.pem")
-        except BadConfig:
-            pass  # of a key that was never finished
-    return load_issuing_key(home)
+    return _issuing(home, "tls.next.key", "tls.pem") if _is_half_moved(home) else load_issuing_key(home)
 
 
 def drop_next(home: Path, kind: Kind, *, signing: bool, tls: bool) -> None:
@@ -106,14 +104,17 @@ def drop_next(home: Path, kind: Kind, *, signing: bool, tls: bool) -> None:
         path.unlink(missing_ok=True)
 
 
-def put_in_place(home: Path, kind: Kind, former: PublicKey | None) -> None:
-    """Moves next keys over those in use. ``former``: the public half of the signing key that goes."""
+def keep_former(home: Path, kind: Kind, key: PublicKey) -> None:
+    """Writes down the public half of the signing key that is in use and goes."""
+    kept = home / "keys" / f"{ROLES[kind]}.{key.id.hex()[:8]}.former.pub"
+    kept.unlink(missing_ok=True)
+    create_file(kept, f"{key.text}\n".encode())
+
+
+def put_in_place(home: Path, kind: Kind) -> None:
+    """Moves next keys over those in use. A card that names the next ones alone is there before it."""
     path = next_key_path(home, kind)
     if next_signing(home, kind) is not None:
-        if former is not None:
-            kept = home / "keys" / f"{ROLES[kind]}.{former.id.hex()[:8]}.former.pub"
-            kept.unlink(missing_ok=True)
-            create_file(kept, f"{former.text}\n".encode())
         os.replace(path, signing_key_path(home, kind))
     path.with_suffix(".pub").unlink(missing_ok=True)
     certificate, key = home / "keys" / "tls.next.pem", home / "keys" / "tls.next.key"
@@ -126,6 +127,17 @@ def put_in_place(home: Path, kind: Kind, former: PublicKey | None) -> None:
 def former_keys(home: Path) -> list[PublicKey]:
     """Signing keys that were in use here before."""
     return [load_public_key(path) for path in sorted((home / "keys").glob("*.former.pub"))]
+
+
+def _is_half_moved(home: Path) -> bool:
+    """Whether ``put_in_place`` was broken off between the certificate and its key."""
+    if not (home / "keys" / "tls.next.key").exists() or (home / "keys" / "tls.next.pem").exists():
+        return False
+    try:
+        _issuing(home, "tls.next.key", "tls.pem")
+    except BadConfig:
+        return False  # of a key that was never finished
+    return True
 
 
 def _issuing(home: Path, key: str, certificate: str) -> IssuingKey:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -12,7 +13,7 @@ from cimfed.client.profile import read_profile
 from cimfed.model.names import Kind
 from cimfed.trust.card import parse_card
 from cimfed.trust.identity_files import load_issuing_key, load_signer, load_signing_key
-from cimfed.trust.next_keys import former_keys
+from cimfed.trust.next_keys import former_keys, load_issuing_key_in_use
 from tests.service import Running, serving
 
 
@@ -120,6 +121,54 @@ def test_a_denied_card_leaves_the_old_key_and_the_next_try_makes_another(service
     assert parse_card((service.folder / "gw.alliance" / "card.json").read_bytes()).keys == denied.keys[:1]
     service.ok(*GATEWAY)
     assert parse_card((service.folder / "gw.alliance" / "card.json").read_bytes()).keys[1] != denied.keys[1]
+
+
+class Crash(BaseException):
+    pass
+
+
+@pytest.mark.parametrize("after", ["the card", "the key", "the certificate"])
+def test_keys_go_on_changing_after_a_finish_that_broke_off(
+    service: Running, monkeypatch: pytest.MonkeyPatch, after: str
+) -> None:
+    service.join_gateway()
+    home = service.folder / "gw.alliance"
+    old = load_signer(home, Kind.GATEWAY).public
+    for words in ((), ("--tls",), ("--finish", "--yes")):
+        service.ok(*GATEWAY, *words)
+        if words:
+            service.approve("gw.alliance")
+    listed = service.directory.gateway("gw.alliance")
+
+    def broken(moves: int) -> None:
+        def replace(source: str | Path, target: str | Path) -> None:
+            nonlocal moves
+            if str(source).endswith((".next.key", ".next.pem")):
+                if moves == 0:
+                    raise Crash
+                moves -= 1
+            rename(source, target)
+
+        rename = os.replace
+        monkeypatch.setattr(os, "replace", replace)
+
+    with monkeypatch.context():
+        broken(["the card", "the key", "the certificate"].index(after))
+        with pytest.raises(Crash):
+            service.ok(*GATEWAY, "--finish", "--yes")
+        monkeypatch.undo()
+    if after == "the certificate":  # what is left to move is moved by the next change
+        assert service.refused(*GATEWAY, "--finish", "--yes") == "not_found"
+    else:
+        service.ok(*GATEWAY, "--finish", "--yes")
+    assert former_keys(home) == [old]
+    assert (load_signer(home, Kind.GATEWAY).public,) == listed.keys
+    assert (load_issuing_key_in_use(home).issuer,) == listed.issuers
+    service.ok(*GATEWAY, "--tls")
+    service.ok(*GATEWAY)
+    service.approve("gw.alliance")
+    after_all = service.directory.gateway("gw.alliance")
+    assert (after_all.keys[:1], after_all.issuers[:1]) == (listed.keys, listed.issuers)
 
 
 def test_waiting_ends_when_the_card_is_listed(service: Running, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -156,7 +156,8 @@ def test_after_the_files_are_in_place_the_next_start_has_them(world: World) -> N
     world.make_next()
     following, issuer = next_keys.next_signing(world.home, Kind.GATEWAY), next_keys.next_issuer(world.home)
     world.publish(keys=slice(1, None), issuers=slice(1, None))
-    next_keys.put_in_place(world.home, Kind.GATEWAY, world.card.keys[0])
+    next_keys.keep_former(world.home, Kind.GATEWAY, world.card.keys[0])
+    next_keys.put_in_place(world.home, Kind.GATEWAY)
     assert (world.own().signing().public, world.own().issuing().issuer) == (following, issuer)
     assert next_keys.former_keys(world.home) == list(world.card.keys)
 
@@ -168,8 +169,18 @@ def test_files_that_were_moved_half_way_still_serve_and_are_moved_again(world: W
     keys = world.home / "keys"
     (keys / "tls.next.pem").replace(keys / "tls.pem")
     assert world.own().issuing().issuer == issuer
-    next_keys.put_in_place(world.home, Kind.GATEWAY, None)
+    next_keys.put_in_place(world.home, Kind.GATEWAY)
     assert load_issuing_key(world.home).issuer == issuer
+
+
+def test_an_issuing_key_that_was_moved_half_way_is_not_lost_to_the_next_one(world: World) -> None:
+    world.make_next()
+    issuer = next_keys.next_issuer(world.home)
+    keys = world.home / "keys"
+    (keys / "tls.next.pem").replace(keys / "tls.pem")
+    following = next_keys.make_next_issuer(world.home, world.card.federation, world.card.name, world.now)
+    assert load_issuing_key(world.home).issuer == issuer
+    assert next_keys.load_next_issuing_key(world.home).issuer == following
 
 
 def test_a_next_key_that_cannot_be_read_is_told_once_and_the_old_one_goes_on(
