@@ -5,7 +5,8 @@ A newcomer joins by these rules, numbered in ``join`` as here:
 1. the code is of the invitation and of these very bytes of the card. It is computed and compared for an invitation that
    nobody made, too; ten wrong ones spoil an invitation that is still open. Until the code is right, nothing that is
    said tells whether there is such an invitation;
-2. the invitation is open and has not expired. Whoever has used it may hand in the same card again, for a lost reply;
+2. the invitation is open and has not expired. Whoever has used it may hand in the same card again, for a lost reply, or
+   with a further signature while it waits: that of a former key;
 3. the card is one, of this federation and of the invited name, so of the invited kind;
 4. the name is listed if, and only if, new keys were invited;
 5. not too many requests wait.
@@ -130,6 +131,10 @@ def join(transaction: Transaction, roster: Roster, request: Join, now: int) -> S
     # 2
     known = tables.find_request(transaction, invitation.id)
     if known is not None and known.card == request.card:
+        return _status(known)
+    if known is not None and known.state in tables.UNDECIDED and _says_the_same(known.card, request.card):
+        tables.replace_card(transaction, known.id, request.card)
+        tables.note(transaction, Admission(now, "requested", known.name, card=sha256(request.card)))
         return _status(known)
     if known is not None:
         raise Conflict("another card was handed in with this invitation", remedy=DAY_LATER)
@@ -305,6 +310,11 @@ def _read_card(content: bytes) -> Card:
     if len(content) > CARD:
         raise TooLarge(f"the card has more than {CARD} bytes")
     return parse_card(content)
+
+
+def _says_the_same(one: bytes, other: bytes) -> bool:
+    """Whether two files are of one card, whoever has signed it besides."""
+    return parse_card(one).envelope.payload == _read_card(other).envelope.payload
 
 
 def _facts(card: Card) -> tuple[object, ...]:

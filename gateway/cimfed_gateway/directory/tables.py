@@ -255,6 +255,10 @@ def add_request(transaction: Transaction, row: RequestRow) -> None:
     transaction.execute(insert(_REQUEST), row.model_dump())
 
 
+def replace_card(transaction: Transaction, id_: bytes, card: bytes) -> None:
+    transaction.execute(update(_REQUEST).where(_REQUEST.c.id == id_).values(card=card))
+
+
 def decide_request(transaction: Transaction, id_: bytes, state: RequestState, message: str = "") -> None:
     transaction.execute(update(_REQUEST).where(_REQUEST.c.id == id_).values(state=state.value, message=message))
 

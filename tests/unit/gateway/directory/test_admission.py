@@ -11,7 +11,7 @@ from cimfed.errors import CimfedError
 from cimfed.model.admission import AskStatus, Join, RequestState, Status
 from cimfed.model.names import Federation
 from cimfed.rpc.authorisation import JOIN, JOIN_STATUS
-from cimfed.trust.card import parse_card, seal_card
+from cimfed.trust.card import endorsed, parse_card, seal_card
 from cimfed.trust.envelope import PayloadType, seal
 from cimfed.trust.hashing import sha256
 from cimfed.trust.invitation import Invitation
@@ -81,6 +81,21 @@ def test_an_invitation_takes_one_card(alliance: Alliance, newcomer: Party) -> No
     invitation = alliance.invite(NAME)
     send(alliance, invitation, card_of(newcomer))
     assert refusal(send, alliance, invitation, card_of(Party.make(NAME, START))) == "conflict"
+
+
+def test_a_card_that_waits_may_come_again_signed_by_a_former_key_too(alliance: Alliance) -> None:
+    successor = Party.make(CITY, START)
+    invitation, card = alliance.invite(CITY, new_keys=True), card_of(successor)
+    send(alliance, invitation, card)
+    signed = endorsed(card, alliance.parties[CITY].steward)
+    assert send(alliance, invitation, signed).state is RequestState.WAITING
+    (entry,) = alliance.administer("requests").requests
+    assert entry.card == signed
+    alliance.administer("approve", id=entry.id.hex(), fingerprint=parse_card(card).fingerprint)
+    alliance.publish(alliance.listed(parse_card(entry.card)))
+    assert ask(alliance, invitation).state is RequestState.LISTED
+    assert refusal(send, alliance, invitation, card) == "conflict"
+    assert steps(alliance) == ["invited", "requested", "requested", "approved", "listed"]
 
 
 def test_a_card_that_was_swapped_on_the_way_is_refused(alliance: Alliance, newcomer: Party) -> None:
