@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from google.protobuf.message import DecodeError
+from google.protobuf.message import DecodeError, Message
 from google.protobuf.unknown_fields import UnknownFieldSet
 
 from cimfed.errors import BadAnswer, TooLarge
@@ -92,7 +92,7 @@ def decode_receipt(data: bytes) -> Receipt:
         message.ParseFromString(data)
     except DecodeError:
         raise BadAnswer("this is not a receipt") from None
-    if message.version != VERSION or len(UnknownFieldSet(message)):
+    if message.version != VERSION or not _known(message):
         raise BadAnswer(f"this is not a receipt of version {VERSION}", remedy="Upgrade cimfed if it is a newer one")
     return Receipt(
         query=from_message(message.query),
@@ -109,4 +109,14 @@ def decode_receipt(data: bytes) -> Receipt:
             )
             for item in message.log
         ),
+    )
+
+
+def _known(message: Message) -> bool:
+    """Whether this release knows all fields, of the messages within too."""
+    return not len(UnknownFieldSet(message)) and all(
+        _known(part)
+        for field, value in message.ListFields()
+        if field.message_type
+        for part in (value if field.is_repeated else (value,))
     )

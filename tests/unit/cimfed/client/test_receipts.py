@@ -15,6 +15,7 @@ from cimfed.model.names import CityName
 from cimfed.trust.directory import layout
 from cimfed.trust.envelope import Envelope, PayloadType, seal
 from cimfed.trust.keys import KeySigner
+from cimfed.v1 import receipt_pb2
 from cimfed.wire import answers, frames
 from cimfed.wire.receipts import Receipt, decode_receipt, encode_receipt
 
@@ -267,6 +268,18 @@ def test_what_was_revoked_when_it_answered_counts_for_nothing_and_later_changes_
 def test_what_is_no_receipt_is_refused(data: bytes) -> None:
     with pytest.raises(BadAnswer):
         verify_receipt(data, World().root)
+
+
+@pytest.mark.parametrize("part", ["query", "cities", "coverage", "files", "log"])
+def test_a_field_that_nobody_knows_is_found_in_every_part(part: str) -> None:
+    world = World()
+    receipt = receipt_pb2.Receipt.FromString(receipt_of(world))
+    found = getattr(receipt, part)
+    if part == "log":
+        found.add(city=ALMATY)
+    (found if part in ("query", "coverage") else found[0]).MergeFromString(b"\x98\x06\x01")  # field 99
+    with pytest.raises(BadAnswer, match="version"):
+        verify_receipt(receipt.SerializeToString(), world.root)
 
 
 def test_no_bit_of_a_receipt_can_be_flipped_unnoticed() -> None:
