@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+from difflib import SequenceMatcher
 from typing import Any
 
 Case = dict[str, Any]
@@ -57,3 +58,22 @@ def edit(base: bytes, at: int, removed: int, put: bytes = b"") -> list[int | str
     """How a case differs from the bytes of another: so many bytes there are replaced."""
     assert 0 <= at <= at + removed <= len(base)
     return [at, removed, put.hex()]
+
+
+def edits(base: bytes, wanted: bytes, kept: bytes) -> list[list[int | str]]:
+    """What makes the one of the other, behind what is ``kept`` and before it: the last first, so that offsets are the
+    base's.
+    """
+    (front, back), (new_front, new_back) = base.split(kept), wanted.split(kept)
+    return [*_edits_of(base, len(front + kept), back, new_back), *_edits_of(base, 0, front, new_front)]
+
+
+def _edits_of(base: bytes, start: int, old: bytes, new: bytes) -> list[list[int | str]]:
+    """Matches of a few bytes are chance, and not worth an edit."""
+    found, at, new_at = [], 0, 0
+    for match in SequenceMatcher(None, old, new, autojunk=False).get_matching_blocks():
+        if match.size >= 8 or not match.size:
+            if at < match.a or new_at < match.b:
+                found.append(edit(base, start + at, match.a - at, new[new_at : match.b]))
+            at, new_at = match.a + match.size, match.b + match.size
+    return found[::-1]

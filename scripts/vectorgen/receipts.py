@@ -28,7 +28,7 @@ GATEWAYS, ONE = "release 0.1: four cities through a gateway", "release 0.1: one 
 
 def documents() -> dict[str, Document]:
     read = Read()
-    cases = _cases(_through(read), _direct(_of_partner(directory(ALMATY))), outcomes_of(read.lines))
+    cases = _cases(through_gateway(read), _direct(_of_partner(directory(ALMATY))), outcomes_of(read.lines))
     root = directory()[metadata_file(ROOT, 1)].decode()
     return {"receipt.json": document("Receipts", ABOUT, cases, root=root, collection="building")}
 
@@ -39,7 +39,8 @@ def _of_partner(files: Files) -> Files:
     return {path: data for path, data in files.items() if "/partners/" not in path or path.endswith(f".{bin_of}")}
 
 
-def _through(read: Read) -> Receipt:
+def through_gateway(read: Read) -> Receipt:
+    """Of the read of coverage.json."""
     endings = read.endings
     parts = (
         CityReceipt(ALMATY, SCHEMA_MESSAGE, (sha256(read.first),), endings[ALMATY].envelope),

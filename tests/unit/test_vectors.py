@@ -6,13 +6,16 @@ import base64
 import subprocess
 import sys
 from collections.abc import Callable, Iterable
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
 from cimfed.client.intake import Intake
-from cimfed.client.receipts import verify_receipt
+from cimfed.client.logged import Logged
+from cimfed.client.receipts import logged_in, verify_receipt
 from cimfed.client.verify import Stale
+from cimfed.errors import CimfedError
 from cimfed.model.names import CityName, federation
 from cimfed.model.routing import parse_routing
 from cimfed.policy.payload import from_payload, salted_hash
@@ -31,8 +34,10 @@ from cimfed.wire import frames
 from cimfed.wire.answers import decode_manifest
 from cimfed.wire.envelopes import from_message
 from cimfed.wire.queries import decode_query
+from cimfed.wire.receipts import decode_receipt, encode_receipt
 from cimfed_node.policies import read_policy
 from tests.oracle.wire import encoding
+from tests.oracle.wire.answers import read_receipt
 from tests.unit.vectors import (
     RECEIPTS,
     ROOT,
@@ -335,3 +340,29 @@ def test_receipts(file: str, case: Case) -> None:
         proves = case["proves"]
         assert (report.organisation, report.coverage.rows) == (proves["organisation"], proves["rows"])
         assert {line.city: str(line.outcome) for line in report.coverage} == proves["outcomes"]
+        assert {city: logged_as(item) for city, item in report.logged.items()} == proves.get("logged", {})
+
+
+def logged_as(item: Logged) -> dict[str, Any]:
+    return {"origin": item.origin, "index": item.index, "size": item.size, "cosigned": sorted(item.cosigned)}
+
+
+def test_both_readers_say_the_same_of_every_byte_of_a_log_part_that_is_changed() -> None:
+    name, case = next(found for found in RECEIPTS if found[0] == "receipt-log.json")
+    data, root = receipt_bytes(case, name), case["root"].encode()
+    receipt, report = decode_receipt(data), verify_receipt(data, root)
+
+    def check(changed: bytes) -> None:
+        """What ``verify_receipt`` looks at, but for what is as it was."""
+        found = decode_receipt(changed)
+        if replace(found, log=()) != replace(receipt, log=()):
+            verify_receipt(changed, root)
+        logged_in(found, report.manifests, report.asking, report.directory)
+
+    for at in range(len(encode_receipt(replace(receipt, log=()))), len(data)):
+        changed = data[:at] + bytes([data[at] ^ (0x01, 0x20, 0x80)[at % 3]]) + data[at + 1 :]
+        with pytest.raises(CimfedError) as error:
+            check(changed)
+        with pytest.raises(encoding.Refused) as plain:
+            read_receipt(changed, root, case["collection"])
+        assert plain.value.reason == error.value.reason, at

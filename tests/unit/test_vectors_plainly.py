@@ -140,4 +140,7 @@ def test_receipts(file: str, case: Case) -> None:
         lambda: read_receipt(receipt_bytes(case, file), case["root"].encode(), case["collection"]),
     )
     if answer is not None:
-        assert sum(city.rows for city in answer.cities.values()) == case["proves"]["rows"]
+        answered = [city.rows for city in answer.cities.values() if city.manifest["outcome"] == "answered"]
+        assert sum(answered) == case["proves"]["rows"]
+        found = {name: {**vars(item), "cosigned": list(item.cosigned)} for name, item in answer.logged.items()}
+        assert found == case["proves"].get("logged", {})

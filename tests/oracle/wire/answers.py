@@ -9,17 +9,22 @@ from typing import Any
 from tests.oracle.wire.directory import TOLERANCE, Directory, read_directory
 from tests.oracle.wire.encoding import Refused, hashed, sha256
 from tests.oracle.wire.envelopes import TYPE, hash_of, open_envelope
-from tests.oracle.wire.messages import BY_CITY, COVERAGE, MANIFEST, NARROWING, RECEIPT
+from tests.oracle.wire.log import Asked, Logged, read_log_part
+from tests.oracle.wire.messages import BY_CITY, COVERAGE, MANIFEST, NARROWING, QUERY, RECEIPT, REQUESTS
 from tests.oracle.wire.streams import City, check_manifest, outcome_of, read_frame, read_manifest
 
 
 @dataclass
 class Answer:
-    """The cities that spoke, their batches in the order of arrival, and the coverage where a gateway was asked."""
+    """The cities that spoke, their batches in the order of arrival, and the coverage where a gateway was asked.
+
+    ``logged``: of a receipt, whose decisions are shown to be in their logs.
+    """
 
     cities: dict[str, City] = field(default_factory=dict)
     batches: list[tuple[str, bytes]] = field(default_factory=list)
     coverage: dict[str, Any] | None = None
+    logged: dict[str, Logged] = field(default_factory=dict)
 
 
 def read_answer(
@@ -158,10 +163,38 @@ def read_receipt(data: bytes, root: bytes, collection: str) -> Answer:
     if receipt["coverage"] is None:
         if [city.manifest and city.manifest["narrowing_hash"] for city in answer.cities.values()] != [b""]:
             raise mismatch("not one city, asked directly")
-        return answer
-    gateway = COVERAGE.read(receipt["coverage"]["payload"])["gateway"]
-    answer.coverage = _settle(receipt["coverage"], gateway, directory, request_hash, answer.cities, None)
+        presenter = None
+    else:
+        presenter = COVERAGE.read(receipt["coverage"]["payload"])["gateway"]
+        answer.coverage = _settle(receipt["coverage"], presenter, directory, request_hash, answer.cities, None)
+    if receipt["log"]:
+        _add_log(answer, receipt, _asked(receipt["query"], directory, presenter), directory)
     return answer
+
+
+def _asked(query: Mapping[str, Any], directory: Directory, presenter: str | None) -> Asked:
+    """``presenter`` is None where a city was asked directly."""
+    (signature,) = query["signatures"]
+    key_id, said = signature["key_id"], QUERY.read(query["payload"])
+    (organisation,) = (name for name, keys in directory.partners.items() if key_id in map(sha256, keys))
+    (kind,) = (kind for kind in REQUESTS if said[kind] is not None)
+    return Asked(
+        hash_of(query),
+        key_id,
+        organisation,
+        presenter or organisation,
+        kind,
+        said["purpose"],
+        said[kind]["collection"],
+    )
+
+
+def _add_log(answer: Answer, receipt: Mapping[str, Any], asked: Asked, directory: Directory) -> None:
+    for part in receipt["log"]:
+        name = part["city"]
+        if name not in answer.cities or name in answer.logged:
+            raise Refused("bad_answer", f"a part of the log of {name} too many")
+        answer.logged[name] = read_log_part(part, answer.cities[name], asked, directory)
 
 
 def _answered_at(receipt: Mapping[str, Any]) -> int:

@@ -6,6 +6,7 @@ from tests.oracle.wire.encoding import form
 
 OUTCOMES = ("", "answered", "no_data", "refused", "ruled_out", "unreachable", "timed_out", "broken")
 BY_CITY = ("answered", "no_data", "refused")
+REQUESTS = ("read", "aggregate", "catalog")
 PARTS = ("start", "head", "manifest", "coverage")
 
 SIGNATURE = form("key_id bytes", "signature bytes")
@@ -27,9 +28,18 @@ COVERAGE = form(
     *("request_hash bytes", "federation text", "gateway text", "directory_version int", "now int"),
     *(("cities*", LINE), "total_hash bytes", "narrowing bytes"),
 )
+QUERY = form(
+    *("federation text", "cities* text", "purpose text", "grants* bytes", "via* text", "issued int", "expires int"),
+    *("nonce bytes", "-"),
+    ("read", form("collection text", "where bytes", "all int", "properties* text", "compression int", "original int")),
+    ("aggregate", form("collection text", "where bytes", "group_by* text", "measures* bytes")),
+    ("catalog", form("collection text")),
+)
 NARROWING = form("request_hash bytes", "gateway text", "passed* text")
 CITY_RECEIPT = form("city text", "schema bytes", "batch_hashes* bytes", ("manifest", ENVELOPE))
 FILE = form("path text", "content bytes")
+LOG_PROOF = form("city text", "entry bytes", "index int", "proof* bytes", "checkpoint text")
 RECEIPT = form(
     *("version int", ("query", ENVELOPE), ("cities*", CITY_RECEIPT), ("coverage", ENVELOPE), "-", ("files*", FILE)),
+    ("log*", LOG_PROOF),
 )

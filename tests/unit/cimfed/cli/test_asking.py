@@ -25,6 +25,7 @@ from cimfed.model.catalog import CATALOG
 from tests.unit.cimfed.client.test_answer import totals_world, went_down
 from tests.unit.cimfed.client.test_manipulation import flip_a_byte
 from tests.unit.cimfed.client.world import ALMATY, QINGDAO, Line, Stream, World, asker, connect, line_of
+from tests.unit.vectors import RECEIPTS, receipt_bytes
 
 Change = Callable[[Stream], object]
 
@@ -208,6 +209,25 @@ def test_a_receipt_is_written_verified_and_shown(cimfed: Partner) -> None:
     data[len(data) // 2] ^= 1
     Path("a.receipt").write_bytes(data)
     assert cimfed("receipt", "verify", "a.receipt", "--root", "root.json").code == 8
+
+
+def test_verify_says_that_a_log_proves_a_decision_and_ends_with_8_where_it_does_not(cimfed: Partner) -> None:
+    found = {case["name"]: (file, case) for file, case in RECEIPTS if file == "receipt-log.json"}
+
+    def verify(name: str) -> Result:
+        file, case = found[name]
+        Path("a.receipt").write_bytes(receipt_bytes(case, file))
+        Path("root.json").write_text(case["root"])
+        return cimfed("receipt", "verify", "a.receipt", "--root", "root.json")
+
+    done = verify("a decision in the log of its city, cosigned by two others")
+    assert done.code == 0
+    assert "kz.almaty: logged as entry 4, cosigned by in.delhi, uz.tashkent\n" in done.out
+    assert "uz.tashkent: no proof of the log yet\n" in done.out
+    assert "kz.almaty: logged as entry 4, cosigned by nobody yet\n" in verify("cosigned by nobody").out
+    broken = verify("a hash of the proof is another")
+    assert (broken.code, broken.out) == (8, "")
+    assert "log_inconsistent" in broken.err
 
 
 def test_aggregates_are_put_out_like_rows(cimfed: Partner) -> None:
