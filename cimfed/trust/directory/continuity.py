@@ -1,9 +1,9 @@
 """Whose keys they are, by memory: no registrar alone puts another's keys under a name that is known.
 
 1. A party that a reader never saw counts as the registrar lists it: to admit is its office.
-2. Later keys of that party (those that sign, TLS issuers, stewards') count once a card that names them is signed by a
-   key that the reader knows as the party's, a steward's included (``Listing.successions``), or once whoever runs the
-   reader has accepted them.
+2. Later keys of that party (those that sign, TLS issuers, stewards') count once a card of this federation that names
+   them is signed by a key that the reader knows as the party's, a steward's included (``Listing.successions``), or once
+   whoever runs the reader has accepted them.
 3. What is known stays known, also when the party is taken off the list and comes back.
 4. A card counts though a key that signed it was revoked since: a key is often revoked before its successor is made, and
    who has it still needs the registrar to list a card.
@@ -15,7 +15,7 @@ what a follower has fetched.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Set
 from dataclasses import replace
 from pathlib import Path
 from typing import TypeAlias
@@ -34,12 +34,17 @@ MOST = 600  # successions in all: some 2 KB each, and a file of the directory ha
 Known: TypeAlias = Mapping[str, frozenset[str]]
 
 
-def learned(known: Known, listing: Listing) -> dict[str, frozenset[str]]:
-    """What is known after a look at the listing, by rules 1 to 3."""
+def learned(known: Known, directory: Directory) -> dict[str, frozenset[str]]:
+    """What is known after a look at what the directory lists, by rules 1 to 3."""
     after = dict(known)
-    for party in listing.parties():
-        own = known.get(party.name)
-        after[party.name] = _own(party) if own is None else _named(own, party, listing)
+    further: list[Member | Gateway | Partner] = []
+    for party in directory.published.parties():
+        own = after.setdefault(party.name, _own(party))
+        if not _own(party) <= own:
+            further.append(party)
+    named = _successions(directory, {party.name for party in further})
+    for party in further:
+        after[party.name] = _named(after[party.name], named.get(party.name, ()))
     return after
 
 
@@ -113,16 +118,23 @@ def write_known(path: Path, known: Known) -> None:
     replace_file(path, content.encode() + b"\n")
 
 
-def _named(own: frozenset[str], party: Member | Gateway | Partner, listing: Listing) -> frozenset[str]:
-    """What is known of the party, and what those keys have named, step by step."""
-    if _own(party) <= own:
-        return own
-    for envelope in listing.successions:
+def _successions(directory: Directory, names: Set[str]) -> dict[str, list[Card]]:
+    """Cards of these parties in this federation, in their order: of each the last few."""
+    found: dict[str, list[Card]] = {}
+    for envelope in directory.published.successions if names else ():
         try:
             card = open_card(envelope)
         except BadDirectory:
             continue  # the registrar's fault; it names nothing
-        if card.name == party.name and _signed(envelope, [PublicKey.parse(mark) for mark in own if ":" in mark]):
+        if card.name in names and card.federation == directory.federation:
+            found.setdefault(card.name, []).append(card)
+    return {name: cards[-NAMED:] for name, cards in found.items()}
+
+
+def _named(own: frozenset[str], cards: Iterable[Card]) -> frozenset[str]:
+    """What is known of a party, and what those keys have named, step by step."""
+    for card in cards:
+        if _signed(card.envelope, [PublicKey.parse(mark) for mark in own if ":" in mark]):
             own |= _own(card)
     return own
 

@@ -258,8 +258,8 @@ class Follower:
         """Rule 6. What is learned is kept before the directory is."""
         path = self._home / KNOWN
         known = read_known(path)
-        before = learned({}, self._held.published) if known is None and self._held is not None else known or {}
-        after = learned(before, directory.published)
+        before = learned({}, self._held) if known is None and self._held is not None else known or {}
+        after = learned(before, directory)
         if after != known:
             write_known(path, after)
         return counted(directory, after)

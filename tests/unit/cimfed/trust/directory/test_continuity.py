@@ -9,13 +9,15 @@ from pathlib import Path
 import pytest
 
 from cimfed.errors import BadDirectory, Conflict, UnknownKey
-from cimfed.model.names import CityName, PartnerName
-from cimfed.trust.card import Card, endorsed, parse_card, seal_card
+from cimfed.model.names import CityName, Federation, PartnerName
+from cimfed.trust.card import Card, endorsed, open_card, parse_card, seal_card
 from cimfed.trust.directory import continuity, proof
 from cimfed.trust.directory.continuity import Known, counted, held_back, learned, read_known, write_known
 from cimfed.trust.directory.edit import DAY, with_card, with_more_keys, without
 from cimfed.trust.directory.listing import Directory, Listing
+from cimfed.trust.envelope import Envelope
 from cimfed.trust.keys import KeySigner
+from cimfed.trust.tls import IssuingKey
 from tests.unit.cimfed.parties import CITY, GATEWAY, PARTNER, Party, World
 
 from .test_proof import routing
@@ -51,11 +53,11 @@ def alone(party: Party) -> Card:
 
 
 def met(directory: Directory) -> Known:
-    return learned({}, directory.published)
+    return learned({}, directory)
 
 
 def seen_by(known: Known, directory: Directory) -> Directory:
-    return counted(directory, learned(known, directory.published))
+    return counted(directory, learned(known, directory))
 
 
 @pytest.mark.parametrize("name", [CITY, GATEWAY, PARTNER])
@@ -122,14 +124,14 @@ def test_who_missed_more_steps_than_are_kept_does_not(world: World) -> None:
         after = listed(world, alone(new))
     assert len(after.published.successions) == 4
     assert seen_by(known, after).gateway(GATEWAY).keys == ()
-    later = continuity.learned({GATEWAY: frozenset({parties[1].signer.public.text})}, after.published)
+    later = continuity.learned({GATEWAY: frozenset({parties[1].signer.public.text})}, after)
     assert counted(after, later).gateway(GATEWAY).keys == (parties[-1].signer.public,)
 
 
 def test_what_is_known_stays_known_though_the_party_goes_and_comes_back(world: World) -> None:
     known = met(world.directory)
     world.listing = without(world.listing, PARTNER)
-    known = learned(known, world.publish().published)
+    known = learned(known, world.publish())
     world.listing = with_card(world.listing, alone(Party.make(PARTNER, NOW)), "CN", (), VALID)
     assert seen_by(known, world.publish()).partner(PARTNER).keys == ()
     world.listing = with_card(without(world.listing, PARTNER), world.parties[PARTNER].card(), "CN", (), VALID)
@@ -144,6 +146,38 @@ def test_a_card_of_another_party_names_nothing(world: World) -> None:
     world.listing = replace(world.listing, successions=(foreign.envelope,))
     assert seen_by(known, world.publish()).partner(PARTNER).keys == ()
     assert after.published.successions == ()
+
+
+def test_a_card_of_another_federation_names_nothing(world: World) -> None:
+    """Who has one key for both has its successors in each named apart: a trial's keys lie open more easily."""
+    known, old, leaked = met(world.directory), world.parties[PARTNER], KeySigner.generate()
+    trial = Federation("trial")
+    card = replace(
+        old.card(),
+        federation=trial,
+        issuers=(IssuingKey.make(trial, PARTNER, NOW).issuer,),
+        keys=(old.signer.public, leaked.public),
+    )
+    listed(world, alone(replace(Party.make(PARTNER, NOW), signer=leaked)))
+    world.listing = replace(world.listing, successions=(signed(card, old.signer, leaked).envelope,))
+    assert seen_by(known, world.publish()).partner(PARTNER).keys == ()
+
+
+def test_cards_are_opened_once_however_many_keys_are_held_back(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    known, opened = met(world.directory), list[Envelope]()
+    for name in (CITY, GATEWAY, PARTNER):
+        listed(world, alone(Party.make(name, NOW)))
+    cards = tuple(both(Party.make(name, NOW), Party.make(name, NOW)).envelope for name in (CITY, GATEWAY, PARTNER))
+    world.listing = replace(world.listing, successions=cards)
+    after = world.publish()
+
+    def counting(envelope: Envelope) -> Card:
+        opened.append(envelope)
+        return open_card(envelope)
+
+    monkeypatch.setattr(continuity, "open_card", counting)
+    assert len(held_back(seen_by(known, after))) == 3
+    assert opened == list(cards)
 
 
 def test_a_card_that_no_reader_takes_names_nothing(world: World) -> None:
@@ -252,5 +286,6 @@ def test_a_damaged_record_is_not_taken_for_none(tmp_path: Path, damage: bytes) -
         read_known(tmp_path / "known.json")
 
 
-def test_an_empty_listing_teaches_nothing() -> None:
-    assert learned({"inst.gone": frozenset({"a"})}, Listing()) == {"inst.gone": frozenset({"a"})}
+def test_who_is_not_listed_is_not_forgotten(world: World) -> None:
+    world.listing = Listing()
+    assert learned({"inst.gone": frozenset({"a"})}, world.publish()) == {"inst.gone": frozenset({"a"})}
