@@ -18,9 +18,9 @@ from cimfed.command import Command
 from cimfed.errors import BadConfig, BadDirectory
 from cimfed.model.names import Kind
 from cimfed.trust.card import Card, card_of, parse_card, same_fingerprint
-from cimfed.trust.directory.continuity import is_succession, names_successors
+from cimfed.trust.directory.continuity import is_succession, known_otherwise, names_successors, read_known
 from cimfed.trust.directory.edit import check_keys
-from cimfed.trust.directory.follow import accept_keys
+from cimfed.trust.directory.follow import KNOWN, accept_keys
 from cimfed.trust.directory.listing import Directory, Listing
 from cimfed.trust.identity_files import read
 from cimfed.trust.keys import PublicKey, Signer
@@ -83,8 +83,8 @@ def list_card(
     question = f"Does {card.name} see the same fingerprint?"
     published = change(
         command, office, checked, question,
-        key=key, passphrase_file=passphrase_file, out=out, days=days, about=partial(_say_changes, command, card, more),
-        first=first,
+        key=key, passphrase_file=passphrase_file, out=out, days=days, first=first,
+        about=partial(_say_changes, command, office, card, more),
     )  # fmt: skip
     if published is not None:  # whoever works here has compared the fingerprint
         for party in published.published.parties():
@@ -93,10 +93,14 @@ def list_card(
     return published
 
 
-def _say_changes(command: Command, card: Card, more: bool, directory: Directory) -> None:
+def _say_changes(command: Command, office: Office, card: Card, more: bool, directory: Directory) -> None:
     """What is listed of the party now and would not be, or not yet."""
     old = next((party for party in directory.published.parties() if party.name == card.name), None)
     if old is None:
+        if known_otherwise(read_known(office.home / "directory" / KNOWN) or {}, card):
+            command.put(succession=card.endorsed)
+            if not card.endorsed:
+                _say_nobody_named(command, card.name, "was")
         return
     listed, said = card_of(card.federation, old), []
     for what, before, after in (
@@ -114,10 +118,14 @@ def _say_changes(command: Command, card: Card, more: bool, directory: Directory)
     if names_successors(old, card):
         command.put(succession=is_succession(old, card))
         if not is_succession(old, card):
-            command.note(
-                f"no key that is listed for {card.name} has signed this card: whoever knows {card.name} takes its new "
-                "keys only once its operator accepts them (cimfed-node key accept); better it joins with --former"
-            )
+            _say_nobody_named(command, card.name, "is")
+
+
+def _say_nobody_named(command: Command, name: str, listed: str) -> None:
+    command.note(
+        f"no key that {listed} listed for {name} has signed this card: whoever knows {name} takes its new "
+        "keys only once its operator accepts them (cimfed-node key accept); better it joins with --former"
+    )
 
 
 def _ids(keys: Iterable[PublicKey] | Iterable[Issuer]) -> set[str]:

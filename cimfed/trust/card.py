@@ -48,6 +48,11 @@ class Card:
         return Envelope(PayloadType.CARD, _payload(self), self.signatures)
 
     @property
+    def endorsed(self) -> bool:
+        """Whether it came with the signature of a key that is not on it."""
+        return bool({item.key_id for item in self.signatures} - {key.id for key in self.keys})
+
+    @property
     def fingerprint(self) -> str:
         """Of every public fact here, for people to compare: 8 groups of 4 hex digits."""
         digits = sha256(_payload(self)).hex()[:32]

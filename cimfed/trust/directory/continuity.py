@@ -73,15 +73,18 @@ def accepted(known: Known, party: Party) -> dict[str, frozenset[str]]:
 
 def succeeded(listing: Listing, card: Card) -> Listing:
     """The listing, not yet with the card's keys, with the card as a succession: where it names new keys and is signed
-    by one that is listed."""
+    by one that is listed, or by one that is not on it, which readers may know from earlier."""
     old = next((party for party in listing.parties() if party.name == card.name), None)
-    if old is None or not names_successors(old, card) or not is_succession(old, card):
+    if old is not None and not names_successors(old, card):
+        return listing
+    if not card.endorsed and (old is None or not is_succession(old, card)):
         return listing
     size = len(to_json(card.envelope))
     if size > SUCCESSION:
         raise Conflict(f"the card has {size} bytes, more than {SUCCESSION}", remedy="Change one key at a time")
-    own = [item for item in listing.successions if _card_name(item) == card.name]
-    kept = [item for item in listing.successions if item not in own[: 1 - NAMED]]
+    others = [item for item in listing.successions if item.payload != card.envelope.payload]
+    own = [item for item in others if _card_name(item) == card.name]
+    kept = [item for item in others if item not in own[: 1 - NAMED]]
     return replace(listing, successions=(*kept, card.envelope)[-MOST:])
 
 
@@ -93,6 +96,11 @@ def names_successors(old: Party, card: Card) -> bool:
 def is_succession(old: Party, card: Card) -> bool:
     """Whether a key that is listed has signed the card, so that whoever knows that key takes those on the card."""
     return _signed(card.envelope, keys_of(old))
+
+
+def known_otherwise(known: Known, card: Card) -> bool:
+    """Whether the card's name is known, and not with all that is on the card."""
+    return card.name in known and not _own(card) <= known[card.name]
 
 
 def read_known(path: Path) -> dict[str, frozenset[str]] | None:

@@ -73,6 +73,21 @@ def test_new_keys_that_a_key_of_the_party_has_named_count_everywhere(service: Ru
         assert known(service, folder).member(CITY).keys == keys
 
 
+def test_who_was_taken_off_the_list_comes_back_by_a_key_of_then(service: Running) -> None:
+    service.ok("cimfed", "member", "remove", CITY, "--reason", "moves", "--yes")
+    words = ("--home", "anew", "--address", "localhost:9", "--steward-key", service.steward(CITY))
+    token = service.token("member", CITY)
+    service.ok("cimfed-node", "join", token, *words)
+    approve = ("cimfed", "requests", "approve", CITY, "--dry-run")
+    assert f"no key that was listed for {CITY} has signed this card" in service.ok(*approve).out
+    service.ok("cimfed-node", "join", token, *words, "--former", f"{CITY}.steward.key")
+    assert "has signed this card" not in service.approve(CITY).out
+    keys = parse_card((service.folder / "anew" / "card.json").read_bytes()).keys
+    for folder, _ in READERS.values():
+        look(service, folder)
+        assert known(service, folder).member(CITY).keys == keys
+
+
 @pytest.mark.parametrize("reader", READERS)
 def test_new_keys_that_nothing_has_named_count_for_who_has_accepted_them(service: Running, reader: str) -> None:
     said, keys = joined_anew(service)

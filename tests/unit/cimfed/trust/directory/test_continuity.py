@@ -138,6 +138,25 @@ def test_what_is_known_stays_known_though_the_party_goes_and_comes_back(world: W
     assert len(seen_by(known, world.publish()).partner(PARTNER).keys) == 1
 
 
+def test_who_comes_back_with_new_keys_is_named_by_a_key_of_then(world: World) -> None:
+    known, old, new = met(world.directory), world.parties[PARTNER], Party.make(PARTNER, NOW)
+    card = parse_card(endorsed(seal_card(new.card(), new.signer), old.signer))
+    world.listing = with_card(without(world.listing, PARTNER), card, "CN", (), VALID)
+    assert [key.key for key in seen_by(known, world.publish()).partner(PARTNER).keys] == [new.signer.public]
+
+
+def test_a_key_of_long_ago_names_a_successor_to_who_knew_it(world: World) -> None:
+    known, first = met(world.directory), world.parties[PARTNER]
+    second, third = (Party.make(PARTNER, NOW) for _ in range(2))
+    listed(world, alone(second))  # nobody who knew the first takes it
+    after = listed(world, parse_card(endorsed(seal_card(third.card(), third.signer), first.signer)))
+    assert [key.key for key in seen_by(known, after).partner(PARTNER).keys] == [third.signer.public]
+
+
+def test_a_newcomers_card_is_no_succession(world: World) -> None:
+    assert listed(world, alone(Party.make("gw.newcomer", NOW))).published.successions == ()
+
+
 def test_a_card_of_another_party_names_nothing(world: World) -> None:
     known, thief = met(world.directory), Party.make(PARTNER, NOW)
     other = Party(GATEWAY, thief.signer, Party.make(GATEWAY, NOW).issuing, thief.steward)
