@@ -17,8 +17,9 @@ from sqlalchemy import bindparam, insert, select, update
 from sqlalchemy.engine import Connection
 
 from cimfed.errors import BadConfig, LogInconsistent, LogUnavailable
-from cimfed.tlog.schema import GENERATIONS, MOST, ONLY, EntryId, EntryRow, HeadRow, KeyRow, NodeRow, node_row
+from cimfed.tlog.schema import MOST, ONLY, EntryId, EntryRow, HeadRow, KeyRow, NodeRow, node_row
 from cimfed.trust.tlog import merkle
+from cimfed.trust.tlog.checkpoint import GENERATIONS
 from cimfed.trust.tlog.entries import (
     Act,
     Decision,

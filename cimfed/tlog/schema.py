@@ -6,6 +6,8 @@ go by one number, so that they lie in the order in which they are written:
 
 - an entry by ``generation << 40 | index``;
 - the hash of a complete subtree by ``generation << 46 | number << 6 | level``; level 0 is not stored.
+
+Generations have 17 bits (``GENERATIONS``), so every row's number has 63.
 """
 
 from __future__ import annotations
@@ -20,7 +22,6 @@ from cimfed.trust.tlog.merkle import Subtree
 
 ONLY = 1  # the key of the table that has one row
 MOST = 2**40  # entries of a generation
-GENERATIONS = 2**17  # so that every row's number has 63 bits
 
 # SQLite numbers rows of an INTEGER key by itself, and only of that; elsewhere 64 bits must be asked for.
 NUMBER: Any = BigInteger().with_variant(Integer(), "sqlite")

@@ -6,6 +6,8 @@ A city that witnesses keeps these rules, in one transaction before it signs:
 2. It continues the last one that was seen of that log; the first one of a log is taken as it is.
 3. Never back: a shorter one, or one of a generation before, is not cosigned.
 4. What is signed and does not continue what was seen is refused, kept as evidence and logged as an error.
+5. A later generation is a few on, and the next one after it an hour later: numbers have an end, and a thief of the
+   log's key who ran to it would leave the log none to begin anew with.
 
 Who is asked to witness a log is drawn by a hash of both names, so that the work is spread and nobody chooses: the first
 two cities, and others after them while those cannot be reached.
@@ -22,7 +24,7 @@ from contextlib import suppress
 from sqlalchemy import func, insert, select
 from sqlalchemy.engine import Connection
 
-from cimfed.errors import BadAnswer, CimfedError, LogInconsistent, NotAllowed, UnknownPeer
+from cimfed.errors import BadAnswer, CimfedError, LogInconsistent, NotAllowed, Overloaded, UnknownPeer
 from cimfed.model.names import CityName
 from cimfed.rpc.authorisation import COSIGN
 from cimfed.tlog import checkpoints, log
@@ -51,6 +53,8 @@ WITNESSES = 2
 EVIDENCE = 16  # checkpoints of one log that are kept as evidence
 WITHIN = 10.0  # seconds for a witness to answer
 AGAIN = 30.0  # seconds until a witness that did not is asked before others again
+STEP = 100  # generations that a log may have begun unseen
+PAUSE = 3600.0  # seconds until a witness takes yet another generation of a log
 TRIES = 3  # with one witness, whose memory may grow meanwhile
 
 _CONFLICT = ConflictRow.__table__  # type: ignore[attr-defined]
@@ -68,9 +72,13 @@ class Witness:
     ) -> None:
         self._database, self._origin, self._signer = database, origin, signer
         self._directories, self._now = directories, now
+        self._begun: dict[Origin, int] = {}  # when each log's last generation was first seen
 
     def cosign(self, asked: AskCosignature, caller: str) -> str | int:
-        """A line for the caller's note, or the size that was seen last. NotAllowed, Forged, LogInconsistent."""
+        """A line for the caller's note, or the size that was seen last.
+
+        NotAllowed, Forged, LogInconsistent, Overloaded.
+        """
         now = self._now()
         directory = self._directories.current(now)
         # 1
@@ -98,9 +106,15 @@ class Witness:
         asked: AskCosignature,
         now: int,
     ) -> LogInconsistent | int | None:
-        """Rules 2 to 4: None once it is what was seen last."""
-        if _latest_generation(transaction, of) > of.generation:
-            return LogInconsistent(f"{of} has ended: a later generation of that log was seen")
+        """Rules 2 to 5: None once it is what was seen last."""
+        latest = _latest_generation(transaction, of)
+        if latest > of.generation:
+            return LogInconsistent(
+                f"{of} has ended: its generation {latest} was seen",
+                remedy=f"Begin a later one: restore --log-generation {latest + 1}. Was it you who began that one?",
+            )
+        if of.generation > latest:
+            self._check_begins(of, latest, now)
         last = checkpoints.seen(transaction, of)
         before = parse_checkpoint(last.text) if last else None
         size = before.size if before else 0
@@ -116,7 +130,17 @@ class Witness:
         except LogInconsistent as error:
             keep(transaction, of, note, last, now)
             return LogInconsistent(error.message, place=str(of))
+        if of.generation > latest:
+            self._begun[of.first] = now
         return None
+
+    def _check_begins(self, of: Origin, latest: int, now: int) -> None:
+        """Rule 5."""
+        if of.generation > latest + STEP:
+            raise NotAllowed(f"{of} is more than {STEP} generations on from the {latest} that were seen")
+        again = (self._begun.get(of.first, 0) - now) / 1_000_000 + PAUSE
+        if again > 0:
+            raise Overloaded("a generation of this log has just begun", retry_after=again)
 
 
 def keep(transaction: Connection, of: Origin, note: Note, seen: Note | None, now: int) -> None:

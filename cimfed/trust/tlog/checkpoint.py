@@ -24,6 +24,7 @@ from cimfed.trust.tlog.merkle import EMPTY_ROOT, HASH, MOST
 from cimfed.trust.tlog.note import Note, NoteSignature, SignatureType, key_hash, parse_note, verified, verify_note
 
 _DECIMAL = re.compile("0|[1-9][0-9]{0,18}")
+GENERATIONS = 2**17  # that a log may have, less one
 _LATEST = 2**63 - 1  # seconds; what a cosignature's time may be
 
 
@@ -65,7 +66,7 @@ def parse_origin(text: str) -> Origin:
         found = Origin(federation(alliance), party, int(number) if _DECIMAL.fullmatch(number) else 1)
     except BadConfig:
         raise LogInconsistent("a log has a name that is none") from None
-    if str(found) != text or (numbered and found.generation < 2):
+    if str(found) != text or (numbered and not 2 <= found.generation < GENERATIONS):
         raise LogInconsistent("a log has a name that is none")
     return found
 
