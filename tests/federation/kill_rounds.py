@@ -29,12 +29,12 @@ from cimfed.rpc import clock
 from cimfed.rpc.authorisation import READ
 from cimfed.rpc.mirror import UnknownService
 from cimfed.trust.directory import layout, proof
+from cimfed.trust.directory.mirrors import Served
 from cimfed.trust.directory.publication import parsed
 from cimfed.wire import frames
 from cimfed.wire.answers import decode_manifest
 from cimfed.wire.envelopes import decode_ask
 from cimfed.wire.receipts import decode_receipt
-from cimfed_gateway.directory.catching_up import Shown
 from scenarios import generated
 from tests.federation.commands import GATEWAY, PATIENCE, Commands
 
@@ -306,7 +306,7 @@ class Reader:
 
     def _read(self, service: UnknownService) -> None:
         try:
-            directory = proof.read(Shown(service), self._root, clock.now())
+            directory = proof.read(Served(service), self._root, clock.now())
         except CimfedError as error:
             if error.reason not in ("node_unreachable", "overloaded"):
                 self.wrong.append(str(error))

@@ -126,6 +126,28 @@ class Overlaid(dict[str, bytes]):
             return default
 
 
+class Served(Mapping[str, bytes]):
+    """The files of a mirror, each asked for once."""
+
+    def __init__(self, mirror: Mirror) -> None:
+        self._mirror = mirror
+        self._had: dict[str, bytes | None] = {}
+
+    def __getitem__(self, path: str) -> bytes:
+        if path not in self._had:
+            self._had[path] = self._mirror.get(path) if layout.is_file(path) else None
+        content = self._had[path]
+        if content is None:
+            raise KeyError(path)
+        return content
+
+    def __iter__(self) -> Iterator[str]:
+        return iter([path for path, content in self._had.items() if content is not None])
+
+    def __len__(self) -> int:
+        return sum(1 for _ in self)
+
+
 class Unreachable(Exception):
     def __init__(self, cause: CimfedError) -> None:
         self.cause = cause

@@ -7,7 +7,7 @@ while the service was away nobody could stamp it anew.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable
 from pathlib import Path
 
 from cimfed.errors import BadConfig, CimfedError
@@ -15,7 +15,7 @@ from cimfed.model.names import Federation
 from cimfed.rpc.mirror import PartyMirror, extra_mirror
 from cimfed.trust.directory import layout, proof
 from cimfed.trust.directory.listing import Directory
-from cimfed.trust.directory.mirrors import Folder, Mirror
+from cimfed.trust.directory.mirrors import Folder, Mirror, Served
 from cimfed.trust.directory.publication import parsed
 from cimfed.trust.tls import Leaf
 
@@ -33,7 +33,7 @@ def newest(mirrors: Iterable[Mirror], held: Directory, root: bytes, now: int) ->
     """
     for mirror in mirrors:
         try:
-            found = proof.read(Shown(mirror), root, now, held.federation)
+            found = proof.read(Served(mirror), root, now, held.federation)
         except CimfedError as error:
             error.place = error.place or mirror.name
             raise
@@ -66,32 +66,3 @@ def mirror_of(text: str, held: Directory, leaf: Leaf | None) -> Mirror:
         f"{text[:100]!r} is no mirror",
         remedy="Give a URL, a folder, or host:port of a city or gateway as the backup lists it",
     )
-
-
-class Shown(Mapping[str, bytes]):
-    """The files of a mirror, each asked for once."""
-
-    def __init__(self, mirror: Mirror) -> None:
-        self._mirror = mirror
-        self._known: dict[str, bytes | None] = {}
-
-    def get(self, path: str, default: bytes | None = None) -> bytes | None:  # type: ignore[override]
-        if path not in self._known:
-            self._known[path] = self._mirror.get(path)
-        found = self._known[path]
-        return default if found is None else found
-
-    def __getitem__(self, path: str) -> bytes:
-        content = self.get(path)
-        if content is None:
-            raise KeyError(path)
-        return content
-
-    def __contains__(self, path: object) -> bool:
-        return isinstance(path, str) and self.get(path) is not None
-
-    def __iter__(self) -> Iterator[str]:
-        return iter([path for path, content in self._known.items() if content is not None])
-
-    def __len__(self) -> int:
-        return sum(1 for _ in self)
