@@ -14,6 +14,7 @@ import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
 from contextlib import aclosing, asynccontextmanager
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
 import grpc
@@ -23,7 +24,7 @@ from cimfed.model.names import Federation, kind_of
 from cimfed.rpc import clock
 from cimfed.rpc.options import CHANNEL, Options
 from cimfed.trust.directory.listing import DirectorySource
-from cimfed.trust.tls import Issuer, Leaf, LeafSource, dns_name
+from cimfed.trust.tls import Issuer, IssuingKey, Leaf, LeafSource, dns_name
 from cimfed.wire.errors import from_rpc_error
 
 
@@ -44,12 +45,18 @@ def open_channel(
 
 
 def credentials_for(issuers: Sequence[Issuer], leaf: Leaf | None) -> Any:
-    """Trusts these issuers and nobody else."""
+    """Trusts these issuers and nobody else; with none, nobody: all of a party's may be revoked, or not count yet."""
     return grpc.ssl_channel_credentials(
-        root_certificates=b"".join(issuer.pem for issuer in issuers),
+        root_certificates=b"".join(issuer.pem for issuer in issuers or (_nobody(),)),
         private_key=leaf.key_pem if leaf else None,
         certificate_chain=leaf.chain_pem if leaf else None,
     )
+
+
+@cache
+def _nobody() -> Issuer:
+    """One whose key is thrown away. Given no roots, gRPC would take those of this host."""
+    return IssuingKey.make(Federation("nowhere"), "gw.nobody", clock.now()).issuer
 
 
 def dialling(dns: str, address: str) -> Options:
