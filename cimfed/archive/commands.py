@@ -93,6 +93,8 @@ def say_restored(
         )
     console.say("The old one must never serve again. Next:")
     if made is not None:
+        by = "its steward," if made.stewards else "a former key, if one is left,"
+        console.say(f"  cimfed key endorse {home / CARD} --key KEY    (by {by} or others must accept the new keys)")
         console.say(f"  give {home / CARD} to the administrator, fingerprint {made.fingerprint}")
         console.say("  (cimfed member add --replace), and have the old keys revoked")
     elif not has_keys:

@@ -71,6 +71,7 @@ def test_without_keys_it_says_what_follows_and_new_ones_can_be_made(home: Path, 
     told = run("restore", str(tmp_path / "a"), "--home", str(tmp_path / "c"), "--new-keys")
     card = parse_card((tmp_path / "c" / "card.json").read_bytes())
     assert card.fingerprint in told
+    assert f"cimfed key endorse {tmp_path / 'c' / 'card.json'}" in told
     assert card.keys != parse_card((home / "card.json").read_bytes()).keys
     assert card.address == "127.0.0.1:1"
     assert "conflict" in run("restore", str(tmp_path / "a"), "--home", str(home), expect=5)
