@@ -200,25 +200,25 @@ class Follower:
                 self._accept(counted(held, read_known(self._home / KNOWN) or {}))  # some may have been accepted
             return self.latest(now)
         fetcher = Fetcher(mirror, timestamp, self.files, self._now)
-        with _alone(self._home):
-            try:
+        try:
+            with _alone(self._home):
                 try:
                     updated = self._update(fetcher, now)
                 except RepositoryError:
                     # After the board has replaced stolen online keys, a version may come again with other content.
                     fetcher.kept = None
                     updated = self._update(fetcher, now)
-            except DownloadHTTPError:
-                raise BadDirectory("the mirror lacks files that it should have") from None
-            except DownloadError:
-                raise BadDirectory("a file of the mirror is longer than it may be") from None
-            except Unreachable as error:
-                raise error.cause from None
-            except OSError as error:
-                raise BadDirectory(f"the directory cannot be kept: {error.strerror}", place=str(self._home)) from None
-            except proof.BROKEN as error:
-                raise BadDirectory(f"what the mirror serves does not verify: {proof.said(error)}") from None
-            self._check_fork(timestamp, updated)
+                self._check_fork(timestamp, updated)
+        except DownloadHTTPError:
+            raise BadDirectory("the mirror lacks files that it should have") from None
+        except DownloadError:
+            raise BadDirectory("a file of the mirror is longer than it may be") from None
+        except Unreachable as error:
+            raise error.cause from None
+        except OSError as error:
+            raise BadDirectory(f"the directory cannot be kept: {error.strerror}", place=str(self._home)) from None
+        except proof.BROKEN as error:
+            raise BadDirectory(f"what the mirror serves does not verify: {proof.said(error)}") from None
         self._accept(updated)
         return updated
 

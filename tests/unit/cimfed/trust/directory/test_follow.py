@@ -263,6 +263,19 @@ def test_a_damaged_memory_of_the_framework_is_made_anew(
         assert again.refresh().version == world.directory.version, file
 
 
+def test_a_lock_that_cannot_be_taken_is_a_folder_that_cannot_be_kept(
+    home: Path, time: Clock, world: World, mirror: Files
+) -> None:
+    directories = following(home, time, mirror)
+    before = directories.refresh()
+    world.publish()
+    (home / "lock").unlink()
+    (home / "lock").mkdir()
+    with pytest.raises(BadDirectory, match="cannot be kept"):
+        directories.refresh()
+    assert directories.current(time()) == before
+
+
 def test_a_folder_that_cannot_be_written_keeps_the_directory_in_force(
     home: Path, time: Clock, world: World, mirror: Files, monkeypatch: pytest.MonkeyPatch
 ) -> None:
