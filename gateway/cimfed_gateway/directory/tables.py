@@ -67,7 +67,7 @@ class InvitationRow(SQLModel, table=True):
 
 
 class RequestRow(SQLModel, table=True):
-    """What came with an invitation; ``id`` is the invitation's."""
+    """A card that was handed in. ``id``: the invitation's that it came by, or else a digest of what the card says."""
 
     __tablename__ = "join_request"
 
