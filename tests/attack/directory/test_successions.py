@@ -1,4 +1,4 @@
-"""What a thief with the registrar's key writes into the successions, which the service takes unread."""
+"""What a thief with the registrar's key leaves with those who remember whose keys are whose."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ import rfc8785
 from cimfed.model.names import PartnerName
 from cimfed.rpc import clock
 from cimfed.trust.card import Card
-from cimfed.trust.directory.edit import DAY
-from cimfed.trust.directory.follow import Follower, pin
+from cimfed.trust.directory.edit import DAY, with_card, without
+from cimfed.trust.directory.follow import Follower, accept_keys, pin
 from cimfed.trust.directory.listing import AccessKey
 from cimfed.trust.directory.mirrors import Always
 from cimfed.trust.envelope import Envelope, PayloadType, seal
@@ -65,3 +65,23 @@ def test_a_card_that_breaks_whoever_reads_it_holds_nobody_up(world: World, follo
     assert [key.key for key in follower.current(clock.now()).partner(PARTNER).keys] == [
         world.parties[PARTNER].signer.public
     ]
+
+
+def test_a_name_that_the_thief_listed_first_is_its_true_partys_where_that_is_accepted(
+    world: World, follower: Follower, tmp_path: Path
+) -> None:
+    """Whoever saw it took it as listed, and holds the true party's keys back when the thief is long gone."""
+    name = PartnerName("inst.iitd")
+    false, true = Party.make(name, world.now), Party.make(name, world.now)
+    world.listing = with_card(world.listing, false.card(), "IN", (), (world.now, world.now + DAY))
+    world.publish()
+    assert len(follower.refresh().partner(name).keys) == 1
+    world.listing = with_card(without(world.listing, name), true.card(), "IN", (), (world.now, world.now + DAY))
+    world.board.revoke(false.signer.public.id.hex(), "false")
+    world.publish()
+    assert follower.refresh().partner(name).keys == ()
+    accept_keys(tmp_path, world.directory.published.partners[name])
+    assert [key.key for key in follower.refresh().partner(name).keys] == [true.signer.public]
+    world.listing = with_card(world.listing, false.card(), "IN", (), (world.now, world.now + DAY))
+    world.publish()
+    assert follower.refresh().partner(name).keys == ()  # known still, and revoked
