@@ -16,11 +16,10 @@ A party that is listed hands in a new card without an invitation, by these, numb
 1. the card is one, of this federation; so every key on it has signed it;
 2. one of those keys counts now for that very party: whoever made the card holds it;
 3. stewards are as listed: a city's other keys do not decide about them;
-4. a card that was handed in before is the same request, whatever became of it and however its file is written; one that
-   is listed as it is, is none. A newer card takes the place of one that waits, unless that came by an invitation;
-5. it is not one by which the directory shows who named whom: those are for everybody to read, so whoever hands one in
-   may be nobody;
-6. not too many requests wait.
+4. a card that was handed in before is the same request, whatever became of it and however its file is written; so is one
+   that the directory ever showed as a succession, since whoever hands it in may be nobody. One that is listed as it is,
+   is none. A newer card takes the place of one that waits, unless that came by an invitation;
+5. not too many requests wait.
 
 An error that must leave its trace is given back rather than raised, so that its transaction is kept.
 
@@ -47,7 +46,7 @@ from cimfed.errors import (
 from cimfed.model.admission import AskStatus, Join, RequestState, Status
 from cimfed.tlog.database import Transaction
 from cimfed.trust.admin import open_access
-from cimfed.trust.card import Card, card_of, parse_card
+from cimfed.trust.card import Card, card_of, open_card, parse_card
 from cimfed.trust.directory import layout
 from cimfed.trust.directory.acceptance import registrars
 from cimfed.trust.directory.listing import Directory, Member, Partner, Service, expired, signing_keys
@@ -182,22 +181,18 @@ def renew(transaction: Transaction, roster: Roster, content: bytes, now: int) ->
     if isinstance(party, Member) and set(card.stewards) != set(party.stewards):
         raise Conflict("the stewards are others than those listed", remedy="Hand the card to the administrator")
     # 4
-    payload = card.envelope.payload
-    id_ = digest("cimfed/renewal/v1", (payload,))
+    id_ = _renewal(card.envelope.payload)
     known = tables.find_request(transaction, id_)
     if known is not None:
         return _status(known)
     if roster.is_as(card):
         return Status(RequestState.LISTED)
-    # 5
-    if any(shown.payload == payload for shown in roster.directory.published.successions):
-        raise Conflict("this card was listed before, and another since", remedy="Make a new one: key rotate")
     for row in tables.undecided_requests(transaction):
         if row.name == card.name and tables.find_invitation(transaction, row.id) is not None:
             raise Conflict(f"a card of {card.name} waits that came by an invitation", remedy="Wait for its end")
         if row.name == card.name:
             tables.decide_request(transaction, row.id, RequestState.DENIED, "a newer card has come")
-    # 6
+    # 5
     if tables.count_undecided(transaction) >= WAITING:
         raise Overloaded("too many requests wait for the registrar", retry_after=3600.0)
     row = RequestRow(id=id_, name=card.name, card=content, received=now, new_keys=True)
@@ -255,7 +250,10 @@ def request_access(transaction: Transaction, roster: Roster, envelope: Envelope,
 
 
 def settle(transaction: Transaction, roster: Roster, now: int) -> None:
-    """Ends the requests whose card is listed now."""
+    """Ends the requests whose card is listed now; remembers the cards that everybody can read, and may keep."""
+    for shown in roster.directory.published.successions:
+        if tables.find_request(transaction, _renewal(shown.payload)) is None:
+            _remember(transaction, shown, now)
     for row in tables.undecided_requests(transaction):
         try:
             card = parse_card(row.card)
@@ -264,6 +262,27 @@ def settle(transaction: Transaction, roster: Roster, now: int) -> None:
         if roster.is_as(card) if row.new_keys else roster.has(card):
             tables.decide_request(transaction, row.id, RequestState.LISTED)
             tables.note(transaction, Admission(now, "listed", row.name, card=sha256(row.card)))
+
+
+def _remember(transaction: Transaction, shown: Envelope, now: int) -> None:
+    try:
+        name = open_card(shown).name
+    except CimfedError:  # the registrar's fault; nobody can hand it in
+        return
+    row = RequestRow(
+        id=_renewal(shown.payload),
+        name=name,
+        card=to_json(shown),
+        received=now,
+        new_keys=True,
+        state=RequestState.LISTED.value,
+    )
+    tables.add_request(transaction, row)
+
+
+def _renewal(payload: bytes) -> bytes:
+    """The id of a request that comes without an invitation."""
+    return digest("cimfed/renewal/v1", (payload,))
 
 
 def spent(key: PublicKey, nonce: bytes) -> bytes:
