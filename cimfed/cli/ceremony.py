@@ -62,7 +62,7 @@ def next_draft(directory: Directory, change: Change, now: int) -> dict[str, byte
     old = held[layout.ROOT]
     gone = [_named(word, old.keys) for word in change.remove]
     keys = tuple(dict.fromkeys((*(key for key in old.keys if key not in gone), *change.add)))
-    board = Holders(keys, change.threshold or min(old.threshold, len(keys)))
+    board = _held(keys, change.threshold, old.threshold, "--threshold")
     registrar = _exchanged(held[layout.REGISTRAR], change.registrar, change.registrar_threshold)
     revoker = _exchanged(held[layout.REVOKER], change.revoker, None)
     online = change.online or held[layout.TIMESTAMP].keys[0]
@@ -152,7 +152,18 @@ def _by_draft(draft: Files) -> dict[str, Holders]:
 def _exchanged(held: Holders, keys: tuple[PublicKey, ...], threshold: int | None) -> Holders:
     if not keys:
         return held if threshold is None else replace(held, threshold=threshold)
-    return Holders(keys, threshold or min(held.threshold, len(keys)))
+    return _held(keys, threshold, held.threshold, "--registrar-threshold")
+
+
+def _held(keys: tuple[PublicKey, ...], threshold: int | None, before: int, option: str) -> Holders:
+    """BadConfig where fewer would have to sign than before, and nobody has said so."""
+    if threshold is None and len(keys) < before:
+        raise BadConfig(
+            f"{before} must sign now, and {len(keys)} {'key is' if len(keys) == 1 else 'keys are'} left",
+            place=option,
+            remedy=f"Name more keys, or say with {option} that fewer are enough",
+        )
+    return Holders(keys, threshold or before)
 
 
 def _named(word: str, keys: tuple[PublicKey, ...]) -> PublicKey:

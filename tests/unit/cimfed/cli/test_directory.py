@@ -123,3 +123,33 @@ def take_over(service: Running, public: str, key: str, *secret: object) -> None:
     assert service.refused("cimfed", "directory", "publish", "next.json", "--yes") == "bad_config"
     service.ok("cimfed", "directory", "sign", "next.json", "--key", key, *secret, "--yes")
     service.ok("cimfed", "directory", "publish", "next.json", "--yes")
+
+
+def new_key(service: Running, name: str) -> str:
+    service.ok("cimfed", "key", "new", f"{name}.key", "--no-passphrase")
+    return f"{name}.pub"
+
+
+def test_more_than_half_of_a_board_must_sign_unless_it_is_said_otherwise(service: Running) -> None:
+    board = [word for name in ("amina", "bolat", "chen") for word in ("--board", new_key(service, name))]
+    roles = ("--registrar", new_key(service, "registrar"), "--revoker", new_key(service, "revoker"))
+    said = service.ok("cimfed", "directory", "init", "sco", *FACTS, *board, *roles)
+    assert "root: 2 of 3: " in said.out
+    assert "still to sign: 2 for root, 2 for targets" in said.out
+    (service.folder / "again.json").unlink()
+    assert "root: 3 of 3: " in service.ok("cimfed", "directory", "init", "sco", *FACTS, *board, *roles,
+                                          "--threshold", "3").out  # fmt: skip
+
+
+def test_the_next_root_asks_for_no_fewer_signatures_unless_that_is_said(service: Running) -> None:
+    dana = new_key(service, "dana")
+    rotate = ("cimfed", "directory", "rotate-root")
+    service.ok(*rotate, "--add", dana, "--threshold", "2", "--out", "two.json")
+    for key in ("office/board.key", "dana.key"):
+        service.ok("cimfed", "directory", "sign", "two.json", "--key", key, "--yes")
+    service.ok("cimfed", "directory", "publish", "two.json", "--yes")
+    said = service.run(*rotate, "--remove", dana, "--out", "one.json")
+    assert said.code == 2
+    assert "2 must sign now, and 1 key is left (at --threshold)" in said.err
+    assert not (service.folder / "one.json").exists()
+    assert "root: 1 of 1: " in service.ok(*rotate, "--remove", dana, "--threshold", "1", "--out", "one.json").out
