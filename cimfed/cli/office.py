@@ -199,6 +199,10 @@ def publish(command: Command, office: Office, directory: Directory | None, files
     """
     if directory is not None:
         files = {path: content for path, content in files.items() if directory.files.get(path) != content}
+        if not files:
+            command.put(changed=False, version=directory.version)
+            command.say(f"nothing to publish: version {directory.version} has all of it")
+            return directory
     with ServiceClient(office.service, directory) as service:
         service.publish(files)
     published = office.current()

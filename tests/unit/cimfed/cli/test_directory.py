@@ -153,3 +153,11 @@ def test_the_next_root_asks_for_no_fewer_signatures_unless_that_is_said(service:
     assert "2 must sign now, and 1 key is left (at --threshold)" in said.err
     assert not (service.folder / "one.json").exists()
     assert "root: 1 of 1: " in service.ok(*rotate, "--remove", dana, "--threshold", "1", "--out", "one.json").out
+
+
+def test_a_draft_that_is_published_already_changes_nothing(service: Running) -> None:
+    service.ok("cimfed", "directory", "rotate-root", "--out", "next.json")
+    service.ok("cimfed", "directory", "sign", "next.json", "--key", "office/board.key", "--yes")
+    assert service.ok("cimfed", "directory", "publish", "next.json", "--yes", "--json").json["changed"] is True
+    found = service.ok("cimfed", "directory", "publish", "next.json", "--yes", "--json").json
+    assert (found["changed"], found["version"]) == (False, service.directory.version)
