@@ -93,6 +93,16 @@ def _key(path: Path, secret_file: Path | None, found: Directory | None) -> Itera
     yield from homes.key(fact, of_person=True)
     if fact.public is None or found is None:
         return
+    gone = next((each for each in found.revoked if each.subject == fact.public.id.hex()), None)
+    if gone is not None:
+        yield Checking("keys").error(
+            Code.KEY_REVOKED,
+            f"{path} was revoked, and signs nothing that counts: {gone.reason}",
+            "The board names another key: cimfed directory rotate-root",
+            about=str(path),
+            since=gone.at,
+        )
+        return
     roles = [role for role, held in holders(found).items() if fact.public in held.keys]
     if roles:
         yield Checking("keys").ok(f"{path} signs for {', '.join(roles)}", about=str(path))

@@ -23,6 +23,7 @@ from cimfed.model.instants import instant_text
 from cimfed.model.names import Kind, kind_of
 from cimfed.rpc import clock
 from cimfed.trust.directory import documents, layout
+from cimfed.trust.directory.acceptance import holders
 from cimfed.trust.directory.listing import Directory, Revocation
 from cimfed.trust.directory.publication import revoker_draft
 
@@ -135,7 +136,7 @@ def _meant(directory: Directory, word: str, unlisted: bool) -> tuple[str, list[K
             key.what == STEWARD or (not key.owner and key.what != ROLES[layout.REGISTRAR])
         ):
             raise BadConfig(
-                f"a {key.what} is not revoked here",
+                f"{'an' if key.what == ROLES[layout.TIMESTAMP] else 'a'} {key.what} is not revoked here",
                 place=word[:80],
                 remedy="The city names another at its node, and hands in its card"
                 if key.what == STEWARD
@@ -176,12 +177,32 @@ def _say_affected(command: Command, directory: Directory, meant: str, hit: list[
             command.say(f"  {owner} keeps {', '.join(key.shown for key in left)}")
         else:
             command.say(f"  {owner} has no other {what}: it {_without(what)} until another is listed")
+    elif any(key.what == ROLES[layout.REGISTRAR] for key in hit):
+        affected["left"] = _say_registrar(command, directory, meant)
     affected |= say_party(command, directory, owner)
     if any(key.what == ACCESS for key in hit):
         command.say(f"  what it got: cimfed audit exposure {meant if meant == owner else meant[:16]} --since DATE")
     command.put(affected=affected)
     if not hit:
         command.say("  the directory does not list it")
+
+
+def _say_registrar(command: Command, directory: Directory, meant: str) -> list[str]:
+    """The registrar's keys that are left; says so where they are too few to list anybody."""
+    left = [
+        key
+        for key in known_keys.known_keys(directory)
+        if key.what == ROLES[layout.REGISTRAR] and key.id != meant and key.revoked is None
+    ]
+    needed = holders(directory)[layout.REGISTRAR].threshold
+    if left:
+        command.say(f"  left: {', '.join(key.shown for key in left)}")
+    if len(left) < needed:
+        command.say(
+            f"  that is {len(left)} of the {needed} that must sign: who is listed stays so, and nobody can be let in, "
+            "changed or renewed until the board names another: cimfed directory rotate-root --registrar"
+        )
+    return [key.id for key in left]
 
 
 def _without(what: str) -> str:

@@ -9,6 +9,7 @@ from datetime import timedelta
 from cimfed.doctor.finding import Checking, Code, Finding
 from cimfed.model.names import Kind, kind_of
 from cimfed.trust.directory import layout
+from cimfed.trust.directory.acceptance import holders
 from cimfed.trust.directory.continuity import held_back
 from cimfed.trust.directory.listing import (
     AccessKey,
@@ -260,6 +261,16 @@ def _stewards(party: Member, pinned: tuple[PublicKey, ...]) -> Iterator[Finding]
 
 def office(found: Directory, now: int) -> Iterator[Finding]:
     """What the administrators should see to."""
+    registrar = holders(found)[layout.REGISTRAR]
+    left = [key for key in registrar.keys if _of_subject(found, key.id.hex()) is None]
+    if len(left) < registrar.threshold:
+        yield LISTING.error(
+            Code.KEY_REVOKED,
+            f"{registrar.threshold} of the registrar's keys must sign, and {len(left)} of them are not revoked: "
+            "nobody can be let in, changed or renewed",
+            "The board names another registrar: cimfed directory rotate-root --registrar",
+            about=layout.REGISTRAR,
+        )
     ending = [
         f"{partner.name} ({access.key.id.hex()[:8]})"
         for partner in found.partners.values()

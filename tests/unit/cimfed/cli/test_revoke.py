@@ -110,3 +110,19 @@ def test_what_has_ended_is_renewed_after_its_end(service: Running, monkeypatch: 
     assert service.directory.expires > clock.now()
     assert [item.subject for item in service.directory.revoked] == ["gw.gone"]
     assert "known last" not in service.ok("cimfed", "directory", "status").out
+
+
+def test_who_revokes_the_last_key_of_the_registrar_is_told_what_that_means(service: Running) -> None:
+    said = service.ok("cimfed", "revoke", "office/registrar.pub", "--reason", "stolen", "--dry-run")
+    assert "0 of the 1 that must sign" in said.out
+    assert "cimfed directory rotate-root --registrar" in said.out
+    service.ok("cimfed", "revoke", "office/registrar.pub", "--reason", "stolen", "--yes")
+    said = service.run("cimfed", "doctor", "--home", "office")
+    assert said.code == 1
+    assert "registrar.key was revoked" in said.out
+    assert "key_revoked: 1 of the registrar's keys must sign, and 0 of them are not revoked" in said.out
+
+
+def test_a_key_of_a_role_that_is_not_revoked_is_named_rightly(service: Running) -> None:
+    said = service.run("cimfed", "revoke", "service/keys/online.pub", "--reason", "copied", "--yes")
+    assert "an online key is not revoked here" in said.err
