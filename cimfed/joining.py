@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import sys
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated
 
@@ -22,9 +23,11 @@ from cimfed.model.admission import RequestState, Status
 from cimfed.model.names import Kind, kind_of
 from cimfed.rpc.joining import Met, ask_status, hand_in, meet
 from cimfed.trust.card import endorsed, parse_card
+from cimfed.trust.directory import documents
 from cimfed.trust.files import replace_file
 from cimfed.trust.identity_files import read
 from cimfed.trust.invitation import MAX_TEXT, parse_invitation
+from cimfed.trust.keys import PublicKey
 from cimfed.trust.token.uri import parse_key_place
 
 POLL = 5.0  # seconds between two looks
@@ -63,13 +66,23 @@ def check_same(met: Met, name: str, of: str, place: Path) -> None:
         raise Conflict(f"{name} of {of} lives here already", place=str(place), remedy="Choose another place")
 
 
+def check_card(place: Path, address: str, stewards: Sequence[PublicKey] = ()) -> None:
+    """Conflict where a card that is there already says otherwise than the command: it would go out as it is."""
+    card = parse_card(read(place))
+    remedy = "Leave the option out; or have the request denied, and join into another folder by another invitation"
+    if address and documents.address(address) != card.address:
+        raise Conflict(f"the card that is here says {card.address}", place="--address", remedy=remedy)
+    if stewards and set(stewards) != set(card.stewards):
+        raise Conflict("the card that is here names other stewards", place="--steward-key", remedy=remedy)
+
+
 def say_met(command: Command, met: Met, home: Path, again: bool) -> None:
     invitation = met.invitation
     command.put(name=invitation.name, federation=invitation.federation, home=str(home), root=invitation.root.hex())
     command.say(
         f"{invitation.federation}: version {met.directory.version} of its directory, as the invitation names it"
     )
-    what = "its card is handed in again" if again else "keys are made there, and the card is handed in"
+    what = "its card is to be handed in again" if again else "keys are to be made there, and the card handed in"
     command.say(f"{invitation.name} in {home}: {what}")
 
 

@@ -36,6 +36,7 @@ def join(
         if again:
             there = Home.load(home)
             joining.check_same(met, there.name, there.settings.federation, home)
+            joining.check_card(home / "card.json", address)
         elif not address:
             raise BadConfig("a new gateway has an address", place="--address")
         else:

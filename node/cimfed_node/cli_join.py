@@ -40,10 +40,12 @@ def join(
         met = joining.invited(token, Kind.CITY)
         invitation = met.invitation
         again = (home / FILE).exists()
+        stewards = tuple(load_public_key(path) for path in steward_key or ())
         if again:
             there = Home.load(home)
             joining.check_same(met, there.city, there.federation, home)
-        elif not address or not steward_key:
+            joining.check_card(home / "card.json", address, stewards)
+        elif not address or not stewards:
             raise BadConfig("a new node has an address and a steward", remedy="Give --address and --steward-key")
         else:
             plan = Plan(
@@ -51,7 +53,7 @@ def join(
                 invitation.federation,
                 address,
                 met.root,
-                tuple(load_public_key(path) for path in steward_key),
+                stewards,
                 met.directory.service.address,
                 service_user,
                 listen,

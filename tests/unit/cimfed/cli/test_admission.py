@@ -191,3 +191,18 @@ def test_an_invitation_is_taken_back(service: Running) -> None:
     words = ("--home", "gateway", "--address", "localhost:9")
     assert service.refused("cimfed-gateway", "join", token, *words) == "bad_invitation"
     assert service.refused("cimfed", "requests", "withdraw", "gw.alliance", "--yes") == "not_found"
+
+
+def test_a_card_that_is_there_is_not_handed_in_for_another_address_or_steward(service: Running) -> None:
+    steward, other = service.steward("kz.almaty"), service.steward("uz.tashkent")
+    words = ("cimfed-node", "join", service.token("member", "kz.almaty"), "--home", "almaty")
+    service.ok(*words, "--address", "localhost:9", "--steward-key", steward)
+    service.ok(*words, "--address", "localhost:9", "--steward-key", steward)
+    service.ok(*words)
+    for more in (("--address", "almaty.example:8443"), ("--steward-key", other)):
+        said = service.run(*words, *more)
+        assert said.code == 5
+        assert f"(at {more[0]})" in said.err
+    words = ("cimfed-gateway", "join", service.token("member", "gw.east"), "--home", "east")
+    service.ok(*words, "--address", "localhost:9")
+    assert service.refused(*words, "--address", "localhost:10") == "conflict"
