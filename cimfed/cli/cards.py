@@ -70,9 +70,20 @@ def list_card(
     """
     command.put(name=card.name, kind=str(card.kind), fingerprint=card.fingerprint)
     command.say(f"{card.kind} {card.name}, fingerprint {card.fingerprint}")
+    if card.address:
+        command.put(address=card.address)
+        command.say(f"  address {card.address}")
+    if card.stewards:
+        command.put(stewards=sorted(_ids(card.stewards)))
+        command.say(f"  steward's key {', '.join(sorted(_ids(card.stewards)))}")
     if fingerprint is not None:
         if not same_fingerprint(fingerprint, card.fingerprint):
-            raise BadDirectory("the card has another fingerprint than the one given", place=card.name)
+            raise BadDirectory(
+                "the card has another fingerprint than the one given",
+                place="--fingerprint",
+                remedy=f"Give all of what {card.name} sees. If that is another one, somebody else made this card: "
+                "cimfed requests deny, and invite anew",
+            )
         command.agreed()
 
     def checked(listing: Listing) -> Listing:

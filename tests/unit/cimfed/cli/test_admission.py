@@ -206,3 +206,12 @@ def test_a_card_that_is_there_is_not_handed_in_for_another_address_or_steward(se
     words = ("cimfed-gateway", "join", service.token("member", "gw.east"), "--home", "east")
     service.ok(*words, "--address", "localhost:9")
     assert service.refused(*words, "--address", "localhost:10") == "conflict"
+
+
+def test_who_approves_sees_the_address_and_the_stewards_that_will_be_listed(service: Running) -> None:
+    words = ("--home", "almaty", "--address", "localhost:9", "--steward-key", service.steward("kz.almaty"))
+    service.ok("cimfed-node", "join", service.token("member", "kz.almaty"), *words)
+    card = parse_card((service.folder / "almaty" / "card.json").read_bytes())
+    said = service.ok("cimfed", "requests", "approve", "kz.almaty", "--dry-run").out
+    assert "address localhost:9" in said
+    assert f"steward's key {card.stewards[0].id.hex()[:16]}" in said
