@@ -26,7 +26,7 @@ from typing import NoReturn
 import typer
 from rich.console import Console
 from rich.markup import escape
-from rich.table import Table
+from rich.table import Column, Table
 
 from cimfed.errors import BadConfig, CimfedError
 from cimfed.model.texts import plain
@@ -117,8 +117,10 @@ def say(text: str) -> None:
 
 
 def table(columns: Sequence[str], rows: Iterable[Sequence[object]], title: str | None = None) -> Table:
-    """A table whose cells are text as it stands; None is an empty cell."""
-    made = Table(*columns, title=title, title_justify="left", header_style="bold")
+    """A table whose cells are text as it stands, on several lines where it is narrow; None is an empty cell."""
+    made = Table(
+        *(Column(name, overflow="fold") for name in columns), title=title, title_justify="left", header_style="bold"
+    )
     for row in rows:
         made.add_row(*("" if cell is None else _shown(str(cell)) for cell in row))
     return made

@@ -59,6 +59,14 @@ def test_cells_of_a_table_are_words_too() -> None:
     assert "\x1b[2J" not in text.getvalue()
 
 
+def test_a_narrow_table_leaves_nothing_out() -> None:
+    digits = "57aba651e1987db37ca15c0948cffc4c41cdd5116a71f571b805ac434c998aac"
+    screen = io.StringIO()
+    Console(file=screen, width=40).print(console.table(("id", "whose"), [(digits, "inst.iitd")]))
+    rows = [line.split("│")[1].strip() for line in screen.getvalue().splitlines() if "│" in line]
+    assert "".join(rows) == digits
+
+
 def test_what_is_said_steers_no_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
     text = io.StringIO()
     monkeypatch.setattr(console, "out", Console(file=text, highlight=False))
