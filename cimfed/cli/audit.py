@@ -16,6 +16,7 @@ import typer
 
 from cimfed import console, passphrase
 from cimfed.cli import audit_sums as sums
+from cimfed.cli import known_keys
 from cimfed.cli.audit_forks import Compared, Kept, Shown, compare, compare_files
 from cimfed.cli.audit_logs import Gathered, Keys, Servers, read_files
 from cimfed.cli.audit_sums import By, Line, ReadLog, facts, said, when
@@ -94,6 +95,8 @@ class Sources:
         if self._profile or profile_names():
             partner = self._partner()
             leaves = LeafSource(partner.issuing_key(), partner.federation, partner.name, Use.CLIENT)
+        else:
+            self._command.note("there is no profile (--profile): nodes and gateways take calls of listed parties alone")
         with contextlib.ExitStack() as opened:
             signer = None
             if entries and self.office is not None:
@@ -342,11 +345,21 @@ def exposure(
              one.decision.purpose, one.decision.grant, one.came, f"{one.rows:,}")
             for one in found
         ]  # fmt: skip
+        if not found and sources.directory is not None and not _knows(sources.directory, of):
+            command.note(f"the directory neither lists nor revokes {of[:80]}: is it written right, or was it replaced?")
         if rows:
             columns = ("time", "city", "kind", "collection", "purpose", "grant", "came of it", "rows")
             command.show(console.table(columns, rows))
         sources.end()
     sources.check()
+
+
+def _knows(directory: Directory, word: str) -> bool:
+    """Whether a partner or a key is listed, or was revoked."""
+    ids = {key.id for key in known_keys.known_keys(directory)} | {item.subject for item in directory.revoked}
+    if word.startswith("inst."):
+        return word in ids or any(party.name == word for party in directory.published.parties())
+    return any(each.startswith(word) for each in ids)
 
 
 def _show(command: Command, lines: Sequence[Line]) -> None:

@@ -111,6 +111,13 @@ def test_exposure_names_whom_it_could_not_ask_and_ends_with_6(alliance: Commands
         alliance.start("uz.tashkent")
 
 
+def test_exposure_says_so_where_nobody_of_that_name_or_key_is_known(alliance: Commands) -> None:
+    for word in (f"{PARTNER}x", "0123456789abcdef"):
+        (note,) = audit(alliance, "exposure", word, "--since", "2020-01-01")["notes"]
+        assert word in note
+    assert "notes" not in audit(alliance, "exposure", PARTNER, "--since", "2020-01-01")
+
+
 def test_a_city_may_keep_its_entries_to_itself_and_is_named(alliance: Commands, tmp_path: Path) -> None:
     settings = alliance.home("kz.almaty") / "node.toml"
     before = settings.read_text()
