@@ -128,7 +128,7 @@ def listing(found: Directory, own: Own, now: int) -> Iterator[Finding]:
         *_suspended(party, now),
         *_keys(found, party, own.keys),
         *_issuers(found, party, own.issuers),
-        *_access(party, own.keys, now),
+        *_access(found, party, own.keys, now),
     ]
     if not isinstance(party, Partner) and own.address and party.address != own.address:
         told.append(
@@ -218,11 +218,12 @@ def _issuers(found: Directory, party: Party, own: tuple[Issuer, ...]) -> Iterato
     )
 
 
-def _access(party: Party, own: tuple[PublicKey, ...], now: int) -> Iterator[Finding]:
+def _access(found: Directory, party: Party, own: tuple[PublicKey, ...], now: int) -> Iterator[Finding]:
+    """How long those last that count. A revoked one is no more than that, whatever time it was listed for."""
     if not isinstance(party, Partner):
         return
     for access in party.keys:
-        if not own or access.key in own:
+        if _of_subject(found, access.key.id.hex()) is None and (not own or access.key in own):
             yield from _lasting(access, now)
 
 

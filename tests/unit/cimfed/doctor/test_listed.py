@@ -129,6 +129,11 @@ def test_a_revoked_key_is_told_and_a_revoked_issuer(sco: Federated) -> None:
     assert sco.said(CITY) == [Code.KEY_REVOKED, Code.ISSUER_NOT_LISTED]
 
 
+def test_a_revoked_access_key_is_not_called_valid(sco: Federated) -> None:
+    sco.board.revoke(sco.cards[PARTNER].keys[0].id.hex(), "stolen", NOW)
+    assert sco.said(PARTNER) == [Code.KEY_REVOKED]
+
+
 @pytest.mark.parametrize(
     ("at", "severity"), [(-1, Severity.WARNING), (0, Severity.ERROR), (9, Severity.ERROR), (10, None)]
 )
