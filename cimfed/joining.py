@@ -2,7 +2,8 @@
 
 1. Nothing is made before the service has answered and the directory is verified from the root that the token names.
 2. A home that joined before by the same name is gone on with: its card is handed in again, and no new keys are made.
-   So what failed half-way is run again, with the same token.
+   So what failed half-way is run again, with the same token. A card whose keys were revoked is not: it would use the
+   invitation up, and let nobody in.
 3. ``--wait`` asks until the party is listed or denied; breaking it off loses nothing.
 """
 
@@ -18,12 +19,13 @@ import typer
 
 from cimfed import console, passphrase
 from cimfed.command import Command
-from cimfed.errors import BadConfig, Conflict, NodeUnreachable, NotAdmitted, Overloaded
+from cimfed.errors import BadConfig, Conflict, KeyRevoked, NodeUnreachable, NotAdmitted, Overloaded
 from cimfed.model.admission import RequestState, Status
 from cimfed.model.names import Kind, kind_of
 from cimfed.rpc.joining import Met, ask_status, hand_in, meet
-from cimfed.trust.card import endorsed, parse_card
+from cimfed.trust.card import Card, endorsed, parse_card
 from cimfed.trust.directory import documents
+from cimfed.trust.directory.listing import Directory
 from cimfed.trust.files import replace_file
 from cimfed.trust.identity_files import read
 from cimfed.trust.invitation import MAX_TEXT, parse_invitation
@@ -77,6 +79,15 @@ def check_card(place: Path, address: str, stewards: Sequence[PublicKey] = ()) ->
 
 
 def say_met(command: Command, met: Met, home: Path, again: bool) -> None:
+    """KeyRevoked where the card that is there would be handed in again for nothing."""
+    card = home / "card.json"
+    if again and card.exists() and revoked(met.directory, parse_card(read(card))):
+        raise KeyRevoked(
+            "a key that is here was revoked: its card lets nobody in",
+            place=str(home),
+            remedy="Join in another place, where new keys are made; --former names the old key, and the invitation is "
+            "still good",
+        )
     invitation = met.invitation
     command.put(name=invitation.name, federation=invitation.federation, home=str(home), root=invitation.root.hex())
     command.say(
@@ -112,6 +123,13 @@ def send(
             raise denied(status)
         case _:
             command.say(f"{status.state}: tell the administrator the fingerprint, by another way than this")
+
+
+def revoked(directory: Directory, card: Card) -> bool:
+    """Whether all signing keys that it names were revoked, or all issuers."""
+    gone = {item.subject for item in directory.revoked}
+    ids = ([key.id.hex() for key in card.keys], [issuer.id.hex() for issuer in card.issuers])
+    return any(of and gone.issuperset(of) for of in ids)
 
 
 def denied(status: Status) -> NotAdmitted:

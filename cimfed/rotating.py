@@ -21,7 +21,7 @@ import typer
 
 from cimfed import console, joining, passphrase
 from cimfed.command import Command
-from cimfed.errors import Conflict, NodeUnreachable, NotAdmitted, NotFound, Overloaded
+from cimfed.errors import Conflict, KeyRevoked, NodeUnreachable, NotAdmitted, NotFound, Overloaded
 from cimfed.model.admission import Join, RequestState, Status
 from cimfed.model.names import Federation, Kind
 from cimfed.rpc import clock
@@ -92,6 +92,12 @@ def rotate(
     """``key``: a token's URI for the next signing key, or empty."""
     directory = looked_up(party.root, party.federation, party.service)
     card = party.card
+    if not finish and joining.revoked(directory, replace(card, issuers=())):
+        raise KeyRevoked(
+            f"the key of {party.name} that is here was revoked: it can name no other",
+            place=str(party.home),
+            remedy="Ask to be invited with --new-keys, and join in another place; --former names the old key",
+        )
     _check_alone(directory, card)
     command.put(name=party.name, what="TLS issuing key" if tls else "signing key", finish=finish)
     if finish:

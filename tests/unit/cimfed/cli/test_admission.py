@@ -140,6 +140,21 @@ def test_waiting_may_be_broken_off_and_gone_on_with(service: Running, monkeypatc
     assert service.ok(*words, "--wait", "--json").json["state"] == "listed"
 
 
+def test_a_home_whose_key_was_revoked_uses_no_invitation_up(service: Running) -> None:
+    """The registrar's approval would change nothing, and the partner would be as before."""
+    service.join_gateway()
+    service.join_partner()
+    key = service.directory.partner("inst.iitd").keys[0].key
+    service.ok("cimfed", "revoke", key.id.hex(), "--reason", "stolen", "--yes")
+    token = service.ok("cimfed", "partner", "invite", "inst.iitd", "--new-keys", "--yes").out.strip()
+    again = ("cimfed", "join", token, "--profile", "inst.iitd", "--no-passphrase")
+    assert service.refused(*again, "--dry-run") == "key_revoked"
+    assert service.refused(*again) == "key_revoked"
+    service.ok("cimfed", "join", token, "--profile", "renewed", "--former", "inst.iitd", "--no-passphrase")
+    service.approve("inst.iitd")
+    assert key not in [listed.key for listed in service.directory.partner("inst.iitd").keys]
+
+
 def test_a_request_is_approved_by_its_fingerprint_and_by_no_other(service: Running) -> None:
     token = service.token("member", "gw.alliance")
     service.ok("cimfed-gateway", "join", token, "--home", "gateway", "--address", "localhost:9")

@@ -112,6 +112,15 @@ def test_a_partner_asks_with_the_new_key_once_its_directory_lists_it(service: Ru
     assert profile.issuing_key().issuer == partner.issuers[1]
 
 
+def test_a_revoked_key_is_told_before_another_is_made(service: Running) -> None:
+    service.join_gateway()
+    service.join_partner()
+    key = service.directory.partner("inst.iitd").keys[0].key
+    service.ok("cimfed", "revoke", key.id.hex(), "--reason", "stolen", "--yes")
+    assert service.refused("cimfed", "key", "rotate", "--profile", "inst.iitd") == "key_revoked"
+    assert not list((service.folder / "profiles" / "inst.iitd" / "keys").glob("*.next.*"))
+
+
 def test_a_denied_card_leaves_the_old_key_and_the_next_try_makes_another(service: Running) -> None:
     service.join_gateway()
     service.ok(*GATEWAY)
