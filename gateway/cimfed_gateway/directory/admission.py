@@ -5,8 +5,8 @@ A newcomer joins by these rules, numbered in ``join`` as here:
 1. the code is of the invitation and of these very bytes of the card. It is computed and compared for an invitation that
    nobody made, too; ten wrong ones spoil an invitation that is still open. Until the code is right, nothing that is
    said tells whether there is such an invitation;
-2. the invitation is open and has not expired. Whoever has used it may hand in the same card again, for a lost reply, or
-   with a further signature while it waits: that of a former key;
+2. the invitation is open and has not expired. Whoever has used it may hand in the same card again, for a lost reply;
+   while it waits, also with further signatures: of a former key, which names those on the card its successors;
 3. the card is one, of this federation and of the invited name, so of the invited kind;
 4. the name is listed if, and only if, new keys were invited;
 5. not too many requests wait.
@@ -16,9 +16,9 @@ A party that is listed hands in a new card without an invitation, by these, numb
 1. the card is one, of this federation; so every key on it has signed it;
 2. one of those keys counts now for that very party: whoever made the card holds it;
 3. stewards are as listed: a city's other keys do not decide about them;
-4. a card that was handed in before is the same request, whatever became of it and however its file is written; so is one
-   that the directory ever showed as a succession, since whoever hands it in may be nobody. One that is listed as it is,
-   is none. A newer card takes the place of one that waits, unless that came by an invitation;
+4. a card that was handed in before is the same request, whatever became of it and however its file is written; so is
+   one that the directory ever showed as a succession, since whoever hands it in may be nobody. One that is listed as it
+   is, is none. A newer card takes the place of one that waits, unless that came by an invitation;
 5. not too many requests wait.
 
 An error that must leave its trace is given back rather than raised, so that its transaction is kept.
@@ -131,7 +131,7 @@ def join(transaction: Transaction, roster: Roster, request: Join, now: int) -> S
     known = tables.find_request(transaction, invitation.id)
     if known is not None and known.card == request.card:
         return _status(known)
-    if known is not None and known.state in tables.UNDECIDED and _says_the_same(known.card, request.card):
+    if known is not None and known.state in tables.UNDECIDED and _signs_more(request.card, known.card):
         tables.replace_card(transaction, known.id, request.card)
         tables.note(transaction, Admission(now, "requested", known.name, card=sha256(request.card)))
         return _status(known)
@@ -325,15 +325,16 @@ def _card(content: bytes, invitation: InvitationRow, roster: Roster) -> Card:
     return card
 
 
+def _signs_more(content: bytes, before: bytes) -> bool:
+    """Whether it is the same card, with all signatures that it had, and more."""
+    new, old = _read_card(content), parse_card(before)
+    return new == old and set(new.signatures) > set(old.signatures)
+
+
 def _read_card(content: bytes) -> Card:
     if len(content) > CARD:
         raise TooLarge(f"the card has more than {CARD} bytes")
     return parse_card(content)
-
-
-def _says_the_same(one: bytes, other: bytes) -> bool:
-    """Whether two files are of one card, whoever has signed it besides."""
-    return parse_card(one).envelope.payload == _read_card(other).envelope.payload
 
 
 def _facts(card: Card) -> tuple[object, ...]:
