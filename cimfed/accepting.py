@@ -19,6 +19,7 @@ from cimfed.rpc import clock
 from cimfed.trust.card import card_of, same_fingerprint
 from cimfed.trust.directory.continuity import held_back
 from cimfed.trust.directory.follow import accept_keys, last_known
+from cimfed.trust.directory.listing import keys_of
 
 NameArgument = Annotated[str, typer.Argument(help="Whose keys, such as inst.iitd or kz.almaty.")]
 FingerprintOption = Annotated[
@@ -40,12 +41,17 @@ def accept(command: Command, folder: Path, of: Federation, name: str, fingerprin
     if party not in held_back(directory):
         command.say("all of its keys count here already")
         return
-    command.say("it has keys that no key known here has named")
+    new = [*((key.id.hex(), "key") for key in keys_of(party)), *((one.id.hex(), "TLS issuer") for one in party.issuers)]
+    new = [(id_, what) for id_, what in new if id_ in directory.strangers]
+    command.put(keys=[id_ for id_, _ in new])
+    command.say("it has keys that no key known here has named:")
+    for id_, what in new:
+        command.say(f"  {what} {id_[:16]}")
     if fingerprint is not None:
         if not same_fingerprint(fingerprint, listed):
             raise BadDirectory("it is listed with another fingerprint than the one given", place=name)
         command.agreed()
-    if not command.goes_on(f"Does {name} see the same fingerprint?"):
+    if not command.goes_on(f"Does {name} see the same fingerprint, or these keys in cimfed key inspect card.json?"):
         return
     accept_keys(folder, party)
     command.say("they count here from now on")

@@ -185,7 +185,7 @@ class Follower:
         try:
             known = last_known(self._home, self._of, self._now())
         except BadDirectory as error:
-            log.error("%s: %s; it is fetched anew", self.files.path, error)
+            log.error("%s: %s; nothing of it counts until a mirror was asked", self.files.path, error.line)
             return
         if known is not None:
             self._accept(known)
@@ -196,8 +196,8 @@ class Follower:
         if held is not None and timestamp == held.files.get(layout.TIMESTAMP_FILE):
             if now >= held.expires:
                 raise expired(held)
-            if held.strangers:
-                self._accept(counted(held, read_known(self._home / KNOWN) or {}))  # some may have been accepted
+            if held.strangers and (known := read_known(self._home / KNOWN)) is not None:
+                self._accept(counted(held, known))  # some may have been accepted
             return self.latest(now)
         fetcher = Fetcher(mirror, timestamp, self.files, self._now)
         try:
