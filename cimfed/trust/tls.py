@@ -22,7 +22,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from functools import cached_property
@@ -65,10 +65,11 @@ _EKU = {Use.SERVER: ExtendedKeyUsageOID.SERVER_AUTH, Use.CLIENT: ExtendedKeyUsag
 
 @dataclass(frozen=True)
 class Peer:
-    """Who is on the other side of a TLS connection."""
+    """Who is on the other side of a TLS connection. ``issuer``: the id of the key that issued the leaf."""
 
     kind: Kind
     name: str
+    issuer: bytes = field(default=b"", compare=False)
 
 
 def spiffe_id(federation: str, name: str) -> str:
@@ -268,28 +269,29 @@ def check_leaf(
     # 4, 5
     _check_use(extensions, use)
     # 6
-    if not _issued_by_one(certificate, issuers_of, peer):
+    issuer = _issuer_of(certificate, issuers_of, peer)
+    if issuer is None:
         raise UnknownPeer(f"the directory lists no issuer of this certificate for {peer.name}")
     # 7
     start, end = certificate.not_valid_before_utc, certificate.not_valid_after_utc
-    checked = CheckedLeaf(peer, (_instant(start), _instant(end)))
+    checked = CheckedLeaf(replace(peer, issuer=issuer.id), (_instant(start), _instant(end)))
     if end - start > LEAF_LIFE or not checked.holds(now):
         raise UnknownPeer("the peer's certificate is not valid now, or was made for more than seven days")
     return checked
 
 
-def _issued_by_one(
+def _issuer_of(
     certificate: x509.Certificate, issuers_of: Callable[[Kind, str], Sequence[Issuer]], peer: Peer
-) -> bool:
+) -> Issuer | None:
     try:
         listed = issuers_of(peer.kind, peer.name)
     except CimfedError:
-        return False
+        return None
     for issuer in listed:
         with suppress(ValueError, TypeError, InvalidSignature):
             certificate.verify_directly_issued_by(issuer.certificate)
-            return True
-    return False
+            return issuer
+    return None
 
 
 def server_name(leaf: bytes) -> str:

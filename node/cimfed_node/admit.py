@@ -229,7 +229,7 @@ class Admitter:
                 directory.gateway(gateway)
             by = {key_id.hex() for key_id in signed.way.signed}
             if any(item.subject in by for item in directory.revoked):
-                raise KeyRevoked("a key of a gateway that this came by was revoked")
+                raise KeyRevoked("a key of whom this came by was revoked")
             if not directory.party(signed.way.presenter or subject.org).issuers:
                 raise UnknownPeer("the issuer of the caller's certificate was revoked")
             self._check_current(active, restored, now)

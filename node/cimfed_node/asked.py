@@ -26,7 +26,7 @@ from cimfed.wire.queries import decode_query
 class Way:
     """How a query came: ``presenter`` None is the partner itself. ``narrowing_hash`` is of the presenter's.
 
-    ``signed``: the ids of the keys that signed narrowings.
+    ``signed``: the ids of the keys that signed narrowings, and of the one that issued the caller's leaf.
     """
 
     presenter: GatewayName | None
@@ -87,7 +87,7 @@ def _way(peer: Peer, envelope: Envelope, narrowings: tuple[Envelope, ...], direc
     if peer.kind is Kind.PARTNER:
         if narrowings:
             raise NotVia("a partner sends no narrowing")
-        return Way(None)
+        return Way(None, signed=frozenset((peer.issuer,)))
     if peer.kind is not Kind.GATEWAY:
         raise NotAllowed("queries come from partners and gateways")
     if not narrowings:
@@ -110,7 +110,7 @@ def _way(peer: Peer, envelope: Envelope, narrowings: tuple[Envelope, ...], direc
         passed.append(narrowing.gateway)
     if passed[-1] != peer.name:
         raise NotVia(f"the last narrowing is not of {peer.name}, which presents the query")
-    return Way(passed[-1], tuple(passed[:-1]), narrowings[-1].payload_hash, frozenset(signed))
+    return Way(passed[-1], tuple(passed[:-1]), narrowings[-1].payload_hash, frozenset((*signed, peer.issuer)))
 
 
 def _signer(envelope: Envelope, directory: Directory, now: int) -> AccessKey:

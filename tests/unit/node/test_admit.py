@@ -6,7 +6,7 @@ import hashlib
 import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from decimal import Decimal
 from functools import partial
 from pathlib import Path
@@ -17,11 +17,11 @@ from sqlalchemy import text
 
 from cimfed.errors import CimfedError
 from cimfed.model.limits import LIMITS, Limits
-from cimfed.model.names import Kind
+from cimfed.model.names import Kind, PartnerName
 from cimfed.query.query import Aggregate, Catalog, Read
 from cimfed.trust.keys import KeySigner
 from cimfed.trust.tlog.entries import Decision, Outcome
-from cimfed.trust.tls import Peer
+from cimfed.trust.tls import IssuingKey, Peer
 from cimfed.v1 import query_pb2, query_service_pb2
 from cimfed_node.admit import Admission, Admitter, Refusal
 from cimfed_node.policies import Policies
@@ -29,7 +29,7 @@ from cimfed_node.tables import Control
 from cimfed_node.tables.admissions import decisions
 from cimfed_node.tables.blocks import Block, lift_block, put_block
 from tests.federation import raw
-from tests.federation.world import SECOND, City, World, buildings
+from tests.federation.world import FEDERATION, SECOND, City, World, buildings
 
 GRANTS = """
   - id: massing
@@ -723,6 +723,29 @@ def test_a_running_answer_may_not_go_on_once_a_gateway_that_it_came_by_is_revoke
         door.admitter().check_again(running)
         world.board.revoke(subject, "stolen", world.clock())
         assert raised(lambda: door.admitter().check_again(running)) == "policy_changed"
+
+
+@pytest.mark.parametrize("used", [0, 1])
+def test_a_running_answer_may_not_go_on_once_the_issuer_of_its_callers_leaf_is_revoked(
+    tmp_path: Path, used: int
+) -> None:
+    """Another issuer of the caller, which is left, does not save it; one that another caller uses does not end it."""
+    world = World(tmp_path)
+    world.add_partner()
+    city = world.add_city("kz.almaty")
+    city.activate(GRANTS)
+    partner = world.listing.partners[PartnerName("inst.tsinghua")]
+    both = (partner.issuers[0], IssuingKey.make(FEDERATION, partner.name, world.clock()).issuer)
+    world.publish(replace(world.listing, partners={partner.name: replace(partner, issuers=both)}))
+    with city.control() as control:
+        door = Door(world, city, control, world.clock())
+        running = door.admit(door.query(), replace(PARTNER, issuer=both[used].id))
+        assert isinstance(running, Admission)
+        world.board.revoke(both[0].id.hex(), "stolen", world.clock())
+        if used == 0:
+            assert raised(lambda: door.admitter().check_again(running)) == "policy_changed"
+        else:
+            door.admitter().check_again(running)
 
 
 @pytest.mark.parametrize("subject", ["inst.tsinghua", "gw.alliance", "all"])
