@@ -11,17 +11,19 @@ import typer
 from cimfed import console
 from cimfed.cli.office import Office, change
 from cimfed.command import Command
-from cimfed.errors import BadConfig
+from cimfed.errors import BadConfig, Conflict, NotFound
 from cimfed.joining import PROGRAMS
 from cimfed.model.durations import SECOND, parse_duration
 from cimfed.model.instants import instant_text
 from cimfed.model.names import Kind, kind_of
 from cimfed.rpc import clock
+from cimfed.trust.card import parse_card
 from cimfed.trust.directory import documents, edit, layout
 from cimfed.trust.directory.layout import metadata_file
 from cimfed.trust.directory.listing import Directory, Listing, Member, Span
 from cimfed.trust.hashing import sha256
-from cimfed.trust.invitation import Invitation
+from cimfed.trust.invitation import LONGEST, Invitation
+from cimfed.wire.admissions import Administered
 
 ValidOption = Annotated[str, typer.Option("--valid", help="How long it is good for: 90m, 72h, 7d; 30d at most.")]
 ForOption = Annotated[
@@ -47,13 +49,17 @@ def invite(
     """Prints the token alone on standard output; what is said besides goes to standard error."""
     kind = check_kind(name, kinds)
     life = parse_duration(valid, "--valid")
+    if life > LONGEST:
+        raise BadConfig("an invitation is good for 30 days at most", place="--valid", remedy="Give 72h, 7d or 30d")
     directory = at.current()
+    _check_invited(directory, name, new_keys)
     root = directory.files[metadata_file(layout.ROOT, directory.versions[layout.ROOT])]
     expires = instant_text(clock.now() + life)
     command.put(name=name, expires=expires, new_keys=new_keys, root=sha256(root).hex())
     _tell(command, f"to be invited: the {kind} {name}, until {expires[:19]} UTC{', with new keys' if new_keys else ''}")
     with at.signer(layout.REGISTRAR, key, passphrase_file) as signer:
         if command.foretold():
+            _check_free(at.administer(directory, signer, "requests"), name)
             _tell(command, "nobody was invited (--dry-run)")
             return
         command.confirm(f"Invite {name}?")
@@ -65,6 +71,29 @@ def invite(
     command.put(changed=True, token=made.text)
     command.say(made.text)
     _tell(command, f"Give it to {name} and to nobody else: {PROGRAMS[kind]} takes it, once. Then see cimfed requests")
+
+
+def _check_invited(directory: Directory, name: str, new_keys: bool) -> None:
+    if any(item.subject == name for item in directory.revoked):
+        raise Conflict(f"{name} was revoked, for good", remedy="It comes back under another name")
+    listed = any(party.name == name for party in directory.published.parties())
+    if listed and not new_keys:
+        raise Conflict(
+            f"{name} is listed already",
+            remedy="If it has lost its keys: --new-keys. To change one it needs no invitation: key rotate",
+        )
+    if new_keys and not listed:
+        raise NotFound(f"{name} is not listed, so it has no keys to replace", remedy="Leave --new-keys out")
+
+
+def _check_free(found: Administered, name: str) -> None:
+    """What the service would say: for a dry run, which asks it nothing else."""
+    cards = {parse_card(entry.card).name for entry in found.requests}
+    if name in {item.name for item in found.invitations} | cards:
+        raise Conflict(
+            f"{name} is invited already, or its request waits",
+            remedy=f"cimfed requests shows it; cimfed requests withdraw {name}, or deny",
+        )
 
 
 def length(how_long: str, lift: bool) -> str:
@@ -179,8 +208,12 @@ def say_party(command: Command, directory: Directory, name: str) -> dict[str, An
 def check_kind(name: str, kinds: Collection[Kind]) -> Kind:
     kind = kind_of(name)
     if kind not in kinds:
+        if kind is Kind.DIRECTORY:
+            raise BadConfig(
+                f"{name} is a directory service, which the board names", remedy="cimfed directory rotate-root --service"
+            )
         group = "partner" if kind is Kind.PARTNER else "member"
-        raise BadConfig(f"{name} is a {kind}", remedy=f"See cimfed {group}" if kind is not Kind.DIRECTORY else None)
+        raise BadConfig(f"{name} is a {kind}", remedy=f"See cimfed {group}")
     return kind
 
 

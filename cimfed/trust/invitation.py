@@ -38,6 +38,7 @@ PREFIX = "cimfed1:"
 VERSION = 1
 HASH, SECRET, CHECK = 32, 16, 4
 MAX_TEXT = 640
+LONGEST = 30 * 86_400_000_000  # that an invitation may be open, in microseconds
 _DERIVE = "cimfed/invitation/v1"
 _JOIN = "cimfed/join/v1"
 _STATUS = "cimfed/join-status/v1"

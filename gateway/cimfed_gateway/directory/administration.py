@@ -31,6 +31,7 @@ from cimfed.trust.admin import AdminRequest, Argument, open_admin
 from cimfed.trust.card import parse_card
 from cimfed.trust.envelope import Envelope, from_json
 from cimfed.trust.hashing import sha256
+from cimfed.trust.invitation import LONGEST
 from cimfed.trust.keys import PublicKey
 from cimfed.trust.tlog.entries import Admission
 from cimfed.wire.admissions import AccessEntry, Administered
@@ -38,8 +39,6 @@ from cimfed_gateway.directory import tables
 from cimfed_gateway.directory.admission import KEPT, Roster, spent
 from cimfed_gateway.directory.tables import InvitationRow, RequestRow
 
-DAY = 86_400_000_000  # microseconds
-LONGEST = 30 * DAY  # that an invitation may be open
 INVITATIONS = 500  # that may be open at once
 SHOWN = 200  # requests for access in one reply, which must fit a message
 MESSAGE = 200  # characters
@@ -120,7 +119,9 @@ def _invite(transaction: Transaction, roster: Roster, arguments: _Arguments, by:
         raise Overloaded(f"{INVITATIONS} invitations are open", retry_after=3600.0)
     taken = {row.name for row in still_open} | {row.name for row in tables.undecided_requests(transaction)}
     if name in taken:
-        raise Conflict(f"{name} is invited already, or its request waits", remedy="Withdraw or deny that first")
+        raise Conflict(
+            f"{name} is invited already, or its request waits", remedy=f"cimfed requests withdraw {name}, or deny"
+        )
     if tables.find_invitation(transaction, id_) is not None:
         raise Conflict("there is an invitation of that id", remedy="Make another")
     tables.add_invitation(transaction, InvitationRow(id=id_, key=key, name=name, expires=expires, new_keys=new_keys))

@@ -57,7 +57,7 @@ def test_who_is_invited_must_be_of_the_groups_kind_and_not_listed_yet(service: R
     assert service.refused("cimfed", "partner", "invite", "kz.almaty", "--yes") == "bad_config"
     assert service.refused("cimfed", "member", "invite", "dir.other", "--yes") == "bad_config"
     assert service.refused("cimfed", "member", "invite", "kz.almaty", "--valid", "2 hours", "--yes") == "bad_config"
-    assert service.refused("cimfed", "member", "invite", "kz.almaty", "--valid", "31d", "--yes") == "bad_query"
+    assert service.refused("cimfed", "member", "invite", "kz.almaty", "--valid", "31d", "--yes") == "bad_config"
     assert service.refused("cimfed", "member", "invite", "kz.almaty") == "not_confirmed"
     assert service.refused("cimfed", "member", "invite", "kz.almaty", "--new-keys", "--yes") == "not_found"
     said = service.ok("cimfed", "member", "invite", "kz.almaty", "--dry-run")
@@ -230,3 +230,25 @@ def test_who_approves_sees_the_address_and_the_stewards_that_will_be_listed(serv
     said = service.ok("cimfed", "requests", "approve", "kz.almaty", "--dry-run").out
     assert "address localhost:9" in said
     assert f"steward's key {card.stewards[0].id.hex()[:16]}" in said
+
+
+def test_a_dry_run_of_an_invitation_finds_what_stands_against_it(service: Running) -> None:
+    service.join_gateway("gw.east")
+    service.join_gateway("gw.west")
+    service.ok("cimfed", "revoke", "gw.west", "--reason", "taken over", "--yes")
+    service.token("member", "kz.almaty")
+    invite = ("cimfed", "member", "invite")
+    before = service.log()
+    for words, reason in (
+        (("gw.east",), "conflict"),
+        (("gw.west", "--new-keys"), "conflict"),
+        (("kz.almaty",), "conflict"),
+        (("uz.tashkent", "--new-keys"), "not_found"),
+        (("uz.tashkent", "--valid", "31d"), "bad_config"),
+    ):
+        assert service.refused(*invite, *words, "--dry-run") == reason
+        assert service.refused(*invite, *words, "--yes") == reason
+    assert service.log() == before
+    assert "--new-keys" in service.run(*invite, "gw.east", "--yes").err
+    assert "cimfed requests withdraw kz.almaty" in service.run(*invite, "kz.almaty", "--yes").err
+    service.ok(*invite, "uz.tashkent", "--dry-run")
