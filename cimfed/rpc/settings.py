@@ -6,11 +6,13 @@ Wrong or unknown words are refused with their place. Needs pydantic-settings, wh
 from __future__ import annotations
 
 import difflib
+import ipaddress
 import json
 import os
 import socket
 import tomllib
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -132,12 +134,19 @@ def _known_words(kind: type[BaseModel], where: list[str]) -> str:
 def bind_of(address: str) -> str:
     """Where to listen for an address that others dial: its port on all interfaces, unless it is a loopback.
 
-    BadConfig for what is no address.
+    BadConfig for what is no address, and for one that can be bound and not dialled: it would be listed as it stands.
     """
     try:
         host, _, port = dialled(address).rpartition(":")
     except CimfedError as error:
         raise BadConfig(error.message, place="--address", remedy=error.remedy) from None
+    with suppress(ValueError):  # a name
+        if ipaddress.ip_address(host.strip("[]")).is_unspecified:
+            raise BadConfig(
+                f"nobody can dial {address}",
+                place="--address",
+                remedy="Give what others reach this host by; --listen says what is bound",
+            )
     return address if host in LOOPBACK else f"0.0.0.0:{port}"
 
 

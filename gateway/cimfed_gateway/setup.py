@@ -38,10 +38,11 @@ def check_plan(path: Path, plan: Plan) -> dict[str, str]:
     if (path / FILE).exists():
         raise Conflict("there is a gateway here already", place=str(path / FILE))
     check_root(plan.root)
+    bound = bind_of(plan.address)
     values = {
         "name": plan.name,
         "federation": plan.federation,
-        "listen": plan.listen or bind_of(plan.address),
+        "listen": plan.listen or bound,
         "directory": plan.directory,
     }
     settings_of(Settings, values, "--")

@@ -72,11 +72,12 @@ def check_plan(path: Path, plan: Plan) -> tuple[Home, dict[str, str | list[str]]
     if (path / FILE).exists():
         raise Conflict("there is a node here already", place=str(path / FILE))
     check_root(plan.root)
+    bound = bind_of(plan.address)
     values: dict[str, str | list[str]] = {
         "city": plan.city,
         "federation": plan.federation,
         "address": plan.address,
-        "listen": plan.listen or bind_of(plan.address),
+        "listen": plan.listen or bound,
         "steward_keys": [key.text for key in plan.steward_keys],
         "directory": plan.directory,
         "service_user": plan.service_user,

@@ -252,3 +252,18 @@ def test_a_dry_run_of_an_invitation_finds_what_stands_against_it(service: Runnin
     assert "--new-keys" in service.run(*invite, "gw.east", "--yes").err
     assert "cimfed requests withdraw kz.almaty" in service.run(*invite, "kz.almaty", "--yes").err
     service.ok(*invite, "uz.tashkent", "--dry-run")
+
+
+@pytest.mark.parametrize("host", ["0.0.0.0", "[::]"])
+def test_an_address_that_nobody_can_dial_is_not_joined_with(service: Running, host: str) -> None:
+    address = ("--address", f"{host}:8443", "--listen", "127.0.0.1:8443")
+    for words in (
+        ("cimfed-gateway", "join", service.token("member", "gw.east"), "--home", "new"),
+        ("cimfed-node", "join", service.token("member", "kz.almaty"), "--home", "new",
+         "--steward-key", service.steward("kz.almaty")),
+        ("cimfed-gateway", "directory", "init", "dir.other", "--federation", "sco", "--home", "new"),
+    ):  # fmt: skip
+        said = service.run(*words, *address[: 2 if "init" in words else 4])
+        assert said.code == 2
+        assert f"nobody can dial {host}:8443 (at --address)" in said.err
+    assert not (service.folder / "new").exists()
