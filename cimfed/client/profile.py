@@ -41,6 +41,7 @@ from cimfed.trust.tls import Issuer, IssuingKey
 FORMAT = "cimfed/profile/v2"
 FILE = "profile.toml"
 _PROFILE = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
+_MAKE = "Make one: cimfed join, with an invitation; or cimfed profile new"
 _FIELDS = {"format", "name", "federation", "directory", "gateway"}
 
 
@@ -111,12 +112,20 @@ def profile_names(environment: Mapping[str, str] = os.environ) -> list[str]:
 
 
 def only_profile(environment: Mapping[str, str] = os.environ) -> str:
-    """The only profile that there is: NotFound where there is none, BadConfig where there are several."""
+    """The profile that is meant where none is named: that of ``CIMFED_PROFILE``, else the only one that there is.
+
+    NotFound where there is none, BadConfig where there are several.
+    """
+    named = environment.get("CIMFED_PROFILE")
+    if named:
+        return named
     names = profile_names(environment)
     if not names:
-        raise NotFound(f"there is no profile in {profiles_folder(environment)}", remedy="Make one: cimfed profile new")
+        raise NotFound(f"there is no profile in {profiles_folder(environment)}", remedy=_MAKE)
     if len(names) > 1:
-        raise BadConfig("there are several profiles", remedy=f"Name one (--profile): {', '.join(names)}")
+        raise BadConfig(
+            "there are several profiles", remedy=f"Name one (--profile, or CIMFED_PROFILE): {', '.join(names)}"
+        )
     return names[0]
 
 
@@ -141,7 +150,9 @@ def read_profile(profile: str, environment: Mapping[str, str] = os.environ) -> P
     try:
         document = tomllib.loads(path.read_text("utf-8"))
     except FileNotFoundError:
-        raise NotFound(f"there is no profile {profile} in {home}", remedy="Make one: cimfed profile new") from None
+        there = profile_names(environment)
+        remedy = f"Those that are here: {', '.join(there)}" if there else _MAKE
+        raise NotFound(f"there is no profile {profile} in {home}", remedy=remedy) from None
     except (OSError, ValueError):
         raise BadConfig("the profile cannot be read", place=str(path)) from None
     if document.keys() != _FIELDS or document["format"] != FORMAT:

@@ -172,3 +172,8 @@ def test_the_only_profile_needs_no_name(tmp_path: Path, monkeypatch: pytest.Monk
     with pytest.raises(BadConfig, match="one, two"):
         cimfed.connect()
     assert read_profile("two").gateway == "gw.two"
+    with pytest.raises(NotFound, match="Those that are here: one, two"):
+        cimfed.connect("three")
+    monkeypatch.setenv("CIMFED_PROFILE", "two")
+    with cimfed.connect() as fed:
+        assert fed.source == "gw.two"
