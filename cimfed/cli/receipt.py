@@ -16,10 +16,10 @@ from cimfed.cli.output_table import coverage_table
 from cimfed.client.complete import complete_receipt
 from cimfed.client.connect import follower_of
 from cimfed.client.logged import revoked_since
-from cimfed.client.profile import only_profile, read_profile
+from cimfed.client.profile import only_profile, profile_names, read_profile
 from cimfed.client.receipts import Report, verify_receipt
 from cimfed.command import JSON, Command
-from cimfed.errors import Forged, Incomplete
+from cimfed.errors import Forged, Incomplete, NotFound
 from cimfed.model.instants import instant_text
 from cimfed.model.names import CityName
 from cimfed.model.texts import plain
@@ -63,14 +63,19 @@ def verify(
     revoked = revoked_since(report.signers, report.logged, _current(directory, report, trusted)) if directory else []
     for item in revoked:
         if not item.counts:
-            raise Forged(str(item), remedy="Without its log part, complete it (cimfed receipt complete)")
+            raise Forged(
+                str(item), remedy="Where its log part is missing, add it (cimfed receipt complete), and look again"
+            )
     cities = ", ".join(line.city for line in report.coverage.answered) or "no city"
     console.out.print(
         f"[green]verified[/green]: {report.coverage.rows:,} rows of {cities}, "
-        f"asked by {report.organisation} on {instant_text(report.query.issued)}"
+        f"asked by {report.organisation} on {instant_text(report.query.issued)}",
+        soft_wrap=True,
     )
     for line in (*report.log_lines, *map(str, revoked)):
         console.say(line)
+    if len(report.logged) < len(report.manifests):
+        console.err.print("cimfed receipt complete adds the proofs of the log that are missing", markup=False)
     if directory and not revoked:
         console.say("no key that signed it was revoked since")
 
@@ -154,7 +159,15 @@ def _logged(report: Report) -> dict[str, Any]:
 
 
 def _root(file: Path | None, profile: str | None) -> bytes:
-    return read(file) if file is not None else read_profile(profile or only_profile()).root
+    if file is not None:
+        return read(file)
+    if not profile and not profile_names():
+        raise NotFound(
+            "there is no profile here whose root would be trusted",
+            place="--root",
+            remedy="Name the directory's root.json: its administrator, or any partner, has it",
+        )
+    return read_profile(profile or only_profile()).root
 
 
 def _facts(report: Report) -> dict[str, Any]:

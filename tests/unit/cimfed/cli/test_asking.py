@@ -211,7 +211,9 @@ def test_a_receipt_is_written_verified_and_shown(cimfed: Partner) -> None:
     assert cimfed("receipt", "verify", "a.receipt", "--root", "root.json").code == 8
 
 
-def test_verify_says_that_a_log_proves_a_decision_and_ends_with_8_where_it_does_not(cimfed: Partner) -> None:
+def test_verify_says_that_a_log_proves_a_decision_and_ends_with_8_where_it_does_not(
+    cimfed: Partner, monkeypatch: pytest.MonkeyPatch
+) -> None:
     found = {case["name"]: (file, case) for file, case in RECEIPTS if file == "receipt-log.json"}
 
     def verify(name: str) -> Result:
@@ -224,6 +226,10 @@ def test_verify_says_that_a_log_proves_a_decision_and_ends_with_8_where_it_does_
     assert done.code == 0
     assert "kz.almaty: logged as entry 4, cosigned by in.delhi, uz.tashkent\n" in done.out
     assert "uz.tashkent: no proof of the log yet\n" in done.out
+    assert "cimfed receipt complete" in done.err
+    monkeypatch.setenv("CIMFED_HOME", "nobody")
+    unknown = cimfed("receipt", "verify", "a.receipt")
+    assert (unknown.code, "--root" in unknown.err) == (3, True)
     assert "kz.almaty: logged as entry 4, cosigned by nobody yet\n" in verify("cosigned by nobody").out
     broken = verify("a hash of the proof is another")
     assert (broken.code, broken.out) == (8, "")
