@@ -21,7 +21,7 @@ import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from importlib.metadata import version
-from typing import NoReturn
+from typing import NoReturn, TextIO
 
 import typer
 from rich.console import Console
@@ -31,8 +31,15 @@ from rich.table import Column, Table
 from cimfed.errors import BadConfig, CimfedError
 from cimfed.model.texts import plain
 
-out = Console(highlight=False, soft_wrap=False)
-err = Console(stderr=True, highlight=False, soft_wrap=True)
+
+
+def _width(stream: TextIO) -> int | None:
+    """What bounds a line: the terminal's width, or COLUMNS. A file or a pipe has no width, and nothing is wrapped."""
+    return None if stream.isatty() or "COLUMNS" in os.environ else 1000
+
+
+out = Console(highlight=False, soft_wrap=False, width=_width(sys.stdout))
+err = Console(stderr=True, highlight=False, soft_wrap=True, width=_width(sys.stderr))
 
 
 def run(program: typer.Typer | Callable[[], typer.Typer]) -> None:
@@ -117,10 +124,11 @@ def say(text: str) -> None:
 
 
 def table(columns: Sequence[str], rows: Iterable[Sequence[object]], title: str | None = None) -> Table:
-    """A table whose cells are text as it stands, on several lines where it is narrow; None is an empty cell."""
-    made = Table(
-        *(Column(name, overflow="fold") for name in columns), title=title, title_justify="left", header_style="bold"
-    )
+    """A table whose cells are text as it stands, and all of it: broken where it is too wide, never cut, so that an id
+    can be copied. None is an empty cell."""
+    made = Table(title=title, title_justify="left", header_style="bold")
+    for column in columns:
+        made.add_column(column, overflow="fold")
     for row in rows:
         made.add_row(*("" if cell is None else _shown(str(cell)) for cell in row))
     return made

@@ -59,12 +59,19 @@ def test_cells_of_a_table_are_words_too() -> None:
     assert "\x1b[2J" not in text.getvalue()
 
 
-def test_a_narrow_table_leaves_nothing_out() -> None:
-    digits = "57aba651e1987db37ca15c0948cffc4c41cdd5116a71f571b805ac434c998aac"
-    screen = io.StringIO()
-    Console(file=screen, width=40).print(console.table(("id", "whose"), [(digits, "inst.iitd")]))
-    rows = [line.split("│")[1].strip() for line in screen.getvalue().splitlines() if "│" in line]
-    assert "".join(rows) == digits
+def test_a_narrow_table_breaks_its_cells_and_cuts_none() -> None:
+    text = io.StringIO()
+    Console(file=text, width=30).print(console.table(("what", "id"), [("decision", "1135de08d0257c1135de08d0257c")]))
+    assert "".join(line.split("│")[2].strip() for line in text.getvalue().splitlines()[3:-1]) == 2 * "1135de08d0257c"
+    assert "…" not in text.getvalue()
+
+
+def test_what_goes_to_a_pipe_is_not_wrapped() -> None:
+    """Whoever greps has no window."""
+    deed = "from cimfed import console; console.out.print(console.table(('a',), [('x ' * 200,)]))"
+    bare = {name: value for name, value in os.environ.items() if name != "COLUMNS"}
+    done = subprocess.run([sys.executable, "-c", deed], capture_output=True, text=True, env=bare, check=True, timeout=60)
+    assert "x " * 199 in done.stdout
 
 
 def test_what_is_said_steers_no_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
