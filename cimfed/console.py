@@ -32,7 +32,6 @@ from cimfed.errors import BadConfig, CimfedError
 from cimfed.model.texts import plain
 
 
-
 def _width(stream: TextIO) -> int | None:
     """What bounds a line: the terminal's width, or COLUMNS. A file or a pipe has no width, and nothing is wrapped."""
     return None if stream.isatty() or "COLUMNS" in os.environ else 1000

@@ -29,6 +29,7 @@ from cimfed.model.instants import instant_text
 from cimfed.rpc import clock
 from cimfed.trust.directory.listing import Directory
 from cimfed.trust.identity_files import load_public_key
+from cimfed.trust.tlog.checkpoint import parse_origin
 from cimfed.trust.tlog.entries import Decision, Outcome, Passed, Returned
 from cimfed.trust.tls import LeafSource, Use
 
@@ -425,10 +426,14 @@ def _shown(one: Shown) -> dict[str, Any]:
 
 
 def _say_compared(command: Command, result: Compared) -> None:
+    own = result.trouble.get(parse_origin(result.origin).party)
     if result.forks:
         command.say(f"{result.origin}: FORKED")
+    elif own is not None:
+        command.say(f"{result.origin}: not compared with the log as it is now ({own.reason})")
     else:
-        by = f"agrees with what {', '.join(result.agreed)} had" if result.agreed else "nobody else had any of it"
+        agreed = ["this office" if name == "kept" else name for name in result.agreed]
+        by = f"agrees with what {', '.join(agreed)} had" if agreed else "nobody else had any of it"
         command.say(f"{result.origin}: {result.size} entries, {by}")
 
 

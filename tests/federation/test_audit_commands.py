@@ -107,6 +107,10 @@ def test_exposure_names_whom_it_could_not_ask_and_ends_with_6(alliance: Commands
         found = audit(alliance, "exposure", PARTNER, "--since", "2020-01-01", expect=(6,))
         assert found["missing"] == {"uz.tashkent": "node_unreachable"}
         assert {one["log"] for one in found["logs"]} == {f"sco/{name}" for name in (SERVICE, GATEWAY, *CITIES[::2])}
+        words = ("--home", str(alliance.office), "--profile", "sco")
+        compared = alliance.process("cimfed", "audit", "consistency", *words)
+        assert compared.returncode == 6
+        assert "sco/uz.tashkent: not compared with the log as it is now (node_unreachable)" in compared.stdout
     finally:
         alliance.start("uz.tashkent")
 

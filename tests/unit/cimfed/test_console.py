@@ -70,7 +70,9 @@ def test_what_goes_to_a_pipe_is_not_wrapped() -> None:
     """Whoever greps has no window."""
     deed = "from cimfed import console; console.out.print(console.table(('a',), [('x ' * 200,)]))"
     bare = {name: value for name, value in os.environ.items() if name != "COLUMNS"}
-    done = subprocess.run([sys.executable, "-c", deed], capture_output=True, text=True, env=bare, check=True, timeout=60)
+    done = subprocess.run(
+        [sys.executable, "-c", deed], capture_output=True, text=True, env=bare, check=True, timeout=60
+    )
     assert "x " * 199 in done.stdout
 
 
