@@ -17,12 +17,13 @@ from cimfed import console, passphrase, paths
 from cimfed.cli import office
 from cimfed.cli.ceremony import Change, describe, draft_holders, first_draft, next_draft, still_missing
 from cimfed.command import DRY_RUN, JSON, YES, Command
-from cimfed.errors import BadConfig
+from cimfed.errors import BadConfig, Conflict
 from cimfed.model.instants import instant_text
 from cimfed.model.names import Kind, federation, kind_of
 from cimfed.rpc import clock
 from cimfed.trust.card import card_of, parse_card
 from cimfed.trust.directory import layout, publication
+from cimfed.trust.directory.acceptance import metadata_of
 from cimfed.trust.directory.documents import address
 from cimfed.trust.directory.follow import fingerprint
 from cimfed.trust.directory.listing import Directory, Gateway, Member, Partner, Party, Service
@@ -124,6 +125,7 @@ def sign(
         before = _before(files, home)
         for line in describe(files):
             command.say(line)
+        _check_new(files, before, draft)
         if not command.goes_on("Sign this?"):
             return
         signer = passphrase.open_key(parse_key_place(key), passphrase_file)
@@ -179,6 +181,7 @@ def publish(
         directory = at.current()
         for line in describe(files):
             command.say(line)
+        _check_new(files, directory, draft)
         missing = still_missing(files, directory)
         if missing:
             raise BadConfig(_state_line(missing), place=str(draft), remedy="cimfed directory sign")
@@ -294,6 +297,18 @@ def _before(files: dict[str, bytes], home: Path | None) -> Directory | None:
     if home is None:
         raise BadConfig("this draft follows on a directory: name the office that knows it", place="--home")
     return office.read_office(home).known()[0]
+
+
+def _check_new(files: dict[str, bytes], before: Directory | None, draft: Path) -> None:
+    """Conflict where another word of a role was published since this one was drafted: nobody would take it."""
+    for path in metadata_of(files):
+        role, version = publication.role_of(path), publication.parsed(files[path]).signed.version
+        if before and before.versions.get(role, 0) >= version and before.files.get(path) != files[path]:
+            raise Conflict(
+                f"version {before.versions[role]} of {role} is published already, and this is another {version}",
+                place=str(draft),
+                remedy="Draft the change anew, on what is published",
+            )
 
 
 def _say_state(out: Path, draft: dict[str, bytes], before: Directory | None) -> None:

@@ -161,3 +161,17 @@ def test_a_draft_that_is_published_already_changes_nothing(service: Running) -> 
     assert service.ok("cimfed", "directory", "publish", "next.json", "--yes", "--json").json["changed"] is True
     found = service.ok("cimfed", "directory", "publish", "next.json", "--yes", "--json").json
     assert (found["changed"], found["version"]) == (False, service.directory.version)
+
+
+def test_a_draft_that_another_one_has_overtaken_is_neither_signed_nor_published(service: Running) -> None:
+    for name in ("first", "second"):
+        service.ok("cimfed", "directory", "rotate-root", "--out", f"{name}.json")
+    sign, publish = (("cimfed", "directory", word) for word in ("sign", "publish"))
+    service.ok(*sign, "first.json", "--key", "office/board.key", "--yes")
+    service.ok(*publish, "first.json", "--yes")
+    before = (service.folder / "second.json").read_bytes()
+    said = service.run(*sign, "second.json", "--key", "office/board.key", "--yes")
+    assert said.code == 5
+    assert "is published already, and this is another 2 (at second.json)" in said.err
+    assert (service.folder / "second.json").read_bytes() == before
+    assert service.refused(*publish, "second.json", "--yes") == "conflict"
