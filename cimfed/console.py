@@ -26,7 +26,7 @@ from typing import NoReturn, TextIO
 import typer
 from rich.console import Console
 from rich.markup import escape
-from rich.table import Column, Table
+from rich.table import Table
 
 from cimfed.errors import BadConfig, CimfedError
 from cimfed.model.texts import plain

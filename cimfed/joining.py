@@ -120,7 +120,7 @@ def send(
         case RequestState.LISTED:
             command.say(f"the directory lists {met.invitation.name}")
         case RequestState.DENIED:
-            raise denied(status)
+            raise denied(status, "Ask the administrator, and for another invitation")
         case _:
             command.say(f"{status.state}: tell the administrator the fingerprint, by another way than this")
 
@@ -132,8 +132,9 @@ def revoked(directory: Directory, card: Card) -> bool:
     return any(of and gone.issuperset(of) for of in ids)
 
 
-def denied(status: Status) -> NotAdmitted:
-    return NotAdmitted(f"the administrator has denied it{f': {status.message}' if status.message else ''}")
+def denied(status: Status, remedy: str) -> NotAdmitted:
+    why = f": {status.message}" if status.message else ""
+    return NotAdmitted(f"the administrator has denied it{why}", remedy=remedy)
 
 
 def pause() -> None:

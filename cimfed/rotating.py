@@ -157,7 +157,7 @@ def _finish(
         raise Conflict("the directory does not list the new key yet", remedy="The administrator approves it first")
     alone = change.alone(card)
     command.put(fingerprint=alone.fingerprint)
-    command.say(f"{party.name} keeps its new key alone, fingerprint {alone.fingerprint}")
+    command.say(f"to be handed in: a card of {party.name} without the old key")
     if not command.goes_on("Drop the old key?"):
         return
     place = next_keys.signing_key_path(party.home, party.kind)
@@ -189,7 +189,7 @@ def _hand_in(command: Command, party: Party, directory: Directory, content: byte
             status = _decided(service, content)
     command.put(state=str(status.state))
     if status.state is RequestState.DENIED:
-        raise joining.denied(status)
+        raise joining.denied(status, "Ask the administrator why; the same command begins anew")
     if status.state is not RequestState.LISTED:
         command.say(f"{status.state}: tell the administrator the fingerprint, by another way than this")
     return status.state

@@ -126,7 +126,9 @@ def test_a_denied_card_leaves_the_old_key_and_the_next_try_makes_another(service
     service.ok(*GATEWAY)
     denied = parse_card((service.folder / "gw.alliance" / "card.json").read_bytes())
     service.ok("cimfed", "requests", "deny", "gw.alliance", "--reason", "call us first", "--yes")
-    assert service.refused(*GATEWAY) == "not_admitted"
+    said = service.run(*GATEWAY)
+    assert said.err.startswith("error not_admitted: the administrator has denied it: call us first. ")
+    assert "the same command begins anew" in said.err
     assert parse_card((service.folder / "gw.alliance" / "card.json").read_bytes()).keys == denied.keys[:1]
     service.ok(*GATEWAY)
     assert parse_card((service.folder / "gw.alliance" / "card.json").read_bytes()).keys[1] != denied.keys[1]
