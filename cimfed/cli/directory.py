@@ -17,7 +17,7 @@ from cimfed import console, passphrase, paths
 from cimfed.cli import office
 from cimfed.cli.ceremony import Change, describe, draft_holders, first_draft, next_draft, still_missing
 from cimfed.command import DRY_RUN, JSON, YES, Command
-from cimfed.errors import BadConfig, Conflict
+from cimfed.errors import BadConfig, CimfedError, Conflict
 from cimfed.model.instants import instant_text
 from cimfed.model.names import Kind, federation, kind_of
 from cimfed.rpc import clock
@@ -235,6 +235,11 @@ def office_(
     """Makes the folder from which a board, a registrar or a revoker works. Their keys may lie in it, or elsewhere."""
     made = office.make_office(home, federation(name), address(directory), read(root))
     console.say(f"made the office {made.home}, root {fingerprint(read(root))[:16]}")
+    try:
+        with made.follower() as follower:
+            console.say(f"version {follower.refresh().version} of the directory of {made.federation} verifies from it")
+    except CimfedError as error:  # the service may not serve yet
+        console.err.print(f"note: nothing verifies from it yet: {error.line}", markup=False)
 
 
 @app.command()

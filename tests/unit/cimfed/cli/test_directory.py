@@ -175,3 +175,13 @@ def test_a_draft_that_another_one_has_overtaken_is_neither_signed_nor_published(
     assert "is published already, and this is another 2 (at second.json)" in said.err
     assert (service.folder / "second.json").read_bytes() == before
     assert service.refused(*publish, "second.json", "--yes") == "conflict"
+
+
+def test_a_new_office_says_whether_the_directory_verifies_from_its_root(service: Running) -> None:
+    made = ("cimfed", "directory", "office", "--root", "office/directory/root.json", "--directory", service.address)
+    assert (
+        "version 1 of the directory of sco verifies" in service.ok(*made, "--federation", "sco", "--home", "good").out
+    )
+    said = service.ok(*made, "--federation", "oecd", "--home", "other")
+    assert "note: nothing verifies from it yet: bad_directory" in said.err
+    assert "verifies from it" not in said.out
