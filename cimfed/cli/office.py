@@ -23,7 +23,7 @@ import typer
 
 from cimfed.cli import lapsed
 from cimfed.command import Command
-from cimfed.errors import BadConfig, CimfedError, Conflict, NotFound
+from cimfed.errors import BadConfig, BadSignature, CimfedError, Conflict, NotFound
 from cimfed.model.instants import instant_text
 from cimfed.model.names import Federation, federation
 from cimfed.passphrase import open_key
@@ -104,7 +104,13 @@ class Office:
         """What the service says to an act that a registrar has signed."""
         occasion = Occasion.now(self.federation, directory.service.name, clock.now())
         with ServiceClient(self.service, directory) as service:
-            return service.administer(seal_admin(AdminRequest(occasion, action, arguments), signer))
+            try:
+                return service.administer(seal_admin(AdminRequest(occasion, action, arguments), signer))
+            except BadSignature as error:
+                raise BadSignature(
+                    f"key {signer.public.id.hex()[:16]} may not ask this: {error.message}",
+                    remedy="Compare it with cimfed key list: whose it is, and whether it was revoked",
+                ) from None
 
 
 def read_office(home: Path) -> Office:
