@@ -311,7 +311,11 @@ def check(of: Federation, service: Service, parties: Iterable[Member | Gateway |
             raise BadDirectory(error.message, place=party.name) from None
         for key in (*(issuer.key for issuer in party.issuers), *(key.raw for key in keys_of(party))):
             if key in seen:
-                raise BadDirectory(f"a key of {party.name} is already listed for {seen[key]}", place=party.name)
+                raise BadDirectory(
+                    f"a key of {party.name} is already listed for {seen[key]}",
+                    place=party.name,
+                    remedy="Each has keys of its own, a city its own steward's too: it makes new ones",
+                )
             seen[key] = party.name
         if isinstance(party, Member):
             party.entry  # noqa: B018  # verifies it

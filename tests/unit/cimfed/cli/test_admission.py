@@ -267,3 +267,11 @@ def test_an_address_that_nobody_can_dial_is_not_joined_with(service: Running, ho
         assert said.code == 2
         assert f"nobody can dial {host}:8443 (at --address)" in said.err
     assert not (service.folder / "new").exists()
+
+
+def test_a_steward_of_two_cities_has_a_key_for_each(service: Running) -> None:
+    service.join_city("kz.almaty")
+    words = ("--home", "new", "--address", "localhost:9", "--steward-key", service.steward("kz.almaty"))
+    service.ok("cimfed-node", "join", service.token("member", "uz.tashkent"), *words)
+    said = service.run("cimfed", "requests", "approve", "uz.tashkent", "--yes")
+    assert "a key of uz.tashkent is already listed for kz.almaty (at uz.tashkent). Each has keys of its own" in said.err
