@@ -171,7 +171,8 @@ def database(fact: DatabaseFact) -> Iterator[Finding]:
         yield DATABASE.error(
             Code.DATABASE_UNUSABLE,
             f"{fact.place}: {fact.error.message}",
-            fact.error.remedy or "See who may read and write it, and whether the disk is full",
+            fact.error.remedy
+            or "See who may read and write it, and whether the disk is full; if it is gone, restore the last backup",
             about=fact.place,
         )
     elif fact.sound is None:
