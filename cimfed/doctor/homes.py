@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from cimfed.doctor.finding import Checking, Code, Finding
 from cimfed.doctor.listed import notice
-from cimfed.errors import CimfedError
+from cimfed.errors import BadConfig, CimfedError
 from cimfed.trust.keys import PublicKey
 
 KEYS, TLS, DISK, DATABASE = Checking("keys"), Checking("tls"), Checking("disk"), Checking("database")
@@ -91,7 +91,8 @@ def tls(fact: TlsFact, now: int) -> Iterator[Finding]:
     if fact.error is not None or fact.valid is None:
         what = fact.error.message if fact.error else "it cannot be read"
         remedy = (fact.error.remedy if fact.error else None) or renew
-        yield TLS.error(Code.TLS_UNUSABLE, f"{fact.place}: {what}", remedy, about=fact.place)
+        place = fact.error.place if isinstance(fact.error, BadConfig) and fact.error.place else fact.place
+        yield TLS.error(Code.TLS_UNUSABLE, f"{place}: {what}", remedy, about=place)
     elif not fact.valid[0] <= now < fact.valid[1]:
         yield TLS.error(
             Code.TLS_ENDED,

@@ -147,9 +147,17 @@ def _pin(token: TokenKey, given: bytes | None) -> bytes:
 
 def load_issuing_key(home: Path) -> IssuingKey:
     """The TLS issuing key of the party whose home this is."""
-    path = home / "keys" / "tls.key"
+    return issuing_key_of(home / "keys" / "tls.key", home / "keys" / "tls.pem")
+
+
+def issuing_key_of(key: Path, certificate: Path) -> IssuingKey:
+    """BadConfig names the one of the two files that it is about."""
+    path = certificate
     try:
-        return IssuingKey.from_pem(read_private(path), Issuer(read(home / "keys" / "tls.pem")))
+        issuer = Issuer(read(certificate))
+        _ = issuer.certificate
+        path = key
+        return IssuingKey.from_pem(read_private(key), issuer)
     except BadConfig as error:
         raise BadConfig(error.message, place=str(path), remedy=error.remedy) from None
 

@@ -22,11 +22,11 @@ from cimfed.trust.files import create_file
 from cimfed.trust.identity_files import (
     PRIVATE,
     ROLES,
+    issuing_key_of,
     load_issuing_key,
     load_public_key,
     load_signing_key,
     read,
-    read_private,
 )
 from cimfed.trust.keys import KeySigner, PublicKey, Signer
 from cimfed.trust.tls import Issuer, IssuingKey
@@ -141,8 +141,4 @@ def _is_half_moved(home: Path) -> bool:
 
 
 def _issuing(home: Path, key: str, certificate: str) -> IssuingKey:
-    path = home / "keys" / key
-    try:
-        return IssuingKey.from_pem(read_private(path), Issuer(read(home / "keys" / certificate)))
-    except BadConfig as error:
-        raise BadConfig(error.message, place=str(path), remedy=error.remedy) from None
+    return issuing_key_of(home / "keys" / key, home / "keys" / certificate)

@@ -137,6 +137,17 @@ def test_an_issuing_key_of_another_party_or_none_is_unusable(home: Path) -> None
     assert codes(homes.tls(TlsFact("tls.key"), NOW)) == [Code.TLS_UNUSABLE]
 
 
+@pytest.mark.parametrize("name", ["tls.key", "tls.pem"])
+def test_of_an_issuing_key_and_its_certificate_the_file_that_is_wrong_is_named(home: Path, name: str) -> None:
+    file = home / "keys" / name
+    file.write_bytes(b"none")
+    (damaged,) = of_tls(home)
+    assert damaged.about == str(file)
+    file.unlink()
+    (gone,) = of_tls(home)
+    assert gone.what == f"{file}: there is no such file"
+
+
 # Disk and database
 
 
