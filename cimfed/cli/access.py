@@ -9,11 +9,14 @@ import typer
 
 from cimfed import console, passphrase
 from cimfed.cli import office
+from cimfed.client.ask import not_listed
 from cimfed.client.profile import only_profile, read_profile
 from cimfed.command import DRY_RUN, JSON, Command
-from cimfed.errors import BadConfig, BadQuery, BadSignature, NotFound, TooLarge
+from cimfed.errors import BadConfig, BadQuery, BadSignature, TooLarge
 from cimfed.model.instants import instant_text
 from cimfed.model.names import city_name
+from cimfed.model.vocabulary import VOCABULARY
+from cimfed.policy.cursor import suggestion
 from cimfed.rpc import clock
 from cimfed.rpc.joining import looked_up
 from cimfed.rpc.service import ServiceClient
@@ -47,7 +50,13 @@ def request(
         cities = tuple(sorted({str(city_name(name)) for name in city}))
         missing = [name for name in cities if name not in directory.members]
         if missing:
-            raise NotFound(f"the directory does not list {missing[0]}", remedy="See cimfed catalog")
+            raise not_listed(missing[0], directory.members)
+        if collection not in VOCABULARY.collections:
+            raise BadQuery(
+                f"there is no collection {collection[:64]!r}",
+                place="--collection",
+                remedy=suggestion(collection, VOCABULARY.collections),
+            )
         command.put(partner=own.name, cities=list(cities), collection=collection, purpose=purpose, text=text)
         command.say(f"{own.name} asks {', '.join(cities)} for {collection}, for {purpose}")
         occasion = Occasion.now(own.federation, directory.service.name, clock.now())

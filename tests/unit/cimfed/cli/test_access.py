@@ -46,6 +46,8 @@ def test_nothing_is_sent_in_a_dry_run_or_to_a_city_that_is_not_listed(service: R
     assert service.ok(*ASK, "--city", "kz.almaty", "--text", "x", "--dry-run", "--json").json["changed"] is False
     assert service.refused(*ASK, "--city", "kz.astana", "--text", "x") == "not_found"
     assert service.refused(*ASK, "--city", "kz.almaty", "--text", "x" * 3000) == "too_large"
+    said = service.run(*ASK[:3], "--collection", "bilding", *ASK[5:], "--city", "kz.almaty", "--text", "x")
+    assert (said.code, "Did you mean building?" in said.err) == (2, True)
     assert seen(service) == []
 
 
