@@ -19,7 +19,7 @@ from cimfed.client.logged import revoked_since
 from cimfed.client.profile import only_profile, profile_names, read_profile
 from cimfed.client.receipts import Report, verify_receipt
 from cimfed.command import JSON, Command
-from cimfed.errors import Forged, Incomplete, NotFound
+from cimfed.errors import BadDirectory, Forged, Incomplete, NotFound
 from cimfed.model.instants import instant_text
 from cimfed.model.names import CityName
 from cimfed.model.texts import plain
@@ -32,6 +32,7 @@ from cimfed.trust.directory.documents import address
 from cimfed.trust.directory.follow import Follower, pin
 from cimfed.trust.directory.listing import Directory
 from cimfed.trust.directory.mirrors import Always, Folder, MirrorSource
+from cimfed.trust.directory.proof import check_root
 from cimfed.trust.files import replace_file
 from cimfed.trust.identity_files import read
 from cimfed.trust.tls import LeafSource, Use
@@ -160,7 +161,7 @@ def _logged(report: Report) -> dict[str, Any]:
 
 def _root(file: Path | None, profile: str | None) -> bytes:
     if file is not None:
-        return read(file)
+        return _checked(file)
     if not profile and not profile_names():
         raise NotFound(
             "there is no profile here whose root would be trusted",
@@ -168,6 +169,16 @@ def _root(file: Path | None, profile: str | None) -> bytes:
             remedy="Name the directory's root.json: its administrator, or any partner, has it",
         )
     return read_profile(profile or only_profile()).root
+
+
+def _checked(file: Path) -> bytes:
+    """BadDirectory for what is no root: it would look like a false receipt."""
+    content = read(file)
+    try:
+        check_root(content)
+    except BadDirectory as error:
+        raise BadDirectory(error.message, place="--root", remedy=error.remedy) from None
+    return content
 
 
 def _facts(report: Report) -> dict[str, Any]:

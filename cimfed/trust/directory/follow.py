@@ -66,6 +66,18 @@ def pin(home: Path, root: bytes) -> None:
     create_file(file, root)
 
 
+def _check_pinned(file: Path, root: bytes) -> None:
+    """Whether it is the pinned root that is damaged, and not what follows from it."""
+    try:
+        proof.check_root(root)
+    except BadDirectory as error:
+        raise BadDirectory(
+            error.message,
+            place=str(file),
+            remedy="Put it back: from a backup, or from anybody who follows the directory",
+        ) from None
+
+
 def last_known(home: Path, of: Federation, now: int) -> Directory | None:
     """What a follower in that folder put in force last, expired or not. BadDirectory where it does not verify."""
     files = Folder(home / "files")
@@ -77,7 +89,11 @@ def last_known(home: Path, of: Federation, now: int) -> Directory | None:
     except OSError:
         return None
     # Another process may replace the timestamp meanwhile: what is read is of one.
-    directory = proof.read(Overlaid(files, {layout.TIMESTAMP_FILE: timestamp}), root, now, of)
+    try:
+        directory = proof.read(Overlaid(files, {layout.TIMESTAMP_FILE: timestamp}), root, now, of)
+    except BadDirectory:
+        _check_pinned(home / "root.json", root)
+        raise
     return counted(directory, read_known(home / KNOWN) or {})
 
 

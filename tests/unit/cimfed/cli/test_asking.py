@@ -227,6 +227,8 @@ def test_verify_says_that_a_log_proves_a_decision_and_ends_with_8_where_it_does_
     assert "kz.almaty: logged as entry 4, cosigned by in.delhi, uz.tashkent\n" in done.out
     assert "uz.tashkent: no proof of the log yet\n" in done.out
     assert "cimfed receipt complete" in done.err
+    other = cimfed("receipt", "verify", "a.receipt", "--root", "a.receipt")
+    assert (other.code, "bad_directory" in other.err, "--root" in other.err) == (2, True, True)
     monkeypatch.setenv("CIMFED_HOME", "nobody")
     unknown = cimfed("receipt", "verify", "a.receipt")
     assert (unknown.code, "--root" in unknown.err) == (3, True)
