@@ -84,6 +84,18 @@ class Sources:
         with self.servers(entries=True) as servers:
             return self.gathered.each(self.names(servers), lambda name: servers.read(name, first_of))
 
+    def read_once(self) -> list[ReadLog]:
+        """As ``read``, for what is counted. BadConfig where two files are of one log: it would count twice."""
+        logs = self.read()
+        for number, one in enumerate(logs):
+            if one.origin in [other.origin for other in logs[:number]]:
+                raise BadConfig(
+                    f"two of these files are of the log {one.origin}, which would count twice",
+                    place="--file",
+                    remedy="Name the later one alone; cimfed audit consistency compares both",
+                )
+        return logs
+
     @contextlib.contextmanager
     def servers(self, *, entries: bool) -> Iterator[Servers]:
         """``entries``: they will be read, so a registrar's key is needed."""
@@ -242,7 +254,7 @@ def consistency(
     with Command("audit-consistency", as_json) as command:
         sources = Sources(command, files, at, home, profile, "", log_key, None)
         if sources.files:
-            results = compare_files(sources.files, sources.keys)
+            results = compare_files(sources.files, sources.keys, sources.gathered)
         else:
             with sources.servers(entries=False) as servers:
                 kept = Kept(sources.office.home / "audit" if sources.office else None)
@@ -281,7 +293,7 @@ def report(
         span = sums.quarter(quarter)
         sources = Sources(command, files, at, home, profile, key, log_key, passphrase_file)
         partners = sources.directory.published.partners if sources.directory else {}
-        logs = sources.read()
+        logs = sources.read_once()
         found = sums.sums(
             logs,
             span,
@@ -326,7 +338,7 @@ def exposure(
     with Command("audit-exposure", as_json) as command:
         begin, wanted = sums.since_of(since), sums.key_of(of)
         sources = Sources(command, files, at, home, profile, key, log_key, passphrase_file)
-        logs = sources.read()
+        logs = sources.read_once()
         found = sums.exposure(logs, wanted, begin)
         command.put(
             key=of,

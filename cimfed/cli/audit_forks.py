@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from cimfed.cli.audit_logs import Keys, Servers
+from cimfed.cli.audit_logs import Gathered, Keys, Servers, read_files
 from cimfed.errors import CimfedError, DataLoss, LogInconsistent
 from cimfed.rpc.logs import LogClient
 from cimfed.trust.files import replace_file
@@ -169,9 +169,15 @@ class Kept:
         return [parse_note(path.read_bytes()) for path in paths if path.name.rsplit(".", 2)[0] == party]
 
 
-def compare_files(files: Sequence[Path], keys: Keys) -> list[Compared]:
-    """Exported logs, made at different times or given to different people: whether they are of one log each."""
+def compare_files(files: Sequence[Path], keys: Keys, gathered: Gathered) -> list[Compared]:
+    """Exported logs, made at different times or given to different people: whether they are of one log each.
+
+    A file whose entries are not those that its checkpoints are signed for proves nothing against the log's owner:
+    anybody may have altered it. It is ``broken``, and compared with nothing.
+    """
     shown: dict[Origin, list[Shown]] = {}
+    gathered.each(map(str, files), lambda file: read_files([Path(file)], keys))
+    files = [file for file in files if str(file) not in gathered.broken]
     for file in files:
         for origin, note in _notes_of(file):
             one = Shown((str(file),), note, verify_checkpoint(note, origin, keys.of(origin)))

@@ -362,6 +362,28 @@ async def test_an_exported_log_is_audited_without_any_server(alliance: Alliance,
     put(files[0], content.replace(b"inst.tsinghua", b"inst.someones", 1))
     _, error = await alliance.run("audit", "verify", *named, *home, expect=8)
     assert str(files[0]) in error
+    # Anybody may have altered a file: that is no fork of its city, whose signatures both files bear.
+    put(tmp_path / "true.jsonl", content)
+    both = ("--file", str(tmp_path / "true.jsonl"), "--file", str(files[0]))
+    said, error = await alliance.run("audit", "consistency", *both, *home, expect=8)
+    assert "FORKED" not in said
+    assert str(files[0]) in error
+
+
+async def test_two_exports_of_one_log_are_not_counted_twice(alliance: Alliance, tmp_path: Path) -> None:
+    await alliance.ask()
+    await alliance.settle()
+    with alliance.nodes["kz.almaty"].control.reading() as connection:
+        content = b"".join(line(item) for item in check.everything(connection, Origin(FEDERATION, "kz.almaty")))
+    for name in ("one.jsonl", "two.jsonl"):
+        put(tmp_path / name, content)
+    twice = ("--file", str(tmp_path / "one.jsonl"), "--file", str(tmp_path / "two.jsonl"))
+    home = ("--home", str(alliance.office))
+    for counting in (("exposure", PARTNER, "--since", "2020-01-01"), ("report", "--quarter", quarter_of(alliance))):
+        _, error = await alliance.run("audit", *counting, *twice, *home, expect=2)
+        assert "count twice" in error
+    agreed = await alliance.json("audit", "consistency", *twice, *home)
+    assert [one["forks"] for one in agreed["logs"]] == [[]]
 
 
 async def test_a_log_in_two_versions_is_caught_by_a_witness_and_by_an_auditor(
@@ -375,6 +397,13 @@ async def test_a_log_in_two_versions_is_caught_by_a_witness_and_by_an_auditor(
     assert all(len(one["agreed"]) == 2 for one in agreed["logs"])
     # The operator of kz.almaty rewrites history: other entries under other hashes, signed by the city's own key.
     node = alliance.nodes["kz.almaty"]
+
+    def export(file: Path) -> tuple[str, str]:
+        with node.control.reading() as connection:
+            put(file, b"".join(line(item) for item in check.everything(connection, Origin(FEDERATION, "kz.almaty"))))
+        return "--file", str(file)
+
+    before = export(tmp_path / "before.jsonl")
     rewrite(node.control, alliance.world.cities["kz.almaty"].signer)
     assert await node.log.cosigner.once() == set()
     assert "both checkpoints are kept as evidence" in caplog.text
@@ -389,6 +418,9 @@ async def test_a_log_in_two_versions_is_caught_by_a_witness_and_by_an_auditor(
     said, error = await alliance.run("audit", "consistency", *served, *alliance.by_office, expect=8)
     assert "sco/kz.almaty: FORKED" in said
     assert "do not agree" in error
+    after = export(tmp_path / "after.jsonl")
+    said, error = await alliance.run("audit", "consistency", *before, *after, "--home", str(alliance.office), expect=8)
+    assert "sco/kz.almaty: FORKED" in said
 
 
 def rewrite(control: Database, signer: Any) -> None:
