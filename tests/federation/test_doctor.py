@@ -36,7 +36,7 @@ from tests.federation.doctoring import (
     serving,
     told,
 )
-from tests.federation.world import FEDERATION, World
+from tests.federation.world import FEDERATION, World, named
 from tests.postgres import Database
 from tests.tokens import PIN, Soft
 
@@ -235,7 +235,11 @@ async def test_while_keys_change_the_old_the_next_or_both_may_be_listed(world: W
             ((key,), (issuer,)),
         ):
             changed = replace(member, keys=keys, issuers=issuers)
-            world.publish(replace(world.listing, members={**world.listing.members, member.name: changed}))
+            cards = world.listing.successions
+            if len(keys) > 1:
+                cards = (*cards, named(changed, home.path, Kind.CITY))
+            members = {**world.listing.members, member.name: changed}
+            world.publish(replace(world.listing, members=members, successions=cards))
             exam = await examined(node_doctor.examine, home_of(world.cities[ALMATY]), world.clock)
             assert told(exam) <= HERE | {Code.NOT_SERVING}, exam.findings
             assert any(each.about == "gw.alliance" and each.severity is Severity.OK for each in exam.findings)

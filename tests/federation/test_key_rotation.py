@@ -7,7 +7,6 @@ import ssl
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import replace
-from pathlib import Path
 
 import pyarrow as pa
 import pytest
@@ -19,15 +18,12 @@ from cimfed.rpc import clock
 from cimfed.tlog import log
 from cimfed.tlog.schema import EntryId
 from cimfed.trust import next_keys, own_keys
-from cimfed.trust.card import card_of, parse_card, seal_card
-from cimfed.trust.directory.listing import Listing, Party
-from cimfed.trust.envelope import Envelope
-from cimfed.trust.identity_files import load_signer
+from cimfed.trust.directory.listing import Listing
 from cimfed.trust.own_keys import OwnKeys
 from cimfed.trust.tlog.entries import Decision, decode
 from cimfed.trust.tls import Issuer, Use
 from cimfed_node.serve import Keys
-from tests.federation.world import FEDERATION, World, buildings
+from tests.federation.world import FEDERATION, World, buildings, named
 
 CITIES = (CityName("kz.almaty"), CityName("uz.tashkent"))
 GATEWAY = GatewayName("gw.alliance")
@@ -64,12 +60,6 @@ def kept(monkeypatch: pytest.MonkeyPatch) -> list[OwnKeys]:
 
     monkeypatch.setattr(Keys, "load", classmethod(watched))
     return keys
-
-
-def named(party: Party, home: Path, kind: Kind) -> Envelope:
-    """The card of a party with old and next keys, which both have signed."""
-    signers = (load_signer(home, kind), next_keys.load_next_signer(home, kind))
-    return parse_card(seal_card(card_of(FEDERATION, party), *signers)).envelope
 
 
 def listed(world: World, part: slice) -> Listing:

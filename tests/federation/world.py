@@ -41,15 +41,17 @@ from cimfed.rpc.channel import ChannelPool
 from cimfed.rpc.mirror import mirror
 from cimfed.rpc.server import Server
 from cimfed.tlog.keeper import Keeper
-from cimfed.trust.card import Card
+from cimfed.trust.card import Card, card_of, parse_card, seal_card
 from cimfed.trust.directory import layout
 from cimfed.trust.directory.edit import DAY, with_gateway, with_member, with_partner, without
 from cimfed.trust.directory.follow import Follower, pin
-from cimfed.trust.directory.listing import Directory, Listing, expired
+from cimfed.trust.directory.listing import Directory, Listing, Member, Partner, expired
+from cimfed.trust.directory.listing import Gateway as ListedGateway
 from cimfed.trust.directory.mirrors import Always, Folder
-from cimfed.trust.envelope import PayloadType, from_json, seal, to_json
+from cimfed.trust.envelope import Envelope, PayloadType, from_json, seal, to_json
 from cimfed.trust.identity_files import load_issuing_key, load_signer, make_identity
 from cimfed.trust.keys import KeySigner, Signer
+from cimfed.trust.next_keys import load_next_signer
 from cimfed.trust.tlog.checkpoint import Origin
 from cimfed.trust.tls import LeafSource, Use
 from cimfed.trust.token.uri import TokenKey
@@ -370,6 +372,12 @@ def write_snapshot(home: Home, rows: pa.Table, collection: str = "building") -> 
         "operation": {"name": "a null transform", "accuracy_m": 1.0},
     }
     return seal_snapshot(temporary, home.snapshots, facts)
+
+
+def named(party: Member | ListedGateway | Partner, home: Path, kind: Kind) -> Envelope:
+    """The card of a party with old and next keys, which both have signed."""
+    signers = (load_signer(home, kind), load_next_signer(home, kind))
+    return parse_card(seal_card(card_of(FEDERATION, party), *signers)).envelope
 
 
 def buildings(city: str, rows: Sequence[Mapping[str, Any]]) -> pa.Table:
