@@ -25,7 +25,7 @@ from cimfed.model.names import Kind, kind_of
 from cimfed.rpc.joining import Met, ask_status, hand_in, meet
 from cimfed.trust.card import Card, endorsed, parse_card
 from cimfed.trust.directory import documents
-from cimfed.trust.directory.listing import Directory
+from cimfed.trust.directory.listing import Directory, keys_of
 from cimfed.trust.files import replace_file
 from cimfed.trust.identity_files import read
 from cimfed.trust.invitation import MAX_TEXT, parse_invitation
@@ -78,8 +78,12 @@ def check_card(place: Path, address: str, stewards: Sequence[PublicKey] = ()) ->
         raise Conflict("the card that is here names other stewards", place="--steward-key", remedy=remedy)
 
 
-def say_met(command: Command, met: Met, home: Path, again: bool) -> None:
-    """KeyRevoked where the card that is there would be handed in again for nothing."""
+def say_met(command: Command, met: Met, home: Path, again: bool, former: str = "") -> None:
+    """KeyRevoked where the card that is there would be handed in again for nothing; BadConfig for a former key that is
+    not there: nothing is made for it."""
+    place = parse_key_place(former) if former else None
+    if isinstance(place, Path) and not place.is_file():
+        raise BadConfig(f"there is no key {place}", place="--former")
     card = home / "card.json"
     if again and card.exists() and revoked(met.directory, parse_card(read(card))):
         raise KeyRevoked(
@@ -107,6 +111,11 @@ def send(
             replace_file(card, endorsed(read(card), signer))
         finally:
             signer.close()
+        if not _listed(met, signer.public):
+            command.note(
+                f"the directory does not list the former key for {met.invitation.name}: only whoever knew it before it "
+                "was taken off takes it for one"
+            )
     content = read(card)
     fingerprint = parse_card(content).fingerprint
     command.put(fingerprint=fingerprint)
@@ -123,6 +132,11 @@ def send(
             raise denied(status, "Ask the administrator, and for another invitation")
         case _:
             command.say(f"{status.state}: tell the administrator the fingerprint, by another way than this")
+
+
+def _listed(met: Met, key: PublicKey) -> bool:
+    parties = met.directory.published.parties()
+    return any(key in keys_of(party) for party in parties if party.name == met.invitation.name)
 
 
 def revoked(directory: Directory, card: Card) -> bool:

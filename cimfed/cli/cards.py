@@ -91,17 +91,16 @@ def list_card(
             check_keys(listing, card)
         return edit(listing)
 
+    def agreed(directory: Directory) -> None:
+        accept_keys(office.home / "directory", card)  # whoever works here has compared the fingerprint
+        first(directory)
+
     question = f"Does {card.name} see the same fingerprint?"
-    published = change(
+    return change(
         command, office, checked, question,
-        key=key, passphrase_file=passphrase_file, out=out, days=days, first=first,
+        key=key, passphrase_file=passphrase_file, out=out, days=days, first=agreed,
         about=partial(_say_changes, command, office, card, more),
     )  # fmt: skip
-    if published is not None:  # whoever works here has compared the fingerprint
-        for party in published.published.parties():
-            if party.name == card.name:
-                accept_keys(office.home / "directory", party)
-    return published
 
 
 def _say_changes(command: Command, office: Office, card: Card, more: bool, directory: Directory) -> None:
@@ -134,8 +133,8 @@ def _say_changes(command: Command, office: Office, card: Card, more: bool, direc
 
 def _say_nobody_named(command: Command, name: str, listed: str) -> None:
     command.note(
-        f"no key that {listed} listed for {name} has signed this card: whoever knows {name} takes its new "
-        "keys only once its operator accepts them (cimfed-node key accept); better it joins with --former"
+        f"no key that {listed} listed for {name} has signed this card: nodes, gateways and partners that "
+        f"know {name} take its new keys once each of them has accepted them (key accept). Better it joins with --former"
     )
 
 

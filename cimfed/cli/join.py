@@ -49,14 +49,14 @@ def join(
             through = _gateway(met, gateway)
             service = met.directory.service.address
             made = Profile(home, partner_name(invitation.name), invitation.federation, service, through)
-        joining.say_met(command, met, home, again)
+        if former in profile_names():
+            former = str(read_profile(former).access_key)
+        joining.say_met(command, met, home, again, former)
         if not command.goes_on(""):
             return
         if not again:
             make(made, met.root, key, passphrase_file, no_passphrase)
         command.put(profile=profile, gateway=made.gateway)
-        if former in profile_names():
-            former = str(read_profile(former).access_key)
         joining.send(command, met, made.card, wait, former, former_passphrase_file)
 
 

@@ -60,7 +60,7 @@ def join(
                 parse_token_key(key) if key else None,
             )
             check_plan(home, plan)
-        joining.say_met(command, met, home, again)
+        joining.say_met(command, met, home, again, former)
         if not command.goes_on(""):
             return
         if not again:

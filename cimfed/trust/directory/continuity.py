@@ -66,8 +66,8 @@ def held_back(directory: Directory) -> list[Member | Gateway | Partner]:
     ]
 
 
-def accepted(known: Known, party: Party) -> dict[str, frozenset[str]]:
-    """With the party's keys as they are listed, whoever named them."""
+def accepted(known: Known, party: Party | Card) -> dict[str, frozenset[str]]:
+    """With the party's keys as they are listed, or on its card, whoever named them."""
     return {**known, party.name: known.get(party.name, frozenset()) | _own(party)}
 
 

@@ -32,6 +32,7 @@ from tuf.ngclient import Updater, UpdaterConfig
 
 from cimfed.errors import BadDirectory, CimfedError, Conflict, DirectoryExpired, NodeUnreachable
 from cimfed.model.names import Federation
+from cimfed.trust.card import Card
 from cimfed.trust.directory import layout, proof
 from cimfed.trust.directory.continuity import accepted, counted, held_back, learned, read_known, write_known
 from cimfed.trust.directory.layout import metadata_file
@@ -97,8 +98,8 @@ def last_known(home: Path, of: Federation, now: int) -> Directory | None:
     return counted(directory, read_known(home / KNOWN) or {})
 
 
-def accept_keys(home: Path, party: Member | Gateway | Partner) -> None:
-    """The party's keys count here from now on, though no key that is known here has named them."""
+def accept_keys(home: Path, party: Member | Gateway | Partner | Card) -> None:
+    """The party's keys count here from now on, though no key that is known here may have named them."""
     with _alone(home):
         write_known(home / KNOWN, accepted(read_known(home / KNOWN) or {}, party))
 

@@ -88,6 +88,14 @@ def test_who_was_taken_off_the_list_comes_back_by_a_key_of_then(service: Running
         assert known(service, folder).member(CITY).keys == keys
 
 
+def test_a_former_key_that_is_not_there_or_was_never_the_partys_is_told(service: Running) -> None:
+    words = ("cimfed-node", "join", service.token("member", CITY, "--new-keys"), "--home", "anew", "--address",
+             "localhost:9", "--steward-key", service.steward(CITY), "--former")  # fmt: skip
+    assert service.refused(*words, "nowhere.key") == "bad_config"
+    assert not (service.folder / "anew").exists()
+    assert "does not list the former key" in service.ok(*words, "uz.tashkent/keys/node.key").out
+
+
 @pytest.mark.parametrize("reader", READERS)
 def test_new_keys_that_nothing_has_named_count_for_who_has_accepted_them(service: Running, reader: str) -> None:
     said, keys = joined_anew(service)
