@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 from cimfed.errors import BadConfig, Conflict
 
 
 def in_folder(path: Path) -> None:
-    """BadConfig where there is no folder for this file."""
+    """BadConfig where there is no folder for this file, or none in which files can be made."""
     if not path.parent.is_dir():
         raise BadConfig(f"there is no folder {path.parent}")
+    if not os.access(path.parent, os.W_OK | os.X_OK):
+        raise BadConfig(f"no file can be made in {path.parent}", remedy="Name one in a folder that is yours")
 
 
 def new_file(path: Path) -> None:
