@@ -135,7 +135,7 @@ class _Answer:
         try:
             frames = await self._feed.next()
         except NodeUnreachable as error:
-            error.remedy = error.remedy or UNREACHABLE
+            error.remedy = error.remedy or self._asker.turned_away() or UNREACHABLE
             raise
         self._intake.put(frames)
         return bool(frames)

@@ -101,6 +101,15 @@ class Asker:
             log.warning("no newer directory from %s", self.source, exc_info=True)
             raise stale.cause from None
 
+    def turned_away(self) -> str | None:
+        """Why servers take no connection of ours, if the directory that is known here tells; for people."""
+        now = self.now()
+        try:
+            self._directories.current(now).access_key(self._signer.public.id, now)
+        except CimfedError as error:
+            return f"It turns us away: {error.message}; cimfed doctor tells more"
+        return None
+
     async def prove(self, city: CityName, request: bytes) -> bytes:
         """That a city's log has a decision: asked of the city itself."""
         return await self._transport.unary(city, authorisation.PROVE, request, PROVING)

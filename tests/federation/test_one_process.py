@@ -5,7 +5,10 @@ from __future__ import annotations
 import json
 from decimal import Decimal
 
+import pytest
+
 import cimfed
+from cimfed.errors import NodeUnreachable
 from tests.federation.world import World, buildings
 
 GRANTS = """
@@ -39,6 +42,20 @@ async def test_a_question_to_two_cities_is_answered_by_both(world: World) -> Non
             ("uz.tashkent", Decimal(21)),
         ]
         assert {str(item.outcome) for item in answer.coverage.cities} == {"answered"}
+
+
+async def test_who_was_revoked_is_told_so_by_its_own_directory(world: World) -> None:
+    """Servers take no connection of a stranger, so they say nothing."""
+    world.add_gateway()
+    world.add_partner()
+    city = world.add_city("kz.almaty")
+    city.activate(GRANTS)
+    async with world.node("kz.almaty"), world.gateway():
+        world.board.revoke("inst.tsinghua", "left", world.clock())
+        async with cimfed.connect_async(str(world.profile())) as fed:
+            with pytest.raises(NodeUnreachable) as turned:
+                await fed.read("building", purpose="research").to_table()
+    assert "this access key was revoked" in str(turned.value)
 
 
 async def test_what_is_made_of_coarsened_values_says_so(world: World) -> None:
