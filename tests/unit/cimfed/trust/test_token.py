@@ -314,8 +314,13 @@ class TestFailing:
         self, token: Soft, public: PublicKey, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         sign = OpenedKey.sign
+
+        def faulty(self: OpenedKey, message: bytes) -> bytes:
+            signed = sign(self, message)
+            return signed[:-1] + bytes((signed[-1] ^ 1,))
+
         with opened(token.key()) as signer:
-            monkeypatch.setattr(OpenedKey, "sign", lambda self, message: sign(self, message)[:-1] + b"\0")
+            monkeypatch.setattr(OpenedKey, "sign", faulty)
             with pytest.raises(KeyUnavailable):
                 signer.sign(MESSAGE)
 
