@@ -1,8 +1,8 @@
 """A call read ahead: frames in their order, a bounded number of bytes before the one who uses them.
 
 Frames are handed over in bunches, so that a thread of its own can check them with few changes of hand: when the stream
-has ended, when a bunch is large, and where rows are waited for when a head has released some (nothing can be used
-before). The network waits while the reader does.
+has ended, when a bunch is large, and where rows are waited for when a signature has released some (nothing can be
+used before). The network waits while the reader does.
 """
 
 from __future__ import annotations
@@ -60,7 +60,7 @@ class Feed:
                 frame = frames.decode(message)
                 self._frames.append(frame)
                 self._bytes += len(message) + KEPT
-                if (self._rows and isinstance(frame.part, frames.Head)) or self._bytes >= BUNCH:
+                if (self._rows and isinstance(frame.part, frames.Head | frames.Manifest)) or self._bytes >= BUNCH:
                     self._ready.set()
                 while self._bytes >= AHEAD:
                     self._room.clear()

@@ -5,7 +5,8 @@ Two parts with one owner each, so that nothing is locked:
 - ``Chainer`` serialises, hashes and chains batches. It belongs to the thread that reads the store; the costly steps
   let other threads run. A batch that would not fit into a frame goes out as several.
 - ``Sealer`` belongs to whoever writes the frames, and signs only what was written: a head after the first payload,
-  then after 16 MiB or 250 ms, and the manifest. So a stream may end at any frame and its end is a signed prefix.
+  then after 16 MiB or 250 ms, and the manifest, which signs what a head before it would. So a stream may end at any
+  frame and its end is a signed prefix.
 
 Pure: the signer and the times come from the caller; out come bytes. Which bytes are signed says ``docs/wire.md``.
 """
@@ -31,12 +32,13 @@ FRAME_MARGIN = 4096  # bytes of a frame that are not payload, at most
 
 @dataclass(frozen=True)
 class Sealed:
-    """A payload frame, and the chain as it stands with this payload."""
+    """A payload frame, and the chain as it stands with this payload. ``last``: the manifest comes next."""
 
     frame: bytes
     rows: int
     index: int
     chain: bytes
+    last: bool = False
 
 
 @dataclass(frozen=True)
@@ -134,6 +136,8 @@ class Sealer:
     def wrote(self, sealed: Sealed, now: float) -> bytes | None:
         """A payload frame was written; the head that is due after it, if one is."""
         self.sent = self.sent.plus(sealed)
+        if sealed.last:
+            return None
         self._unsigned += len(sealed.frame)
         if self._since is None:
             self._since = now
@@ -148,10 +152,6 @@ class Sealer:
     def overdue(self, now: float) -> bytes | None:
         """The head that is due by time, if one is."""
         return self._head() if self.wait(now) == 0.0 else None
-
-    def last_head(self) -> bytes | None:
-        """The head before the manifest, if anything waits for one."""
-        return None if self._since is None else self._head()
 
     def manifest(self, facts: Manifest) -> tuple[bytes, Manifest]:
         """The last frame, and what it says. Rows, batches and chain are of what was written; no rows: no data."""

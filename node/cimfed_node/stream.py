@@ -17,6 +17,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable
+from dataclasses import replace
 from typing import Any
 
 import pyarrow as pa
@@ -109,9 +110,6 @@ class Stream:
                 await write(head)
 
     async def _end(self, write: Write, manifest: Manifest) -> Manifest:
-        head = self._sealer.last_head()
-        if head is not None:
-            await write(head)
         frame, manifest = self._sealer.manifest(manifest)
         await write(frame)
         return manifest
@@ -136,6 +134,8 @@ class Stream:
                 self._exhausted = True
                 break
             frames.extend(self._chainer.add(batch))
+        if self._exhausted and frames:
+            frames[-1] = replace(frames[-1], last=True)
         return frames
 
     async def _keep_checking(self, cut: asyncio.Timeout) -> None:
