@@ -17,7 +17,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import AsyncGenerator, Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any, ClassVar
 
 from cimfed.errors import BadQuery, CimfedError, ExpiredQuery, NotAddressed, NotAllowed, NotVia, TimedOut
@@ -74,7 +74,6 @@ class Gateway:
     registry: Registry
     patience: Patience
     now: Callable[[], int]  # microseconds since the epoch
-    _notes: set[asyncio.Task[None]] = field(default_factory=set)
 
     def handlers(self) -> Mapping[str, Callable[[bytes, Any], Any]]:
         """Stream handlers by full method name."""
@@ -112,25 +111,12 @@ class Gateway:
         except TimeoutError:
             raise TimedOut("the answer was read too slowly", remedy="Ask for less, or ask several queries") from None
         finally:
-            self._note(position, outcomes)
-
-    def _note(self, position: Position, outcomes: Mapping[CityName, CityOutcome]) -> None:
-        """Writes down what came of it, without holding up the answer that has been given."""
-        record = " ".join(f"{city}={item.outcome}" for city, item in sorted(outcomes.items())) or "cancelled"
-        returned = Returned(self.now(), position, record)
-        task = asyncio.create_task(asyncio.to_thread(self.journal.end, returned))
-        self._notes.add(task)
-        task.add_done_callback(self._noted)
-
-    def _noted(self, task: asyncio.Task[None]) -> None:
-        self._notes.discard(task)
-        if not task.cancelled() and task.exception() is not None:
-            log.error("an outcome could not be logged", exc_info=task.exception())
+            record = " ".join(f"{city}={item.outcome}" for city, item in sorted(outcomes.items())) or "cancelled"
+            self.journal.end(Returned(self.now(), position, record))
 
     async def close(self) -> None:
-        """After the last call: waits for what is still being written down."""
-        while self._notes:
-            await asyncio.wait(self._notes)
+        """After the last call: what came of it is written down."""
+        await asyncio.to_thread(self.journal.settle)
 
     def check(self, method: str, request: bytes, caller: str, now: int) -> Asked:
         """Checks 1 to 3 of the module's docstring."""

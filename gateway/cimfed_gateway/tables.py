@@ -9,16 +9,22 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+from sqlalchemy.engine import Engine
 from sqlmodel import SQLModel
 
 from cimfed.tlog import checkpoints, log
 from cimfed.tlog.database import Database, engine_of
 from cimfed.tlog.schema import TABLES
+from cimfed.tlog.trailing import Trailing
 from cimfed.trust.tlog.entries import Passed, Returned
 
 
 class Journal(Database):
     """The gateway's log, in a database of its own."""
+
+    def __init__(self, engine: Engine) -> None:
+        super().__init__(engine)
+        self._returned: Trailing[Returned] = Trailing(self, log.append)
 
     @classmethod
     def open(cls, path: Path) -> Journal:
@@ -38,12 +44,20 @@ class Journal(Database):
 
     def begin(self, passed: Passed) -> None:
         """Writes the line of a query that is about to go out. LogUnavailable: it must not."""
-        with self.writing() as connection:
+        with self._returned.writing() as connection:
             log.append(connection, passed)
 
     def end(self, returned: Returned) -> None:
-        with self.writing() as connection:
-            log.append(connection, returned)
+        """Its line follows a moment later: ``settle``."""
+        self._returned.add(returned)
+
+    def settle(self) -> None:
+        """Returns once every query that ended has its line."""
+        self._returned.flush()
+
+    def close(self) -> None:
+        self._returned.close()
+        super().close()
 
     def all(self) -> list[tuple[Passed, Returned | None]]:
         """Every query in its order, for readers of the log, and what came of it."""

@@ -301,7 +301,7 @@ class Admitter:
     ) -> Admission | Refusal:
         """Check 7. A refusal that was found before has its line in the log all the same."""
         query, view, snapshot, shape_hash = signed.query, None, None, b""
-        with self._control.writing() as transaction:
+        with self._control.outcomes.writing() as transaction:
             # A clock that no partner's agrees with must not move the mark: it would stand in the way when set right.
             mark = advance_clock(transaction, signed.now) if spend else clock_mark(transaction)
             try:

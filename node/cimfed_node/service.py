@@ -2,9 +2,9 @@
 
 The way of a query: admission in the executor of decisions (``cimfed_node.admit``), and the making of its statement,
 which runs nothing yet; so the start of an answer never waits for another's statement. Then the answer from the store
-in the threads of statements (``cimfed_node.stream``, ``cimfed_node.workers``), and the outcome into the log in all
-cases, which frees the slot. Refusals before check 4 are statuses, counted and not logged; later ones are signed
-manifests, and the same one again is counted.
+in the threads of statements (``cimfed_node.stream``, ``cimfed_node.workers``), and in all cases, a moment later
+(``cimfed.tlog.trailing``), the outcome into the log, which frees the slot. Refusals before check 4 are statuses,
+counted and not logged; later ones are signed manifests, and the same one again is counted.
 """
 
 from __future__ import annotations
@@ -39,7 +39,6 @@ from cimfed_node.seal import Chainer, Sealer
 from cimfed_node.stores.base import Reader, Store
 from cimfed_node.stream import Stream, Write
 from cimfed_node.tables import Control
-from cimfed_node.tables.admissions import log_outcome
 from cimfed_node.workers import Workers
 
 log = logging.getLogger(__name__)
@@ -98,6 +97,7 @@ class NodeService:
         """Waits for queries that were being decided when their callers went, and for the log."""
         while self._leftover:
             await asyncio.wait(self._leftover)
+        await self._in(self._deciding, self._control.outcomes.flush)
 
     async def close(self) -> None:
         """After the last call."""
@@ -129,7 +129,7 @@ class NodeService:
                 sent = sealer.sent
                 ended = replace(ended, outcome=str(said.outcome), reason=said.reason)
             ended = replace(ended, rows=sent.rows, batches=sent.batches, chain=sent.chain)
-            await asyncio.shield(self._log(ended))
+            self._log(ended)
 
     async def _admit(self, kind: type[Request], request: bytes) -> Admission | Refusal:
         deciding = self._in(self._deciding, self._admitter.admit, kind, request, current_peer())
@@ -202,21 +202,8 @@ class NodeService:
         reader = self._store.read(view, request) if isinstance(request, Read) else self._store.aggregate(view, request)
         return reader, described(masked(reader.schema, request, view), admission.snapshot)
 
-    def _log(self, ended: Outcome) -> asyncio.Task[None]:
-        task = asyncio.create_task(self._log_now(replace(ended, time=self._clock())))
-        self._leftover.add(task)
-        task.add_done_callback(self._leftover.discard)
-        return task
-
-    async def _log_now(self, ended: Outcome) -> None:
-        try:
-            await self._in(self._deciding, self._log_outcome, ended)
-        except CimfedError:
-            log.exception("the outcome of decision %d could not be logged", ended.decision)
-
-    def _log_outcome(self, ended: Outcome) -> None:
-        with self._control.writing() as transaction:
-            log_outcome(transaction, ended)
+    def _log(self, ended: Outcome) -> None:
+        self._control.outcomes.add(replace(ended, time=self._clock()))
 
     def _in(self, executor: ThreadPoolExecutor, function: Callable[..., T], *arguments: Any) -> asyncio.Future[T]:
         return asyncio.get_running_loop().run_in_executor(executor, function, *arguments)

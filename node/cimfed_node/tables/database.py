@@ -9,18 +9,26 @@ import os
 from pathlib import Path
 
 from sqlalchemy import insert, inspect, select
+from sqlalchemy.engine import Engine
 from sqlmodel import SQLModel
 
 from cimfed.errors import BadConfig, LogUnavailable, NotFound
 from cimfed.tlog import log
 from cimfed.tlog.database import Database, Transaction, engine_of
+from cimfed.tlog.trailing import Trailing
+from cimfed.trust.tlog.entries import Outcome
+from cimfed_node.tables.admissions import log_outcome
 from cimfed_node.tables.schema import ONLY, SCHEMA_VERSION, TABLES, ClockRow, SchemaRow
 
 __all__ = ["Control", "Transaction"]
 
 
 class Control(Database):
-    """The control database of one node."""
+    """The control database of one node. ``outcomes``: what came of answers, which reaches the log a moment later."""
+
+    def __init__(self, engine: Engine) -> None:
+        super().__init__(engine)
+        self.outcomes: Trailing[Outcome] = Trailing(self, log_outcome)
 
     @classmethod
     def create(cls, path: Path) -> Control:
@@ -63,3 +71,7 @@ class Control(Database):
                 remedy="Upgrade cimfed-node" if newer else "Make a new home with cimfed-node init and import again",
             )
         return control
+
+    def close(self) -> None:
+        self.outcomes.close()
+        super().close()

@@ -33,6 +33,7 @@ def test_lines_stand_in_their_order_and_get_their_outcome(journal: Journal) -> N
     journal.begin(first)
     journal.begin(second)
     journal.end(ended)
+    journal.settle()
     assert journal.all() == [(first, ended), (second, None)]
 
 
