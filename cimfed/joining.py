@@ -5,6 +5,8 @@
    So what failed half-way is run again, with the same token. A card whose keys were revoked is not: it would use the
    invitation up, and let nobody in.
 3. ``--wait`` asks until the party is listed or denied; breaking it off loses nothing.
+4. A card that the service refuses for good leaves nothing behind of what was made for it (``cimfed.fresh``). One that
+   the administrator denies keeps its keys: it may be handed in again by another invitation.
 """
 
 from __future__ import annotations
@@ -19,7 +21,20 @@ import typer
 
 from cimfed import console, passphrase
 from cimfed.command import Command
-from cimfed.errors import BadConfig, Conflict, KeyRevoked, NodeUnreachable, NotAdmitted, Overloaded
+from cimfed.errors import (
+    BadConfig,
+    BadDirectory,
+    BadInvitation,
+    BadQuery,
+    CimfedError,
+    Conflict,
+    KeyRevoked,
+    NodeUnreachable,
+    NotAdmitted,
+    Overloaded,
+    TooLarge,
+)
+from cimfed.fresh import Fresh
 from cimfed.model.admission import RequestState, Status
 from cimfed.model.names import Kind, kind_of
 from cimfed.rpc.joining import Met, ask_status, hand_in, meet
@@ -33,6 +48,7 @@ from cimfed.trust.keys import PublicKey
 from cimfed.trust.token.uri import parse_key_place
 
 POLL = 5.0  # seconds between two looks
+REFUSED = (BadDirectory, BadInvitation, BadQuery, Conflict, TooLarge)  # and not to be asked again with this card
 PROGRAMS = {Kind.PARTNER: "cimfed join", Kind.CITY: "cimfed-node join", Kind.GATEWAY: "cimfed-gateway join"}
 
 TokenArgument = Annotated[
@@ -62,10 +78,10 @@ def invited(token: str, kind: Kind) -> Met:
     return meet(invitation)
 
 
-def check_same(met: Met, name: str, of: str, place: Path) -> None:
+def check_same(met: Met, name: str, of: str, place: Path, remedy: str = "Name another place (--home)") -> None:
     """Conflict where a home that is there already is another party's."""
     if (name, of) != (met.invitation.name, met.invitation.federation):
-        raise Conflict(f"{name} of {of} lives here already", place=str(place), remedy="Choose another place")
+        raise Conflict(f"{name} of {of} lives here already", place=str(place), remedy=remedy)
 
 
 def check_card(place: Path, address: str, stewards: Sequence[PublicKey] = ()) -> None:
@@ -102,9 +118,16 @@ def say_met(command: Command, met: Met, home: Path, again: bool, former: str = "
 
 
 def send(
-    command: Command, met: Met, card: Path, wait: bool, former: str = "", former_passphrase_file: Path | None = None
+    command: Command,
+    met: Met,
+    card: Path,
+    wait: bool,
+    former: str = "",
+    former_passphrase_file: Path | None = None,
+    fresh: Fresh | None = None,
 ) -> None:
-    """Hands in the card, and says what became of it. NotAdmitted where it was denied."""
+    """Hands in the card, and says what became of it. NotAdmitted where it was denied. ``fresh``: what was made for it
+    just now."""
     if former:
         signer = passphrase.open_key(parse_key_place(former), former_passphrase_file)
         try:
@@ -120,7 +143,10 @@ def send(
     fingerprint = parse_card(content).fingerprint
     command.put(fingerprint=fingerprint)
     command.say(f"fingerprint {fingerprint}")
-    status = hand_in(met, content)
+    try:
+        status = hand_in(met, content)
+    except REFUSED as error:
+        raise _refused(command, error, card.parent, fresh) from None
     if wait and status.state in (RequestState.WAITING, RequestState.APPROVED):
         console.err.print("handed in; waiting for the administrator. Tell them the fingerprint by another way")
         status = _decided(met)
@@ -129,9 +155,25 @@ def send(
         case RequestState.LISTED:
             command.say(f"the directory lists {met.invitation.name}")
         case RequestState.DENIED:
-            raise denied(status, "Ask the administrator, and for another invitation")
+            raise denied(
+                status,
+                "Ask the administrator why, and for another invitation: the same command with that hands in again the "
+                f"keys that are in {card.parent}",
+            )
         case _:
             command.say(f"{status.state}: tell the administrator the fingerprint, by another way than this")
+
+
+def _refused(command: Command, error: CimfedError, home: Path, fresh: Fresh | None) -> CimfedError:
+    """As the service said it, and what is here now."""
+    said = f"{error.remedy}. " if error.remedy else ""
+    if fresh is None:
+        left = f"What is in {home} stays, and is handed in by it"
+    else:
+        fresh.unmake()
+        command.put(changed=False)
+        left = f"What was made in {home} is removed again: nobody has seen its keys"
+    return type(error)(error.message, place=error.place, remedy=said + left)
 
 
 def _listed(met: Met, key: PublicKey) -> bool:

@@ -6,6 +6,8 @@
                             card.json         for the administrator
                             directory/        root.json, pinned, and what was fetched of the directory
 
+    <CIMFED_HOME>/.default            the name of the profile that is meant where several are there
+
 ``CIMFED_HOME`` is ``~/.config/cimfed`` where the environment names no other. The pinned root is where trust begins:
 everything else that a partner believes is signed by its keys or by keys that the directory lists.
 """
@@ -15,6 +17,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import shutil
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -35,11 +38,13 @@ from cimfed.trust import identity_files, next_keys
 from cimfed.trust.directory.documents import address
 from cimfed.trust.directory.follow import last_known
 from cimfed.trust.directory.listing import AccessKey
-from cimfed.trust.files import create_file
+from cimfed.trust.files import create_file, replace_file
 from cimfed.trust.tls import Issuer, IssuingKey
 
 FORMAT = "cimfed/profile/v2"
 FILE = "profile.toml"
+PARTS = (FILE, "card.json", "keys", "directory")  # what cimfed keeps in a profile's folder
+DEFAULT = ".default"  # no profile is called so
 _PROFILE = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 _MAKE = "Make one: cimfed join, with an invitation; or cimfed profile new"
 _FIELDS = {"format", "name", "federation", "directory", "gateway"}
@@ -112,7 +117,8 @@ def profile_names(environment: Mapping[str, str] = os.environ) -> list[str]:
 
 
 def only_profile(environment: Mapping[str, str] = os.environ) -> str:
-    """The profile that is meant where none is named: that of ``CIMFED_PROFILE``, else the only one that there is.
+    """The profile that is meant where none is named: that of ``CIMFED_PROFILE``, else the one that was chosen, else the
+    only one that there is.
 
     NotFound where there is none, BadConfig where there are several.
     """
@@ -122,11 +128,29 @@ def only_profile(environment: Mapping[str, str] = os.environ) -> str:
     names = profile_names(environment)
     if not names:
         raise NotFound(f"there is no profile in {profiles_folder(environment)}", remedy=_MAKE)
+    chosen = chosen_profile(environment)
+    if chosen is not None:
+        return chosen
     if len(names) > 1:
         raise BadConfig(
-            "there are several profiles", remedy=f"Name one (--profile, or CIMFED_PROFILE): {', '.join(names)}"
+            "there are several profiles",
+            remedy="Name one (--profile, or CIMFED_PROFILE), or choose one (cimfed profile default): "
+            f"{', '.join(names)}",
         )
     return names[0]
+
+
+def chosen_profile(environment: Mapping[str, str] = os.environ) -> str | None:
+    """The one that was chosen among several; None where none was, or where it is gone."""
+    try:
+        name = (profiles_folder(environment) / DEFAULT).read_text("utf-8").strip()
+    except (OSError, ValueError):
+        return None
+    return name if name in profile_names(environment) else None
+
+
+def choose_profile(profile: str, environment: Mapping[str, str] = os.environ) -> None:
+    replace_file(profiles_folder(environment) / DEFAULT, f"{profile}\n".encode())
 
 
 def write_profile(profile: Profile) -> None:
@@ -141,6 +165,20 @@ def write_profile(profile: Profile) -> None:
     # The values have no characters in which a JSON string and a TOML basic string differ.
     text = "".join(f"{key} = {json.dumps(value)}\n" for key, value in facts.items())
     create_file(profile.home / FILE, text.encode())
+
+
+def remove_profile(home: Path) -> list[str]:
+    """Takes away what cimfed keeps in that folder, and the folder; gives what else is in it, which stays."""
+    for part in PARTS:  # profile.toml first: half of a profile is none
+        path = home / part
+        if path.is_dir() and not path.is_symlink():
+            shutil.rmtree(path)
+        else:
+            path.unlink(missing_ok=True)
+    left = sorted(path.name for path in home.iterdir())
+    if not left and not home.is_symlink():
+        home.rmdir()
+    return left
 
 
 def read_profile(profile: str, environment: Mapping[str, str] = os.environ) -> Profile:

@@ -10,10 +10,11 @@ import typer
 from cimfed import joining
 from cimfed.command import DRY_RUN, JSON, Command
 from cimfed.errors import BadConfig
+from cimfed.fresh import Fresh
 from cimfed.model.names import Kind, gateway_name
 from cimfed.trust.token.uri import TOKEN_KEY, parse_token_key
 from cimfed_gateway.config import FILE, Home
-from cimfed_gateway.setup import Plan, check_plan, make_home
+from cimfed_gateway.setup import PARTS, Plan, check_plan, make_home
 
 
 def join(
@@ -53,6 +54,5 @@ def join(
         joining.say_met(command, met, home, again, former)
         if not command.goes_on(""):
             return
-        if not again:
-            make_home(home, plan)
-        joining.send(command, met, home / "card.json", wait, former, former_passphrase_file)
+        fresh = None if again else Fresh.made(home, PARTS, lambda: make_home(home, plan))
+        joining.send(command, met, home / "card.json", wait, former, former_passphrase_file, fresh)

@@ -17,6 +17,8 @@ from cimfed.trust.identity_files import make_identity
 from cimfed.trust.token.uri import TokenKey
 from cimfed_gateway.config import FILE, Settings
 
+PARTS = (FILE, "card.json", "keys", "directory")  # what is made in a home
+
 
 @dataclass(frozen=True)
 class Plan:

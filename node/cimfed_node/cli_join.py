@@ -10,12 +10,13 @@ import typer
 from cimfed import joining
 from cimfed.command import DRY_RUN, JSON, Command
 from cimfed.errors import BadConfig
+from cimfed.fresh import Fresh
 from cimfed.model.names import Kind, city_name
 from cimfed.rpc import clock
 from cimfed.trust.identity_files import load_public_key
 from cimfed.trust.token.uri import TOKEN_KEY, parse_token_key
 from cimfed_node.config import FILE, Home
-from cimfed_node.setup import Plan, check_plan, make_home
+from cimfed_node.setup import PARTS, Plan, check_plan, make_home
 
 
 def join(
@@ -63,6 +64,5 @@ def join(
         joining.say_met(command, met, home, again, former)
         if not command.goes_on(""):
             return
-        if not again:
-            make_home(home, plan, clock.now())
-        joining.send(command, met, home / "card.json", wait, former, former_passphrase_file)
+        fresh = None if again else Fresh.made(home, PARTS, lambda: make_home(home, plan, clock.now()))
+        joining.send(command, met, home / "card.json", wait, former, former_passphrase_file, fresh)

@@ -25,6 +25,11 @@ from cimfed_node.config import FILE, Home, Settings
 from cimfed_node.serve import find_user
 from cimfed_node.tables import Control
 
+PARTS = (
+    FILE, "card.json", "keys", "snapshots", "scratch", "views", "policies", "control", "directory",
+)  # fmt: skip
+"""What is made in a home."""
+
 
 @dataclass(frozen=True)
 class Plan:
