@@ -59,7 +59,7 @@ def list_(
             (
                 request.card.name,
                 str(request.card.kind),
-                f"{request.entry.state}{', new keys' if request.entry.new_keys else ''}",
+                f"{request.entry.state}{', new keys' if request.entry.new_keys else ''}{_replaced(request.entry)}",
                 instant_text(request.entry.received)[:19],
             )
             for request in requests
@@ -109,6 +109,12 @@ def approve(
         with at.signer(layout.REGISTRAR, key, passphrase_file) as signer:
             request = waiting(at, directory, signer, name)
             card, entry = request.card, request.entry
+            command.put(replaced=entry.replaced)
+            if entry.replaced:
+                command.note(
+                    f"it waits in place of {entry.replaced} before it, all of {name}: if {name} knows nothing of them, "
+                    "somebody else has its key"
+                )
             cards.check_card(card, at, name, Kind.CITY, Kind.GATEWAY, Kind.PARTNER)
             roles, valid = tuple(role) if role else None, validity(key_days)
 
@@ -200,6 +206,10 @@ def waiting(at: Office, directory: Directory, signer: Signer, name: str) -> Requ
     raise NotFound(f"no request of {name[:100]} waits", remedy="See cimfed requests")
 
 
+def _replaced(entry: JoinEntry) -> str:
+    return f", in place of {entry.replaced} before" if entry.replaced else ""
+
+
 def _facts(request: Request) -> dict[str, Any]:
     return {
         "name": request.card.name,
@@ -207,6 +217,7 @@ def _facts(request: Request) -> dict[str, Any]:
         "state": str(request.entry.state),
         "received": instant_text(request.entry.received),
         "new_keys": request.entry.new_keys,
+        "replaced": request.entry.replaced,
         "fingerprint": request.card.fingerprint,
     }
 

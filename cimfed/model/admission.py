@@ -41,13 +41,15 @@ class Status:
 
 @dataclass(frozen=True)
 class JoinEntry:
-    """A request as the registrar sees it; times in microseconds. ``new_keys``: the name is to change its keys."""
+    """A request as the registrar sees it; times in microseconds. ``new_keys``: the name is to change its keys.
+    ``replaced``: how many cards of the party waited before it and made room for a newer one."""
 
     id: bytes
     card: bytes
     state: RequestState
     received: int
     new_keys: bool
+    replaced: int = 0
 
 
 @dataclass(frozen=True)

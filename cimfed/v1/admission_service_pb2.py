@@ -25,15 +25,15 @@ _sym_db = _symbol_database.Default()
 from cimfed.v1 import envelope_pb2 as cimfed_dot_v1_dot_envelope__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n!cimfed/v1/admission_service.proto\x12\tcimfed.v1\x1a\x18\x63imfed/v1/envelope.proto\"=\n\x0bJoinRequest\x12\x12\n\ninvitation\x18\x01 \x01(\x0c\x12\x0c\n\x04\x63\x61rd\x18\x02 \x01(\x0c\x12\x0c\n\x04\x63ode\x18\x03 \x01(\x0c\"C\n\x11JoinStatusRequest\x12\x12\n\ninvitation\x18\x01 \x01(\x0c\x12\x0c\n\x04\x63ode\x18\x02 \x01(\x0c\x12\x0c\n\x04name\x18\x03 \x01(\t\"D\n\tJoinReply\x12&\n\x05state\x18\x01 \x01(\x0e\x32\x17.cimfed.v1.RequestState\x12\x0f\n\x07message\x18\x02 \x01(\t\"9\n\x11\x41\x64ministerRequest\x12$\n\x07request\x18\x01 \x01(\x0b\x32\x13.cimfed.v1.Envelope\"\x9b\x01\n\x0f\x41\x64ministerReply\x12&\n\x08requests\x18\x01 \x03(\x0b\x32\x14.cimfed.v1.JoinEntry\x12/\n\x0binvitations\x18\x02 \x03(\x0b\x32\x1a.cimfed.v1.InvitationEntry\x12/\n\x0f\x61\x63\x63\x65ss_requests\x18\x03 \x03(\x0b\x32\x16.cimfed.v1.AccessEntry\"q\n\tJoinEntry\x12\n\n\x02id\x18\x01 \x01(\x0c\x12\x0c\n\x04\x63\x61rd\x18\x02 \x01(\x0c\x12&\n\x05state\x18\x03 \x01(\x0e\x32\x17.cimfed.v1.RequestState\x12\x10\n\x08received\x18\x04 \x01(\x03\x12\x10\n\x08new_keys\x18\x05 \x01(\x08\"N\n\x0fInvitationEntry\x12\n\n\x02id\x18\x01 \x01(\x0c\x12\x0c\n\x04name\x18\x02 \x01(\t\x12\x0f\n\x07\x65xpires\x18\x03 \x01(\x03\x12\x10\n\x08new_keys\x18\x04 \x01(\x08\"E\n\x0b\x41\x63\x63\x65ssEntry\x12$\n\x07request\x18\x01 \x01(\x0b\x32\x13.cimfed.v1.Envelope\x12\x10\n\x08received\x18\x02 \x01(\x03\"<\n\x14RequestAccessRequest\x12$\n\x07request\x18\x01 \x01(\x0b\x32\x13.cimfed.v1.Envelope\"\x14\n\x12RequestAccessReply*\x98\x01\n\x0cRequestState\x12\x1d\n\x19REQUEST_STATE_UNSPECIFIED\x10\x00\x12\x19\n\x15REQUEST_STATE_WAITING\x10\x01\x12\x1a\n\x16REQUEST_STATE_APPROVED\x10\x02\x12\x18\n\x14REQUEST_STATE_DENIED\x10\x03\x12\x18\n\x14REQUEST_STATE_LISTED\x10\x04\x32\xa3\x02\n\x10\x41\x64missionService\x12\x34\n\x04Join\x12\x16.cimfed.v1.JoinRequest\x1a\x14.cimfed.v1.JoinReply\x12@\n\nJoinStatus\x12\x1c.cimfed.v1.JoinStatusRequest\x1a\x14.cimfed.v1.JoinReply\x12\x46\n\nAdminister\x12\x1c.cimfed.v1.AdministerRequest\x1a\x1a.cimfed.v1.AdministerReply\x12O\n\rRequestAccess\x12\x1f.cimfed.v1.RequestAccessRequest\x1a\x1d.cimfed.v1.RequestAccessReplyb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n!cimfed/v1/admission_service.proto\x12\tcimfed.v1\x1a\x18\x63imfed/v1/envelope.proto\"=\n\x0bJoinRequest\x12\x12\n\ninvitation\x18\x01 \x01(\x0c\x12\x0c\n\x04\x63\x61rd\x18\x02 \x01(\x0c\x12\x0c\n\x04\x63ode\x18\x03 \x01(\x0c\"C\n\x11JoinStatusRequest\x12\x12\n\ninvitation\x18\x01 \x01(\x0c\x12\x0c\n\x04\x63ode\x18\x02 \x01(\x0c\x12\x0c\n\x04name\x18\x03 \x01(\t\"D\n\tJoinReply\x12&\n\x05state\x18\x01 \x01(\x0e\x32\x17.cimfed.v1.RequestState\x12\x0f\n\x07message\x18\x02 \x01(\t\"9\n\x11\x41\x64ministerRequest\x12$\n\x07request\x18\x01 \x01(\x0b\x32\x13.cimfed.v1.Envelope\"\x9b\x01\n\x0f\x41\x64ministerReply\x12&\n\x08requests\x18\x01 \x03(\x0b\x32\x14.cimfed.v1.JoinEntry\x12/\n\x0binvitations\x18\x02 \x03(\x0b\x32\x1a.cimfed.v1.InvitationEntry\x12/\n\x0f\x61\x63\x63\x65ss_requests\x18\x03 \x03(\x0b\x32\x16.cimfed.v1.AccessEntry\"\x83\x01\n\tJoinEntry\x12\n\n\x02id\x18\x01 \x01(\x0c\x12\x0c\n\x04\x63\x61rd\x18\x02 \x01(\x0c\x12&\n\x05state\x18\x03 \x01(\x0e\x32\x17.cimfed.v1.RequestState\x12\x10\n\x08received\x18\x04 \x01(\x03\x12\x10\n\x08new_keys\x18\x05 \x01(\x08\x12\x10\n\x08replaced\x18\x06 \x01(\r\"N\n\x0fInvitationEntry\x12\n\n\x02id\x18\x01 \x01(\x0c\x12\x0c\n\x04name\x18\x02 \x01(\t\x12\x0f\n\x07\x65xpires\x18\x03 \x01(\x03\x12\x10\n\x08new_keys\x18\x04 \x01(\x08\"E\n\x0b\x41\x63\x63\x65ssEntry\x12$\n\x07request\x18\x01 \x01(\x0b\x32\x13.cimfed.v1.Envelope\x12\x10\n\x08received\x18\x02 \x01(\x03\"<\n\x14RequestAccessRequest\x12$\n\x07request\x18\x01 \x01(\x0b\x32\x13.cimfed.v1.Envelope\"\x14\n\x12RequestAccessReply*\x98\x01\n\x0cRequestState\x12\x1d\n\x19REQUEST_STATE_UNSPECIFIED\x10\x00\x12\x19\n\x15REQUEST_STATE_WAITING\x10\x01\x12\x1a\n\x16REQUEST_STATE_APPROVED\x10\x02\x12\x18\n\x14REQUEST_STATE_DENIED\x10\x03\x12\x18\n\x14REQUEST_STATE_LISTED\x10\x04\x32\xa3\x02\n\x10\x41\x64missionService\x12\x34\n\x04Join\x12\x16.cimfed.v1.JoinRequest\x1a\x14.cimfed.v1.JoinReply\x12@\n\nJoinStatus\x12\x1c.cimfed.v1.JoinStatusRequest\x1a\x14.cimfed.v1.JoinReply\x12\x46\n\nAdminister\x12\x1c.cimfed.v1.AdministerRequest\x1a\x1a.cimfed.v1.AdministerReply\x12O\n\rRequestAccess\x12\x1f.cimfed.v1.RequestAccessRequest\x1a\x1d.cimfed.v1.RequestAccessReplyb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'cimfed.v1.admission_service_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_REQUESTSTATE']._serialized_start=844
-  _globals['_REQUESTSTATE']._serialized_end=996
+  _globals['_REQUESTSTATE']._serialized_start=863
+  _globals['_REQUESTSTATE']._serialized_end=1015
   _globals['_JOINREQUEST']._serialized_start=74
   _globals['_JOINREQUEST']._serialized_end=135
   _globals['_JOINSTATUSREQUEST']._serialized_start=137
@@ -44,16 +44,16 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_ADMINISTERREQUEST']._serialized_end=333
   _globals['_ADMINISTERREPLY']._serialized_start=336
   _globals['_ADMINISTERREPLY']._serialized_end=491
-  _globals['_JOINENTRY']._serialized_start=493
-  _globals['_JOINENTRY']._serialized_end=606
-  _globals['_INVITATIONENTRY']._serialized_start=608
-  _globals['_INVITATIONENTRY']._serialized_end=686
-  _globals['_ACCESSENTRY']._serialized_start=688
-  _globals['_ACCESSENTRY']._serialized_end=757
-  _globals['_REQUESTACCESSREQUEST']._serialized_start=759
-  _globals['_REQUESTACCESSREQUEST']._serialized_end=819
-  _globals['_REQUESTACCESSREPLY']._serialized_start=821
-  _globals['_REQUESTACCESSREPLY']._serialized_end=841
-  _globals['_ADMISSIONSERVICE']._serialized_start=999
-  _globals['_ADMISSIONSERVICE']._serialized_end=1290
+  _globals['_JOINENTRY']._serialized_start=494
+  _globals['_JOINENTRY']._serialized_end=625
+  _globals['_INVITATIONENTRY']._serialized_start=627
+  _globals['_INVITATIONENTRY']._serialized_end=705
+  _globals['_ACCESSENTRY']._serialized_start=707
+  _globals['_ACCESSENTRY']._serialized_end=776
+  _globals['_REQUESTACCESSREQUEST']._serialized_start=778
+  _globals['_REQUESTACCESSREQUEST']._serialized_end=838
+  _globals['_REQUESTACCESSREPLY']._serialized_start=840
+  _globals['_REQUESTACCESSREPLY']._serialized_end=860
+  _globals['_ADMISSIONSERVICE']._serialized_start=1018
+  _globals['_ADMISSIONSERVICE']._serialized_end=1309
 # @@protoc_insertion_point(module_scope)

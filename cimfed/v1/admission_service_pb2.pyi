@@ -66,18 +66,20 @@ class AdministerReply(_message.Message):
     def __init__(self, requests: _Optional[_Iterable[_Union[JoinEntry, _Mapping]]] = ..., invitations: _Optional[_Iterable[_Union[InvitationEntry, _Mapping]]] = ..., access_requests: _Optional[_Iterable[_Union[AccessEntry, _Mapping]]] = ...) -> None: ...
 
 class JoinEntry(_message.Message):
-    __slots__ = ("id", "card", "state", "received", "new_keys")
+    __slots__ = ("id", "card", "state", "received", "new_keys", "replaced")
     ID_FIELD_NUMBER: _ClassVar[int]
     CARD_FIELD_NUMBER: _ClassVar[int]
     STATE_FIELD_NUMBER: _ClassVar[int]
     RECEIVED_FIELD_NUMBER: _ClassVar[int]
     NEW_KEYS_FIELD_NUMBER: _ClassVar[int]
+    REPLACED_FIELD_NUMBER: _ClassVar[int]
     id: bytes
     card: bytes
     state: RequestState
     received: int
     new_keys: bool
-    def __init__(self, id: _Optional[bytes] = ..., card: _Optional[bytes] = ..., state: _Optional[_Union[RequestState, str]] = ..., received: _Optional[int] = ..., new_keys: _Optional[bool] = ...) -> None: ...
+    replaced: int
+    def __init__(self, id: _Optional[bytes] = ..., card: _Optional[bytes] = ..., state: _Optional[_Union[RequestState, str]] = ..., received: _Optional[int] = ..., new_keys: _Optional[bool] = ..., replaced: _Optional[int] = ...) -> None: ...
 
 class InvitationEntry(_message.Message):
     __slots__ = ("id", "name", "expires", "new_keys")

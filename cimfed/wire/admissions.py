@@ -98,6 +98,7 @@ def encode_administered(result: Administered) -> bytes:
                 state=_STATES[item.state],
                 received=item.received,
                 new_keys=item.new_keys,
+                replaced=item.replaced,
             )
             for item in result.requests
         ],
@@ -116,7 +117,8 @@ def decode_administered(data: bytes) -> Administered:
     message = _reply(admission.AdministerReply(), data)
     return Administered(
         requests=tuple(
-            JoinEntry(item.id, item.card, _state(item.state), item.received, item.new_keys) for item in message.requests
+            JoinEntry(item.id, item.card, _state(item.state), item.received, item.new_keys, item.replaced)
+            for item in message.requests
         ),
         invitations=tuple(
             InvitationEntry(item.id, item.name, item.expires, item.new_keys) for item in message.invitations

@@ -163,7 +163,7 @@ def _requests(
 ) -> Administered:
     arguments.end()
     return Administered(
-        requests=tuple(map(_entry, tables.undecided_requests(transaction))),
+        requests=tuple(_entry(transaction, row) for row in tables.undecided_requests(transaction)),
         invitations=tuple(
             InvitationEntry(row.id, row.name, row.expires, row.new_keys)
             for row in tables.open_invitations(transaction, now)
@@ -178,9 +178,9 @@ def _approve(transaction: Transaction, _roster: Roster, arguments: _Arguments, b
     if parse_card(row.card).fingerprint != fingerprint:
         raise Conflict("the card that waits has another fingerprint", remedy="Compare it with the newcomer again")
     if row.state == RequestState.WAITING:
-        tables.decide_request(transaction, id_, RequestState.APPROVED)
+        tables.approve_request(transaction, id_)
         tables.note(transaction, Admission(now, "approved", row.name, by.id, sha256(row.card)))
-    return Administered(requests=(_entry(_waiting(transaction, id_)),))
+    return Administered(requests=(_entry(transaction, _waiting(transaction, id_)),))
 
 
 def _deny(transaction: Transaction, _roster: Roster, arguments: _Arguments, by: PublicKey, now: int) -> Administered:
@@ -189,7 +189,7 @@ def _deny(transaction: Transaction, _roster: Roster, arguments: _Arguments, by: 
     if len(message) > MESSAGE or plain(message) != message:
         raise BadQuery(f"a message is one line of at most {MESSAGE} characters", place="message")
     row = _waiting(transaction, id_)
-    tables.decide_request(transaction, id_, RequestState.DENIED, message)
+    tables.decide_request(transaction, id_, RequestState.DENIED, now, message)
     tables.note(transaction, Admission(now, "denied", row.name, by.id, sha256(row.card), message))
     return Administered()
 
@@ -237,5 +237,6 @@ def _waiting(transaction: Transaction, id_: bytes) -> RequestRow:
     return row
 
 
-def _entry(row: RequestRow) -> JoinEntry:
-    return JoinEntry(row.id, row.card, RequestState(row.state), row.received, row.new_keys)
+def _entry(transaction: Transaction, row: RequestRow) -> JoinEntry:
+    replaced = tables.count_superseded(transaction, row.name)
+    return JoinEntry(row.id, row.card, RequestState(row.state), row.received, row.new_keys, replaced)

@@ -18,13 +18,19 @@ A party that is listed hands in a new card without an invitation, by these, numb
 3. stewards are as listed: a city's other keys do not decide about them;
 4. a card that was handed in before is the same request, whatever became of it and however its file is written; so is
    one that the directory ever showed as a succession, since whoever hands it in may be nobody. One that is listed as it
-   is, is none. A newer card takes the place of one that waits, unless that came by an invitation;
-5. not too many requests wait.
+   is, is none;
+5. a newer card takes the place of one that waits, where every new key on that one has signed it: who has stolen a key
+   of the party puts no card in the place of its own. None takes the place of one that came by an invitation, and none
+   that of the last of so many which did so since the registrar decided;
+6. not too many requests wait.
 
 An error that must leave its trace is given back rather than raised, so that its transaction is kept.
 
 A request waits until the registrar denies it, or lists the card: ``settle`` looks at what was published. A registrar's
 approval in between is a note to the newcomer and to other registrars; it lists nobody.
+
+What was decided is kept for ``KEPT_DECIDED``, so that who handed it in can learn of it. A card without an invitation is
+kept for longer where a key on it counts for its party still, since it could be handed in anew (4).
 """
 
 from __future__ import annotations
@@ -62,7 +68,10 @@ from cimfed_gateway.directory.tables import AccessRow, InvitationRow, RequestRow
 FAILURES = 10  # wrong codes that an open invitation survives, less one
 WAITING = 200  # requests that may wait at once
 KEPT_OF_PARTNER = 20  # requests for access
-KEPT = 30 * 86_400_000_000  # microseconds: how long a request for access is kept
+DAY = 86_400_000_000  # microseconds
+KEPT = 30 * DAY  # how long a request for access is kept
+KEPT_DECIDED = 90 * DAY  # and one that was decided, from then on; an invitation from its end on
+REPLACED = 10  # cards of a party that take the place of one that waits, until the registrar decides
 DAY_LATER = "Ask the administrator for another"
 NOBODY = InvitationKey(bytes(32), bytes(32))
 
@@ -103,6 +112,11 @@ class Roster:
                     and set(card.stewards) <= set(stewards)
                 )
         return False
+
+    def lists_key(self, card: Card) -> bool:
+        """Whether a key on the card is listed for its party."""
+        parties = self.directory.published.parties()
+        return any(not set(card.keys).isdisjoint(signing_keys(party)) for party in parties if party.name == card.name)
 
     def is_as(self, card: Card) -> bool:
         """Whether the card's party is listed with what the card says, and nothing else."""
@@ -187,18 +201,43 @@ def renew(transaction: Transaction, roster: Roster, content: bytes, now: int) ->
         return _status(known)
     if roster.is_as(card):
         return Status(RequestState.LISTED)
-    for row in tables.undecided_requests(transaction):
-        if row.name == card.name and tables.find_invitation(transaction, row.id) is not None:
-            raise Conflict(f"a card of {card.name} waits that came by an invitation", remedy="Wait for its end")
-        if row.name == card.name:
-            tables.decide_request(transaction, row.id, RequestState.DENIED, "a newer card has come")
     # 5
+    for row in tables.undecided_requests(transaction):
+        if row.name == card.name:
+            _check_replaces(transaction, roster, row, card)
+            tables.decide_request(transaction, row.id, RequestState.DENIED, now, tables.SUPERSEDED)
+    # 6
     if tables.count_undecided(transaction) >= WAITING:
         raise Overloaded("too many requests wait for the registrar", retry_after=3600.0)
     row = RequestRow(id=id_, name=card.name, card=content, received=now, new_keys=True)
     tables.add_request(transaction, row)
     tables.note(transaction, Admission(now, "requested", card.name, card=sha256(content)))
     return _status(row)
+
+
+def _check_replaces(transaction: Transaction, roster: Roster, row: RequestRow, card: Card) -> None:
+    """Conflict where the card may not take the place of the one that waits, Overloaded after too many that did."""
+    if tables.find_invitation(transaction, row.id) is not None:
+        raise Conflict(f"a card of {card.name} waits that came by an invitation", remedy="Wait for its end")
+    try:
+        waiting = parse_card(row.card)
+    except CimfedError:  # of another release
+        waiting = card
+    listed = signing_keys(roster.directory.party(card.name))
+    gone = {item.subject for item in roster.directory.revoked}
+    for key in waiting.keys:
+        if key not in (*listed, *card.keys) and key.id.hex() not in gone:
+            raise Conflict(
+                f"a card of {card.name} waits with a new key, {key.id.hex()[:16]}, which has not signed this one",
+                remedy="Have it denied (cimfed requests deny), then hand this one in again. If that card is not yours, "
+                "somebody else has your key: have it revoked",
+            )
+    if tables.count_superseded(transaction, card.name) >= REPLACED:
+        raise Overloaded(
+            f"{REPLACED} cards of {card.name} have taken each other's place",
+            retry_after=3600.0,
+            remedy="The registrar decides on the one that waits first",
+        )
 
 
 def status(transaction: Transaction, request: AskStatus, now: int) -> Status | BadInvitation:
@@ -250,7 +289,9 @@ def request_access(transaction: Transaction, roster: Roster, envelope: Envelope,
 
 
 def settle(transaction: Transaction, roster: Roster, now: int) -> None:
-    """Ends the requests whose card is listed now; remembers the cards that everybody can read, and may keep."""
+    """Ends the requests whose card is listed now; remembers the cards that everybody can read, and may keep; forgets
+    what was decided long ago."""
+    _forget(transaction, roster, now)
     for shown in roster.directory.published.successions:
         if tables.find_request(transaction, _renewal(shown.payload)) is None:
             _remember(transaction, shown, now)
@@ -260,8 +301,23 @@ def settle(transaction: Transaction, roster: Roster, now: int) -> None:
         except CimfedError:  # of another release
             continue
         if roster.is_as(card) if row.new_keys else roster.has(card):
-            tables.decide_request(transaction, row.id, RequestState.LISTED)
+            tables.decide_request(transaction, row.id, RequestState.LISTED, now)
             tables.note(transaction, Admission(now, "listed", row.name, card=sha256(row.card)))
+
+
+def _forget(transaction: Transaction, roster: Roster, now: int) -> None:
+    for row in tables.decided_requests(transaction, now - KEPT_DECIDED):
+        if tables.find_invitation(transaction, row.id) is None and _may_come_again(row, roster):
+            continue
+        tables.forget_request(transaction, row.id)
+    tables.forget_invitations(transaction, now - KEPT_DECIDED)
+
+
+def _may_come_again(row: RequestRow, roster: Roster) -> bool:
+    try:
+        return roster.lists_key(parse_card(row.card))
+    except CimfedError:  # of another release, which may come back
+        return True
 
 
 def _remember(transaction: Transaction, shown: Envelope, now: int) -> None:
@@ -313,6 +369,8 @@ def _trouble(invitation: InvitationRow, now: int) -> BadInvitation | None:
             why = "has expired"
         case "spoiled":
             why = "was tried too often by somebody who does not hold it"
+        case "used":
+            why = "was used, and what came of it is kept no more"
         case _:
             why = "was withdrawn"
     return BadInvitation(f"the invitation {why}", remedy=DAY_LATER)

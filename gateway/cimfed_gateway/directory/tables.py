@@ -14,7 +14,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import LargeBinary, delete, func, insert, select, update
+from sqlalchemy import LargeBinary, and_, delete, func, insert, not_, select, update
 from sqlalchemy.exc import IntegrityError
 from sqlmodel import Field, SQLModel
 
@@ -67,7 +67,11 @@ class InvitationRow(SQLModel, table=True):
 
 
 class RequestRow(SQLModel, table=True):
-    """A card that was handed in. ``id``: the invitation's that it came by, or else a digest of what the card says."""
+    """A card that was handed in. ``id``: the invitation's that it came by, or else a digest of what the card says.
+
+    ``received``: when it came; of one that is denied or listed, when that was decided. ``message``: why it was denied;
+    ``SUPERSEDED`` where the party itself sent a newer one.
+    """
 
     __tablename__ = "join_request"
 
@@ -114,6 +118,7 @@ _ROWS = (SchemaRow, ClockRow, InvitationRow, RequestRow, AccessRow, NonceRow, Sh
 _TABLES: list[Any] = [SQLModel.metadata.tables[str(row.__tablename__)] for row in _ROWS]
 _SCHEMA, _CLOCK, _INVITATION, _REQUEST, _ACCESS, _NONCE, _SHOWN = _TABLES
 TABLES: list[Any] = [*_TABLES, *LOG]
+SUPERSEDED = "a newer card has come"
 UNDECIDED = (RequestState.WAITING.value, RequestState.APPROVED.value)
 
 
@@ -259,8 +264,40 @@ def replace_card(transaction: Transaction, id_: bytes, card: bytes) -> None:
     transaction.execute(update(_REQUEST).where(_REQUEST.c.id == id_).values(card=card))
 
 
-def decide_request(transaction: Transaction, id_: bytes, state: RequestState, message: str = "") -> None:
-    transaction.execute(update(_REQUEST).where(_REQUEST.c.id == id_).values(state=state.value, message=message))
+def approve_request(transaction: Transaction, id_: bytes) -> None:
+    transaction.execute(update(_REQUEST).where(_REQUEST.c.id == id_).values(state=RequestState.APPROVED.value))
+
+
+def decide_request(transaction: Transaction, id_: bytes, state: RequestState, now: int, message: str = "") -> None:
+    """Denies it, or notes that it is listed."""
+    decided = update(_REQUEST).where(_REQUEST.c.id == id_)
+    transaction.execute(decided.values(state=state.value, received=now, message=message))
+
+
+def count_superseded(transaction: Transaction, name: str) -> int:
+    """How many cards of that name have waited and made room for a newer one since the registrar decided on one."""
+    superseded = and_(_REQUEST.c.state == RequestState.DENIED.value, _REQUEST.c.message == SUPERSEDED)
+    by_registrar = and_(_REQUEST.c.state.not_in(UNDECIDED), not_(superseded))
+    last = select(func.coalesce(func.max(_REQUEST.c.received), -1)).where(_REQUEST.c.name == name, by_registrar)
+    wanted = select(func.count()).select_from(_REQUEST)
+    wanted = wanted.where(_REQUEST.c.name == name, superseded, _REQUEST.c.received > last.scalar_subquery())
+    return int(transaction.execute(wanted).scalar_one())
+
+
+def decided_requests(transaction: Transaction, before: int) -> Sequence[RequestRow]:
+    """Those that were denied or listed before that time."""
+    wanted = select(_REQUEST).where(_REQUEST.c.state.not_in(UNDECIDED), _REQUEST.c.received < before)
+    return [RequestRow(**row) for row in transaction.execute(wanted).mappings()]
+
+
+def forget_request(transaction: Transaction, id_: bytes) -> None:
+    transaction.execute(delete(_REQUEST).where(_REQUEST.c.id == id_))
+
+
+def forget_invitations(transaction: Transaction, before: int) -> None:
+    """Those that ended before that time, unless a request that came by one is kept."""
+    kept = select(_REQUEST.c.id)
+    transaction.execute(delete(_INVITATION).where(_INVITATION.c.expires < before, _INVITATION.c.id.not_in(kept)))
 
 
 # Requests for access

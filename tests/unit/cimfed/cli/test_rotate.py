@@ -72,7 +72,10 @@ def test_both_keys_may_change_at_once(service: Running) -> None:
     service.join_gateway()
     service.ok(*GATEWAY)
     service.ok(*GATEWAY, "--tls")
-    service.approve("gw.alliance")
+    (entry,) = service.ok("cimfed", "requests", "--json").json["requests"]
+    assert entry["replaced"] == 1
+    assert "waiting, new keys, in place of 1 before" in service.ok("cimfed", "requests").out
+    assert "it waits in place of 1 before it, all of gw.alliance" in service.approve("gw.alliance").out
     gateway = service.directory.gateway("gw.alliance")
     assert (len(gateway.keys), len(gateway.issuers)) == (2, 2)
     service.ok(*GATEWAY, "--finish", "--yes")

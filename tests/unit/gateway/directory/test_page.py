@@ -34,5 +34,10 @@ def test_its_numbers_are_those_of_the_code() -> None:
     assert f"At most {connections} connections are open, with {calls} calls on each" in text
     assert options["grpc.max_connection_idle_ms"] == 60_000
     assert f"At most {admission.WAITING} requests wait and {administration.INVITATIONS} invitations are open" in text
+    decided = admission.KEPT_DECIDED // 86_400_000_000
+    assert f"What was decided goes {decided} days later" in text
+    assert f"an invitation {decided} days after its end" in text
+    assert admission.REPLACED == 10
+    assert "ten cards of a party take each other's place" in text
     assert f"Requests for access go after {admission.KEPT // 86_400_000_000} days" in text
     assert admission.FAILURES == 10

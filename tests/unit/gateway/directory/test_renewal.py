@@ -15,6 +15,8 @@ from cimfed.trust.directory.listing import Revocation
 from cimfed.trust.keys import KeySigner, Signer
 from cimfed.trust.tlog.entries import Admission
 from cimfed.wire import admissions as wire
+from cimfed_gateway.directory import admission
+from cimfed_gateway.directory.tables import SUPERSEDED
 
 from ...cimfed.parties import CITY, GATEWAY, PARTNER, Party
 from .alliance import DAY, Alliance
@@ -116,14 +118,61 @@ def test_the_same_card_is_one_request_and_what_was_denied_stays_so(alliance: All
     assert hand_in(alliance, content) == Status(RequestState.DENIED, "not now")
 
 
-def test_a_newer_card_takes_the_place_of_the_one_that_waits(alliance: Alliance) -> None:
-    _, _, first = both(alliance, GATEWAY)
-    _, _, second = both(alliance, GATEWAY)
-    hand_in(alliance, first)
-    hand_in(alliance, second)
+def elsewhere(alliance: Alliance, number: int) -> bytes:
+    """A card of the gateway as it is listed, but for its address."""
+    party = alliance.parties[GATEWAY]
+    return sealed(replace(party.card(), address=f"gw.example:{number}"), party.signer)
+
+
+def test_a_newer_card_takes_the_place_of_the_one_that_waits_and_the_registrar_is_told(alliance: Alliance) -> None:
+    card, new, first = both(alliance, GATEWAY)
+    second = sealed(replace(card, address="gw.example:2"), alliance.parties[GATEWAY].signer, new)
+    for number, content in enumerate((elsewhere(alliance, 1), first, second)):
+        hand_in(alliance, content)
+        (entry,) = alliance.administer("requests").requests
+        assert (entry.card, entry.replaced) == (content, number)
+    assert hand_in(alliance, first) == Status(RequestState.DENIED, SUPERSEDED)
+
+
+def test_who_has_stolen_a_key_puts_no_card_in_the_place_of_one_with_a_new_key(alliance: Alliance) -> None:
+    _, new, content = both(alliance, GATEWAY)
+    _, _, of_thief = both(alliance, GATEWAY)
+    hand_in(alliance, content)
+    with pytest.raises(CimfedError, match=new.public.id.hex()[:16]) as error:
+        hand_in(alliance, of_thief)
+    assert error.value.reason == "conflict"
+    assert error.value.remedy is not None
+    assert "somebody else has your key" in error.value.remedy
+    assert refused(alliance, elsewhere(alliance, 1)) == "conflict"
     (entry,) = alliance.administer("requests").requests
-    assert entry.card == second
-    assert hand_in(alliance, first).state is RequestState.DENIED
+    assert (entry.card, entry.replaced) == (content, 0)
+    alliance.administer("deny", id=entry.id.hex(), message="")
+    assert hand_in(alliance, of_thief).state is RequestState.WAITING
+
+
+def test_a_new_key_that_was_revoked_meanwhile_holds_no_place(alliance: Alliance) -> None:
+    _, new, content = both(alliance, GATEWAY)
+    hand_in(alliance, content)
+    alliance.revoke(new.public.id.hex())
+    _, _, next_one = both(alliance, GATEWAY)
+    assert hand_in(alliance, next_one).state is RequestState.WAITING
+
+
+def test_cards_take_each_others_place_only_so_often_until_the_registrar_decides(
+    alliance: Alliance, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(admission, "REPLACED", 2)
+    for number in range(3):
+        alliance.now += 1
+        hand_in(alliance, elsewhere(alliance, 1 + number))
+    assert refused(alliance, elsewhere(alliance, 4)) == "overloaded"
+    assert hand_in(alliance, elsewhere(alliance, 3)).state is RequestState.WAITING
+    (entry,) = alliance.administer("requests").requests
+    alliance.now += 1
+    alliance.administer("deny", id=entry.id.hex(), message="which one?")
+    assert hand_in(alliance, elsewhere(alliance, 4)).state is RequestState.WAITING
+    (entry,) = alliance.administer("requests").requests
+    assert entry.replaced == 0
 
 
 def test_a_card_that_came_by_an_invitation_keeps_its_place(alliance: Alliance) -> None:
