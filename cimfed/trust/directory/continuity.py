@@ -5,7 +5,11 @@
    them is signed by a key that the reader knows as the party's, a steward's included (``Listing.successions``), or once
    whoever runs the reader has accepted them.
 3. What is known stays known, also when the party is taken off the list and comes back.
-4. A card counts though a key that signed it was revoked since: a key is often revoked before its successor is made, and
+4. Cards by which keys named others are kept, ``NAMED`` of a party, and of each kind of party so many (``MOST``): a
+   kind's room is its own, however many of another kind come. Where it is full, the party goes short that has most cards
+   there, and of those the one whose oldest card is the oldest. So no party pushes out another's last one, before every
+   party of its kind has but one.
+5. A card counts though a key that signed it was revoked since: a key is often revoked before its successor is made, and
    who has it still needs the registrar to list a card.
 
 What is known is a value here: by the party's name its public keys as text, and its issuers' ids in hex. It lives beside
@@ -15,12 +19,13 @@ what a follower has fetched.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping, Set
+from collections.abc import Iterable, Mapping, Sequence, Set
 from dataclasses import replace
 from pathlib import Path
 from typing import TypeAlias
 
 from cimfed.errors import BadDirectory, BadSignature, Conflict
+from cimfed.model.names import Kind, kind_of
 from cimfed.trust.card import Card, open_card
 from cimfed.trust.directory.documents import NAMED, SUCCESSION
 from cimfed.trust.directory.listing import Directory, Gateway, Listing, Member, Partner, Party, keys_of
@@ -29,7 +34,8 @@ from cimfed.trust.files import replace_file
 from cimfed.trust.keys import PublicKey
 
 FORMAT = "cimfed/known-keys/v1"
-MOST = 600  # successions in all: some 2 KB each, and a file of the directory has at most 4 MiB
+MOST = {Kind.CITY: 150, Kind.GATEWAY: 50, Kind.PARTNER: 400}
+"""Cards of a kind: with all of them, of ``SUCCESSION`` at most, the file has less than the 4 MiB that it may have."""
 
 Known: TypeAlias = Mapping[str, frozenset[str]]
 
@@ -83,9 +89,23 @@ def succeeded(listing: Listing, card: Card) -> Listing:
     if size > SUCCESSION:
         raise Conflict(f"the card has {size} bytes, more than {SUCCESSION}", remedy="Change one key at a time")
     others = [item for item in listing.successions if item.payload != card.envelope.payload]
-    own = [item for item in others if _card_name(item) == card.name]
-    kept = [item for item in others if item not in own[: 1 - NAMED]]
-    return replace(listing, successions=(*kept, card.envelope)[-MOST:])
+    return replace(listing, successions=_kept([*others, card.envelope]))
+
+
+def _kept(successions: Sequence[Envelope]) -> tuple[Envelope, ...]:
+    """Those for which there is room, oldest first as they came, by rule 4."""
+    by_party: dict[str, list[int]] = {}
+    for place, envelope in enumerate(successions):
+        by_party.setdefault(_card_name(envelope), []).append(place)
+    for places in by_party.values():
+        del places[:-NAMED]
+    for kind, most in MOST.items():
+        of_kind = [places for name, places in by_party.items() if _kind(name) is kind]
+        while sum(map(len, of_kind)) > most:
+            del max(of_kind, key=lambda places: (len(places), -places[0]))[0]
+            of_kind = [places for places in of_kind if places]
+    left = {place for places in by_party.values() for place in places}
+    return tuple(envelope for place, envelope in enumerate(successions) if place in left)
 
 
 def names_successors(old: Party, card: Card) -> bool:
@@ -155,6 +175,11 @@ def _own(party: Party | Card) -> frozenset[str]:
 
 def _id(mark: str) -> str:
     return PublicKey.parse(mark).id.hex() if ":" in mark else mark
+
+
+def _kind(name: str) -> Kind:
+    """What cannot be read names nothing, and takes none of the room of those who are few."""
+    return kind_of(name) if name else Kind.PARTNER
 
 
 def _card_name(envelope: Envelope) -> str:

@@ -9,16 +9,18 @@ from pathlib import Path
 import pytest
 
 from cimfed.errors import BadDirectory, Conflict, UnknownKey
-from cimfed.model.names import CityName, Federation, PartnerName
+from cimfed.model.names import CityName, Federation, Kind, PartnerName
 from cimfed.trust.card import Card, endorsed, open_card, parse_card, seal_card
 from cimfed.trust.directory import continuity, proof
 from cimfed.trust.directory.continuity import Known, counted, held_back, learned, read_known, write_known
+from cimfed.trust.directory.documents import SUCCESSION, successions_document
 from cimfed.trust.directory.edit import DAY, with_card, with_more_keys, without
+from cimfed.trust.directory.layout import TARGET_LIMIT
 from cimfed.trust.directory.listing import Directory, Listing
 from cimfed.trust.envelope import Envelope
 from cimfed.trust.keys import KeySigner
 from cimfed.trust.tls import IssuingKey
-from tests.unit.cimfed.parties import CITY, GATEWAY, PARTNER, Party, World
+from tests.unit.cimfed.parties import CITY, GATEWAY, PARTNER, SCO, Party, World
 
 from .test_proof import routing
 
@@ -267,12 +269,51 @@ def test_the_same_card_twice_is_one_succession(world: World) -> None:
     assert listed(world, card).published.successions == (card.envelope,)
 
 
-def test_successions_of_all_are_bounded(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(continuity, "MOST", 2)
-    cards = [both(world.parties[name], Party.make(name, NOW)) for name in (CITY, GATEWAY, PARTNER)]
-    for card in cards:
-        listed(world, card)
-    assert world.directory.published.successions == tuple(card.envelope for card in cards[1:])
+def rotated(world: World, name: str, times: int = 1) -> None:
+    """A party that changes its keys, and lets the old ones go."""
+    for _ in range(times):
+        old, new = world.parties[name], Party.make(name, NOW)
+        world.listing = with_card(world.listing, both(old, new), "CN", (), VALID)
+        world.listing = with_card(world.listing, alone(new), "CN", (), VALID)
+        world.parties[name] = new
+
+
+def admitted(world: World, name: str) -> None:
+    world.parties[name] = Party.make(name, NOW)
+    world.listing = with_card(world.listing, alone(world.parties[name]), "CN", (), VALID)
+
+
+def kept(world: World) -> list[str]:
+    """Whose cards are kept, oldest first."""
+    return [open_card(envelope).name for envelope in world.listing.successions]
+
+
+def test_partners_who_change_their_keys_push_out_no_card_of_a_city_or_gateway(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(continuity, "MOST", {Kind.CITY: 2, Kind.GATEWAY: 1, Kind.PARTNER: 2})
+    for name in (CITY, GATEWAY):
+        rotated(world, name)
+    for name in ("inst.a", "inst.b", "inst.c"):
+        admitted(world, name)
+        rotated(world, name)
+    assert kept(world) == [CITY, CITY, GATEWAY, "inst.b", "inst.c"]  # the city's steward is another one, too
+
+
+def test_who_changes_keys_often_gives_up_its_own_cards_before_others_lose_theirs(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(continuity, "MOST", {Kind.CITY: 1, Kind.GATEWAY: 1, Kind.PARTNER: 4})
+    for name in ("inst.a", "inst.b", "inst.c"):
+        admitted(world, name)
+        rotated(world, name)
+    rotated(world, "inst.c", 3)
+    assert sorted(kept(world)) == ["inst.a", "inst.b", "inst.c", "inst.c"]
+
+
+def test_all_kinds_together_have_room_in_a_file_of_the_directory() -> None:
+    whole = successions_document(SCO, [])
+    assert len(whole) + sum(continuity.MOST.values()) * (SUCCESSION + 1) < TARGET_LIMIT
 
 
 def test_a_succession_that_is_too_large_is_refused_before_it_is_signed(
