@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 from cimfed.errors import BadConfig
+from cimfed.model.instants import instant_text
 from cimfed.model.names import DirectoryName, Federation, Kind
 from cimfed.trust.card import Card
 from cimfed.trust.directory import layout
@@ -113,18 +114,20 @@ def still_missing(draft: Files, before: Directory | None) -> dict[str, int]:
     return {role: count for role, count in missing.items() if count}
 
 
-def describe(draft: Files) -> Iterator[str]:
-    """What the draft says, for people who are about to sign it."""
+def describe(draft: Files, before: Directory | None = None) -> Iterator[str]:
+    """Roles, ends and keys of the draft, for people who are about to sign it."""
     for path in sorted(metadata_of(draft)):
-        signed = parsed(draft[path]).signed
-        yield f"{role_of(path)}, version {signed.version}, good until {signed.expires:%Y-%m-%d %H:%M} UTC"
-    for role, held in sorted(_by_draft(draft).items()):
+        role, signed = role_of(path), parsed(draft[path]).signed
+        ended = before.ends.get(role) if before is not None else None
+        was = f", before until {instant_text(ended)[:16].replace('T', ' ')}" if ended is not None else ""
+        yield f"{role}, version {signed.version}, good until {signed.expires:%Y-%m-%d %H:%M} UTC{was}"
+    for role, held in sorted(holders_in(draft).items()):
         ids = ", ".join(key.id.hex()[:16] for key in held.keys)
         yield f"  {role}: {held.threshold} of {len(held.keys)}: {ids}"
 
 
 def _signers(draft: Files, before: Directory | None) -> dict[str, tuple[tuple[PublicKey, ...], list[Holders]]]:
-    new, old = _by_draft(draft), holders(before) if before else {}
+    new, old = holders_in(draft), holders(before) if before else {}
     found = {}
     for path in metadata_of(draft):
         role = role_of(path)
@@ -137,7 +140,7 @@ def _signers(draft: Files, before: Directory | None) -> dict[str, tuple[tuple[Pu
     return found
 
 
-def _by_draft(draft: Files) -> dict[str, Holders]:
+def holders_in(draft: Files) -> dict[str, Holders]:
     """Who holds the roles by the root and the board's word in the draft."""
     found: dict[str, Holders] = {}
     for path in metadata_of(draft):

@@ -16,6 +16,7 @@ import typer
 from cimfed import console, passphrase, paths
 from cimfed.cli import office
 from cimfed.cli.ceremony import Change, describe, draft_holders, first_draft, next_draft, still_missing
+from cimfed.cli.draft_changes import changes
 from cimfed.command import DRY_RUN, JSON, YES, Command
 from cimfed.errors import BadConfig, CimfedError, Conflict
 from cimfed.model.instants import instant_text
@@ -123,8 +124,7 @@ def sign(
     with Command("directory-sign", as_json, dry_run=dry_run, yes=yes) as command:
         files = publication.from_file(read(draft), str(draft))
         before = _before(files, home)
-        for line in describe(files):
-            command.say(line)
+        _describe(command, files, before)
         _check_new(files, before, draft)
         if not command.goes_on("Sign this?"):
             return
@@ -152,8 +152,7 @@ def status(
         if draft is not None:
             files = publication.from_file(read(draft), str(draft))
             before = _before(files, home)
-            for line in describe(files):
-                command.say(line)
+            _describe(command, files, before)
             missing = still_missing(files, before)
             command.put(draft=str(draft), missing=missing)
             command.say(_state_line(missing))
@@ -179,8 +178,7 @@ def publish(
         files = publication.from_file(read(draft), str(draft))
         at = office.read_office(home)
         directory = at.current()
-        for line in describe(files):
-            command.say(line)
+        _describe(command, files, directory)
         _check_new(files, directory, draft)
         missing = still_missing(files, directory)
         if missing:
@@ -316,8 +314,23 @@ def _check_new(files: dict[str, bytes], before: Directory | None, draft: Path) -
             )
 
 
+def _describe(command: Command, draft: dict[str, bytes], before: Directory | None) -> None:
+    """What is signed or published, and what that changes."""
+    said = changes(draft, before)
+    command.put(changes=said)
+    for line in (*describe(draft, before), *_changed(said, before)):
+        command.say(line)
+
+
+def _changed(said: list[str], before: Directory | None) -> list[str]:
+    if before is None:
+        return [f"  {line}" for line in said]
+    against = f"in the place of version {before.version} of the directory of {before.federation}:"
+    return [against, *(f"  {line}" for line in said or ["nothing changes but until when it holds"])]
+
+
 def _say_state(out: Path, draft: dict[str, bytes], before: Directory | None) -> None:
-    for line in describe(draft):
+    for line in (*describe(draft, before), *_changed(changes(draft, before), before)):
         console.say(line)
     missing = still_missing(draft, before)
     console.say(f"{out}: {_state_line(missing)}")
