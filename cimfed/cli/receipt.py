@@ -15,7 +15,7 @@ from cimfed.cli import asking
 from cimfed.cli.output_table import coverage_table
 from cimfed.client.complete import complete_receipt
 from cimfed.client.connect import follower_of
-from cimfed.client.logged import revoked_since
+from cimfed.client.logged import RevokedLater, revoked_since
 from cimfed.client.profile import only_profile, profile_names, read_profile
 from cimfed.client.receipts import Report, verify_receipt
 from cimfed.command import JSON, Command
@@ -57,28 +57,45 @@ def verify(
             help="The directory as it is now, host:port or a folder of its files: looks for keys revoked since."
         ),
     ] = "",
+    as_json: JSON = False,
 ) -> None:
     """Checks every signature and hash of a receipt, without network; ends with 8 when anything does not agree."""
-    trusted = _root(root, profile)
-    report = verify_receipt(read(file), trusted)
-    revoked = revoked_since(report.signers, report.logged, _current(directory, report, trusted)) if directory else []
-    for item in revoked:
-        if not item.counts:
-            raise Forged(
-                str(item), remedy="Where its log part is missing, add it (cimfed receipt complete), and look again"
+    with Command("receipt-verify", as_json) as command:
+        trusted = _root(root, profile)
+        report = verify_receipt(read(file), trusted)
+        current = _current(directory, report, trusted) if directory else None
+        revoked = revoked_since(report.signers, report.logged, current) if current is not None else []
+        for item in revoked:
+            if not item.counts:
+                raise Forged(
+                    str(item), remedy="Where its log part is missing, add it (cimfed receipt complete), and look again"
+                )
+        answered = [line.city for line in report.coverage.answered]
+        command.put(
+            file=str(file),
+            rows=report.coverage.rows,
+            cities=answered,
+            asked_by=report.organisation,
+            asked=instant_text(report.query.issued),
+            answered=instant_text(report.answered_at),
+            directory_version=report.directory_version,
+            logged=_logged(report),
+            unlogged=sorted(report.manifests.keys() - report.logged.keys()),
+            compared_with=current.version if current is not None else None,
+            revoked=[_revoked(item) for item in revoked],
+        )
+        if not as_json:
+            console.out.print(
+                f"[green]verified[/green]: {report.coverage.rows:,} rows of {', '.join(answered) or 'no city'}, "
+                f"asked by {report.organisation} on {instant_text(report.query.issued)}",
+                soft_wrap=True,
             )
-    cities = ", ".join(line.city for line in report.coverage.answered) or "no city"
-    console.out.print(
-        f"[green]verified[/green]: {report.coverage.rows:,} rows of {cities}, "
-        f"asked by {report.organisation} on {instant_text(report.query.issued)}",
-        soft_wrap=True,
-    )
-    for line in (*report.log_lines, *map(str, revoked)):
-        console.say(line)
-    if len(report.logged) < len(report.manifests):
-        console.err.print("cimfed receipt complete adds the proofs of the log that are missing", markup=False)
-    if directory and not revoked:
-        console.say("no key that signed it was revoked since")
+        for line in (*report.log_lines, *map(str, revoked)):
+            command.say(line)
+        if len(report.logged) < len(report.manifests) and not as_json:
+            console.err.print("cimfed receipt complete adds the proofs of the log that are missing", markup=False)
+        if directory and not revoked:
+            command.say("no key that signed it was revoked since")
 
 
 @app.command()
@@ -156,6 +173,16 @@ def _logged(report: Report) -> dict[str, Any]:
     return {
         city: {"log": item.origin, "entry": item.index, "size": item.size, "cosigned": sorted(item.cosigned)}
         for city, item in sorted(report.logged.items())
+    }
+
+
+def _revoked(item: RevokedLater) -> dict[str, Any]:
+    return {
+        "party": item.signed.party,
+        "key": item.signed.key.id.hex(),
+        "reason": item.reason,
+        "at": instant_text(item.at),
+        "cosigned_by": list(item.by),
     }
 
 

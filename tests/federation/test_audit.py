@@ -272,6 +272,11 @@ async def test_a_receipt_under_a_key_that_is_revoked_later_counts_once_it_was_co
     said, _ = await alliance.run("receipt", "verify", str(receipt_file), *profile, "--directory", now)
     assert f"a key of {signer} was revoked" in said
     assert "had cosigned the decision before, so it counts" in said
+    facts = await alliance.json("receipt", "verify", str(receipt_file), *profile, "--directory", now)
+    (revoked,) = facts["revoked"]
+    assert (revoked["party"], revoked["key"]) == (signer, key.id.hex())
+    assert set(revoked["cosigned_by"]) <= {"kz.almaty", "uz.tashkent", "cn.qingdao"}
+    assert revoked["cosigned_by"]
     put(receipt_file, before)
     _, error = await alliance.run("receipt", "verify", str(receipt_file), *profile, "--directory", now, expect=8)
     assert "no city had cosigned the decision before" in error

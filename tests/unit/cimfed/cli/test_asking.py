@@ -202,6 +202,12 @@ def test_a_receipt_is_written_verified_and_shown(cimfed: Partner) -> None:
     verified = cimfed("receipt", "verify", "a.receipt", "--root", "root.json")
     assert verified.code == 0
     assert "verified: 62 rows of cn.qingdao, kz.almaty, uz.tashkent, asked by inst.tsinghua" in verified.out
+    told = cimfed("receipt", "verify", "a.receipt", "--root", "root.json", "--json")
+    facts = json.loads(told.out)
+    assert (facts["schema"], facts["rows"], facts["asked_by"]) == ("cimfed/receipt-verify/v1", 62, "inst.tsinghua")
+    assert facts["cities"] == facts["unlogged"] == ["cn.qingdao", "kz.almaty", "uz.tashkent"]
+    assert (facts["logged"], facts["compared_with"], facts["revoked"]) == ({}, None, [])
+    assert told.err == ""
     shown = cimfed("receipt", "show", "a.receipt", "--root", "root.json", "--json")
     assert json.loads(shown.out)["coverage"]["cities"][1]["policy_version"] == 3
     assert "purpose: research" in cimfed("receipt", "show", "a.receipt", "--root", "root.json").out
@@ -209,6 +215,10 @@ def test_a_receipt_is_written_verified_and_shown(cimfed: Partner) -> None:
     data[len(data) // 2] ^= 1
     Path("a.receipt").write_bytes(data)
     assert cimfed("receipt", "verify", "a.receipt", "--root", "root.json").code == 8
+    told = cimfed("receipt", "verify", "a.receipt", "--root", "root.json", "--json")
+    error = json.loads(told.out)["error"]
+    assert (told.code, error["exit_code"]) == (8, 8)
+    assert error["reason"] in told.err
 
 
 def test_verify_says_that_a_log_proves_a_decision_and_ends_with_8_where_it_does_not(
@@ -216,17 +226,21 @@ def test_verify_says_that_a_log_proves_a_decision_and_ends_with_8_where_it_does_
 ) -> None:
     found = {case["name"]: (file, case) for file, case in RECEIPTS if file == "receipt-log.json"}
 
-    def verify(name: str) -> Result:
+    def verify(name: str, *more: str) -> Result:
         file, case = found[name]
         Path("a.receipt").write_bytes(receipt_bytes(case, file))
         Path("root.json").write_text(case["root"])
-        return cimfed("receipt", "verify", "a.receipt", "--root", "root.json")
+        return cimfed("receipt", "verify", "a.receipt", "--root", "root.json", *more)
 
     done = verify("a decision in the log of its city, cosigned by two others")
     assert done.code == 0
     assert "kz.almaty: logged as entry 4, cosigned by in.delhi, uz.tashkent\n" in done.out
     assert "uz.tashkent: no proof of the log yet\n" in done.out
     assert "cimfed receipt complete" in done.err
+    facts = json.loads(verify("a decision in the log of its city, cosigned by two others", "--json").out)
+    assert facts["logged"]["kz.almaty"]["cosigned"] == ["in.delhi", "uz.tashkent"]
+    unlogged = [line.split(":")[0] for line in done.out.splitlines() if "no proof of the log yet" in line]
+    assert facts["unlogged"] == unlogged == ["in.delhi", "uz.tashkent"]
     other = cimfed("receipt", "verify", "a.receipt", "--root", "a.receipt")
     assert (other.code, "bad_directory" in other.err, "--root" in other.err) == (2, True, True)
     monkeypatch.setenv("CIMFED_HOME", "nobody")
