@@ -2,6 +2,9 @@
 
 A checkpoint is signed only when the log as it is continues the last one that was signed: a database that lost or
 changed entries never gets a second history under this party's key.
+
+Every one stays for a day, and the last one of each hour for ever (``thin``): receipts are completed within seconds, and
+what is between two of them is proven from the later one.
 """
 
 from __future__ import annotations
@@ -9,18 +12,20 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from sqlalchemy import bindparam, delete, insert, select, update
+from sqlalchemy import bindparam, delete, func, insert, select, update
 from sqlalchemy.engine import Connection
 
 from cimfed.errors import LogInconsistent
 from cimfed.tlog import log
-from cimfed.tlog.schema import CheckpointRow, EntryId, SeenRow
+from cimfed.tlog.schema import MOST, CheckpointRow, EntryId, SeenRow
 from cimfed.trust.keys import PublicKey, Signer
 from cimfed.trust.tlog.checkpoint import Checkpoint, Origin, parse_checkpoint, sign_checkpoint, with_signatures
 from cimfed.trust.tlog.merkle import verify_consistency
 from cimfed.trust.tlog.note import Note, NoteSignature, SignatureType, key_hash, parse_note
 
 EVERY = 1_000_000  # microseconds between two checkpoints at least
+HOUR = 3600 * EVERY
+DAY = 24 * HOUR
 
 _CHECKPOINT = CheckpointRow.__table__  # type: ignore[attr-defined]
 _SEEN = SeenRow.__table__  # type: ignore[attr-defined]
@@ -33,6 +38,11 @@ _OF = (
     .order_by(_CHECKPOINT.c.id)
 )
 _PUT = insert(_CHECKPOINT)
+_OLD = _CHECKPOINT.c.made < bindparam("until")
+_LAST_OF_HOURS = (
+    select(func.max(_CHECKPOINT.c.id)).where(_OLD).group_by(_CHECKPOINT.c.id // MOST, _CHECKPOINT.c.made // HOUR)
+)
+_THIN = delete(_CHECKPOINT).where(_OLD, _CHECKPOINT.c.id.not_in(_LAST_OF_HOURS))
 _WITH = update(_CHECKPOINT).where(_CHECKPOINT.c.id == bindparam("row")).values(note=bindparam("signed"))
 
 
@@ -72,6 +82,11 @@ def publish(connection: Connection, origin: Origin, signer: Signer, now: int, ev
     row = EntryId(current.generation, current.size).row
     connection.execute(_PUT, {"id": row, "made": now, "note": note.to_bytes()})
     return Made(current.generation, current.size, now, note)
+
+
+def thin(connection: Connection, now: int) -> int:
+    """Takes away what is over a day old, but for the last one of each hour and generation; gives how many went."""
+    return connection.execute(_THIN, {"until": now - DAY}).rowcount
 
 
 def is_signed_by(made: Made, origin: Origin, key: PublicKey) -> bool:

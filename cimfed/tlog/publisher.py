@@ -2,6 +2,8 @@
 
 When another key signs than signed the last one, the log says so, and a checkpoint is signed at once: whoever knows the
 new key alone finds nothing that it cannot verify.
+
+Once an hour the old ones are thinned out.
 """
 
 from __future__ import annotations
@@ -14,7 +16,7 @@ from contextlib import suppress
 from cimfed.errors import CimfedError
 from cimfed.tlog import checkpoints
 from cimfed.tlog import log as entries
-from cimfed.tlog.checkpoints import EVERY, Made
+from cimfed.tlog.checkpoints import EVERY, HOUR, Made
 from cimfed.tlog.database import Database
 from cimfed.trust.keys import Signer, settled
 from cimfed.trust.tlog.checkpoint import Origin
@@ -36,6 +38,7 @@ class Publisher:
     ) -> None:
         self._database, self._origin, self._signer, self._now = database, origin, signer, now
         self._published = published
+        self._thinned = 0  # when, microseconds since the epoch
         self._ending = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
 
@@ -76,4 +79,7 @@ class Publisher:
         with self._database.writing() as transaction:
             if changed:
                 entries.append(transaction, Act(now, "key", self._origin.party, subject=signer.public.id.hex()))
+            if not 0 <= now - self._thinned < HOUR:
+                self._thinned = now
+                checkpoints.thin(transaction, now)
             return checkpoints.publish(transaction, self._origin, signer, now, 0 if changed else every)

@@ -1,4 +1,5 @@
-"""The tables of a log. Rows are only ever added, but for the one of ``log_head`` and the cosignatures of a checkpoint.
+"""The tables of a log. Rows are only ever added, but for the one of ``log_head`` and the cosignatures of a checkpoint;
+checkpoints alone are taken away again, when they are old.
 
 The entries' bytes are the only truth; every hash, the head and the keys can be made of them again. A log has one
 **generation** unless a restore lost entries: then the next one begins, and what is left of the one before stays. Rows

@@ -183,3 +183,26 @@ async def test_a_new_key_signs_at_once_and_the_log_says_which(database: Database
     assert isinstance(entry, Act)
     assert (entry.act, entry.operator, entry.subject) == ("key", ORIGIN.party, OTHER.public.id.hex())
     assert await Publisher(database, ORIGIN, OTHER, lambda: 9 * SECOND).publish() is None
+
+
+async def test_old_checkpoints_are_thinned_out_to_one_an_hour(database: Database) -> None:
+    hour, day = 3600 * SECOND, 86_400 * SECOND
+    times = [5 * hour + 10 * SECOND, 5 * hour + 20 * SECOND, 6 * hour - SECOND, 6 * hour, 9 * hour, 9 * hour + SECOND]
+    for now in times:
+        write(database, act(now))
+        assert publish(database, now) is not None
+    write(database, act(1))
+    later = 9 * hour + SECOND + day  # the last of these is a day old by then
+    assert await Publisher(database, ORIGIN, KEY, lambda: later).publish() is not None
+    with database.reading() as connection:
+        kept = checkpoints.of_generation(connection, 1)
+    assert [one.made for one in kept] == [times[2], times[3], times[4], times[5], later]
+    write(database, act(2))
+    with database.writing() as connection:
+        log.begin_generation(connection, Restored(1, str(ORIGIN), 8, b"r" * 32))
+    assert publish(database, later + SECOND) is not None
+    with database.writing() as connection:
+        assert checkpoints.thin(connection, later + 2 * day) == 1
+    with database.reading() as connection:
+        assert [one.made for one in checkpoints.of_generation(connection, 1)] == [times[2], times[3], times[5], later]
+        assert [one.made for one in checkpoints.of_generation(connection, 2)] == [later + SECOND]
