@@ -20,10 +20,8 @@ import sys
 import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from importlib.metadata import version
 from typing import NoReturn, TextIO
 
-import typer
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
@@ -41,11 +39,11 @@ out = Console(highlight=False, soft_wrap=False, width=_width(sys.stdout))
 err = Console(stderr=True, highlight=False, soft_wrap=True, width=_width(sys.stderr))
 
 
-def run(program: typer.Typer | Callable[[], typer.Typer]) -> None:
-    """The entry point of a program, or of what makes it: never shows a trace unless asked to."""
+def run(program: Callable[[], object]) -> None:
+    """The entry point of a program: never shows a trace unless asked to."""
     try:
         with _interruptible():
-            (program if isinstance(program, typer.Typer) else program())()
+            program()
     except CimfedError as error:
         _fail(error)
     except KeyboardInterrupt:
@@ -101,20 +99,22 @@ def _interruptible() -> Iterator[None]:
             signal.signal(number, handler)
 
 
-def versioned(app: typer.Typer, program: str, about: str) -> None:
-    """Gives a program, which bears its distribution's name, its ``--version``, and what its help begins with."""
-
-    def show(wanted: bool) -> None:
-        if wanted:
-            say(f"{program} {version(program)}")
-            raise typer.Exit
-
-    def top(
-        _: bool = typer.Option(False, "--version", callback=show, is_eager=True, help="Show the version."),
-    ) -> None:
-        pass
-
-    app.callback(help=about)(top)
+@contextmanager
+def loading() -> Iterator[None]:
+    """While modules are imported a signal ends the program as the system does: nothing was begun, and an exception that
+    is raised in the middle of an import may be lost there, or be shown as a trace."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    found = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    before = {number: handler for number, handler in found.items() if callable(handler)}  # not where it is ignored
+    for number in before:
+        signal.signal(number, signal.SIG_DFL)
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 def say(text: str) -> None:

@@ -52,8 +52,11 @@ SCO, NAME = Federation("sco"), "dir.alliance"
 PLENTY = Allowance(rate=1000, burst=1000, slots_each=16, slots=64)
 OPTIONS = (*(option for option in DIRECTORY_SERVER if option[0] != "grpc.so_reuseport"), ("grpc.so_reuseport", 1))
 """The port is kept by the test from before the service until after it."""
-PROGRAMS = {"cimfed": cimfed.cli.main.app, "cimfed-node": lambda: cimfed_node.cli.app,
-            "cimfed-gateway": lambda: cimfed_gateway.cli.app}  # fmt: skip
+PROGRAMS = {
+    "cimfed": cimfed.cli.main.app,
+    "cimfed-node": cimfed_node.cli.app,
+    "cimfed-gateway": cimfed_gateway.cli.app,
+}
 
 
 @dataclass(frozen=True)

@@ -1,50 +1,51 @@
-"""`cimfed`: the commands of administrators, stewards and partners, each group in its own module.
-
-Only the module of the command that was typed is imported: an administrator's command need not wait for the client.
-"""
+"""`cimfed`: the commands of administrators, stewards and partners, each group in its own module, which is loaded when
+one of them is typed: an administrator's command need not wait for the client."""
 
 from __future__ import annotations
-
-import sys
-from importlib import import_module
 
 from cimfed import program  # noqa: F401  # before what takes long
 
 # isort: split
-import typer
+from cimfed import console, menu
 
-from cimfed import console
-
-COMMANDS = ("read", "aggregate", "catalog", "join", "doctor")
-GROUPS = (
-    "audit",
-    "receipt",
-    "profile",
-    "directory",
-    "member",
-    "partner",
-    "requests",
-    "revoke",
-    "key",
-    "access",
-    "policy",
-    "vocabulary",
+app = menu.program(
+    "cimfed",
+    "Asks a federation of cities, and administers it.",
+    {
+        "read": ("cimfed.cli.read:read", "Asks for rows of a collection and shows or writes them, verified."),
+        "aggregate": (
+            "cimfed.cli.aggregate:aggregate",
+            "Adds up what all cities say. Unless --require says otherwise, a missing city is an error (7).",
+        ),
+        "catalog": (
+            "cimfed.cli.catalog:catalog",
+            "Shows what each city grants to you, and what it lists without granting; files have one row for a "
+            "property.",
+        ),
+        "join": (
+            "cimfed.cli.join:join",
+            "Joins a federation as a partner: makes keys and a profile, and hands in the card for the administrator.",
+        ),
+        "doctor": (
+            "cimfed.cli.doctor:doctor",
+            "Says what is wrong with a profile or an office, or will be soon, and what to do. Ends with 1 where "
+            "anything is\nan error.",
+        ),
+        "audit": ("cimfed.cli.audit:app", "What the logs of the federation say, and whether they are sound."),
+        "receipt": ("cimfed.cli.receipt:app", "What proves an answer, without its rows."),
+        "profile": ("cimfed.cli.profile:app", "Connection profiles of a partner."),
+        "directory": ("cimfed.cli.directory:app", "The signed list of members, gateways and partners."),
+        "member": ("cimfed.cli.member:app", "Cities and gateways."),
+        "partner": ("cimfed.cli.partner:app", "Partner institutions."),
+        "requests": ("cimfed.cli.requests:app", "Who waits to be listed, and who is invited."),
+        "revoke": ("cimfed.cli.revoke:app", "Revokes a key or a party: at once, everywhere, for good."),
+        "key": ("cimfed.cli.key:app", "Keys: made, shown, given to partners."),
+        "access": ("cimfed.cli.access:app", "What partners ask cities to be given."),
+        "policy": ("cimfed.cli.policy:app", "A city's access policy: signed by its steward, published in part."),
+        "vocabulary": ("cimfed.cli.vocabulary:app", "Collections and properties that the cities have in common."),
+    },
 )
 
 
-def app(*names: str) -> typer.Typer:
-    """The program with these commands and groups; with all of them where none is named."""
-    made = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
-    console.versioned(made, "cimfed", "Asks a federation of cities, and administers it.")
-    for name in names or COMMANDS + GROUPS:
-        module = import_module(f"cimfed.cli.{name}")
-        if name in COMMANDS:
-            made.command()(getattr(module, name))
-        else:
-            made.add_typer(module.app, name=name)
-    return made
-
-
 def main() -> None:
-    typed = sys.argv[1] if len(sys.argv) > 1 else ""
-    console.run(lambda: app(typed) if typed in COMMANDS + GROUPS else app())
+    console.run(app)

@@ -85,7 +85,7 @@ def command(city: City, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureF
 
     def command(*argv: str) -> Said:
         with pytest.raises(SystemExit) as ended:
-            console.run(lambda: partial(cli.app, argv))
+            console.run(partial(cli.app, argv))
         printed = capsys.readouterr()
         return Said(int(ended.value.code or 0), printed.out, printed.err)
 

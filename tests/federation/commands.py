@@ -32,7 +32,7 @@ from cimfed.trust.tls import dns_name
 
 PARTNER = "inst.tsinghua"
 PROGRAMS: Mapping[str, typer.Typer] = {
-    "cimfed": cimfed.cli.main.app(),
+    "cimfed": cimfed.cli.main.app,
     "cimfed-node": cimfed_node.cli.app,
     "cimfed-gateway": cimfed_gateway.cli.app,
 }

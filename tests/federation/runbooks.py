@@ -203,7 +203,7 @@ class Hosts:
                 contextlib.redirect_stdout(out),
                 contextlib.redirect_stderr(errors or out),
             ):
-                console.run(lambda: PROGRAMS[program])
+                console.run(PROGRAMS[program])
         except SystemExit as ending:
             code = int(ending.code or 0)
         finally:

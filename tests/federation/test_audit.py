@@ -39,7 +39,6 @@ GRANTS = """
     columns: {id: exact, height: exact}
 """
 PARTNER, OTHER, GATEWAY = "inst.tsinghua", "inst.iitd", "gw.alliance"
-PROGRAM = app("audit", "receipt")
 
 
 def put(file: Path, content: bytes) -> None:
@@ -103,7 +102,7 @@ class Alliance:
         self.capture.readouterr()
         code, error = 0, ""
         try:
-            PROGRAM(list(argv), standalone_mode=False)
+            app(list(argv), standalone_mode=False)
         except CimfedError as refused:
             code, error = refused.exit_code, str(refused)
         said = self.capture.readouterr().out
