@@ -116,10 +116,13 @@ class _Answer:
 
 
 class Askers:
-    """For one home. ``directory``: the follower's folder in it. ``leaf``: the own one for client use, None without."""
+    """For one home. ``directory``: the follower's folder in it. ``leaf``: the own one for client use, None without.
+    ``root``: the pinned one; where None, nothing could verify what is served, and nothing of it is read."""
 
-    def __init__(self, of: Federation, directory: Path, leaf: Leaf | None, now: Callable[[], int]) -> None:
-        self._of, self._home, self._leaf, self._now = of, directory, leaf, now
+    def __init__(
+        self, of: Federation, directory: Path, leaf: Leaf | None, now: Callable[[], int], root: bytes | None
+    ) -> None:
+        self._of, self._home, self._leaf, self._now, self._root = of, directory, leaf, now, root
         self._open: list[_Pinged] = []
 
     def ask(self, targets: Sequence[Target], service: str, extra: Sequence[str] = ()) -> list[Asked]:
@@ -147,6 +150,8 @@ class Askers:
         if isinstance(answer, CimfedError):
             return replace(made, error=answer)
         made = replace(made, pong=answer.pong, verified=answer.verified)
+        if self._root is None:
+            return made
         found = served.get(target.name, BadDirectory("it has none"))
         return replace(made, trouble=found) if isinstance(found, CimfedError) else replace(made, served=found)
 
@@ -175,7 +180,7 @@ class Askers:
         """By name of the mirror: the directory behind its timestamp. Those that serve the same are read once."""
         by_stamp: dict[bytes, dict[str, _Answer]] = {}
         for name, each in answers.items():
-            if each.timestamp is not None:
+            if each.timestamp is not None and self._root is not None:
                 by_stamp.setdefault(each.timestamp, {})[name] = each
 
         def task(number: int) -> Callable[[], dict[str, Directory | CimfedError]]:
@@ -209,7 +214,8 @@ class Askers:
 
     def _follow_from(self, mirror: Mirror) -> Directory:
         with tempfile.TemporaryDirectory(prefix="cimfed-doctor-", ignore_cleanup_errors=True) as folder:
-            pin(Path(folder), (self._home / "root.json").read_bytes())
+            assert self._root is not None
+            pin(Path(folder), self._root)
             return Follower(Path(folder), self._of, Always(mirror), self._now).refresh()
 
 

@@ -58,6 +58,7 @@ class Code(StrEnum):
 
     DIRECTORY_UNKNOWN = "directory_unknown"
     DIRECTORY_DAMAGED = "directory_damaged"
+    ROOT_DAMAGED = "root_damaged"
     DIRECTORY_BEHIND = "directory_behind"
     DIRECTORY_FORKED = "directory_forked"
     ROLE_ENDING = "role_ending"

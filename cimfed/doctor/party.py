@@ -15,7 +15,7 @@ from cimfed.doctor.finding import Checking, Code, Examination
 from cimfed.doctor.peers import Asked
 from cimfed.errors import CimfedError
 from cimfed.model.names import Federation, kind_of
-from cimfed.trust.directory.follow import last_known
+from cimfed.trust.directory.follow import last_known, pinned_root
 from cimfed.trust.directory.listing import Directory, Partner
 from cimfed.trust.keys import PublicKey
 from cimfed.trust.next_keys import signing_key_path
@@ -122,10 +122,15 @@ def ask_around(
 ) -> tuple[Seen, Directory | None]:
     """The directory and others; and what the home itself has of the directory."""
     here = now()
-    held = exam.look("directory", lambda: last_known(place.directory, place.federation, here), Code.DIRECTORY_DAMAGED)
+    root = exam.look("directory", lambda: pinned_root(place.directory), Code.ROOT_DAMAGED)
+    held = None
+    if root is not None:
+        held = exam.look(
+            "directory", lambda: last_known(place.directory, place.federation, here), Code.DIRECTORY_DAMAGED
+        )
 
     def ask(known: Directory | None) -> list[Asked]:
-        askers = Askers(place.federation, place.directory, leaf(known), now)
+        askers = Askers(place.federation, place.directory, leaf(known), now, root)
         service, targets = targets_of(known, place, whom, needed)
         return askers.ask(targets, service, place.mirrors)
 
@@ -134,12 +139,15 @@ def ask_around(
     if known is not None and (held is None or held.version < known.version):  # others may be listed now
         asked = exam.look("peers", lambda: ask(known)) or asked
         known = peers.newest([known, *(each.served for each in asked)])
+    if root is None:  # what anybody serves can be verified by nothing: whether they are there is all that is looked at
+        exam.judge("peers", lambda: peers.reached(asked))
+        return Seen(None, asked), None
     if known is None:
         exam.findings.append(
             Checking("directory").error(
                 Code.DIRECTORY_UNKNOWN,
                 "there is none here, and none could be fetched: nobody can be asked, and nobody is answered",
-                "See what is said of mirrors; check directory and mirrors in the settings, and the pinned root.json",
+                "See what is said of mirrors; check directory and mirrors in the settings",
             )
         )
     else:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import combinations
 from typing import Any
 
@@ -65,6 +65,12 @@ def peers(asked: Sequence[Asked], known: Directory | None, now: int) -> Iterator
             "Is this host's network up? Else tell the administrator, or name another mirror (mirrors in the settings)",
             until=known.expires if known else None,
         )
+
+
+def reached(asked: Sequence[Asked]) -> Iterator[Finding]:
+    """Who is there, where nothing that they serve can be verified here; under whatever certificate."""
+    for each in asked:
+        yield from _peer(replace(each, verified=True), None, 0)
 
 
 def followed(held: Directory | None, known: Directory | None, now: int) -> Iterator[Finding]:

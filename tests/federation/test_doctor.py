@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import json
+import shutil
 import socket
 from dataclasses import replace
 from pathlib import Path
@@ -167,6 +168,32 @@ async def test_a_mirror_that_tells_another_story_is_told(world: World, tmp_path:
     found = [each for each in exam.findings if each.code is Code.DIRECTORY_FORKED]
     assert {each.about for each in found} == {str(tmp_path / "other")}
     assert all(each.severity is Severity.ERROR for each in found)
+
+
+@pytest.mark.parametrize("damage", ["cut", "gone", "another file"])
+@pytest.mark.parametrize("follows", [True, False])
+async def test_a_damaged_root_is_one_finding_and_no_mirrors_fault(world: World, damage: str, follows: bool) -> None:
+    async with serving(world), world.gateway():
+        home = home_of(world.cities[ALMATY])
+        root = home.directory / "root.json"
+        content = root.read_bytes()
+        root.unlink()
+        if damage != "gone":
+            root.write_bytes(content[:-100] if damage == "cut" else b"{}")
+        if not follows:
+            shutil.rmtree(home.directory / "files")
+        mirrors = (str(world.files),)
+        asked = Home(home.path, home.settings.model_copy(update={"mirrors": mirrors}))
+        exam = await examined(node_doctor.examine, asked, world.clock)
+        root.unlink(missing_ok=True)
+        root.write_bytes(content)
+        mended = await examined(node_doctor.examine, asked, world.clock)
+    assert told(exam) - HERE == {Code.ROOT_DAMAGED}
+    found = finding(exam, Code.ROOT_DAMAGED)
+    assert (found.check, found.about) == ("directory", str(root))
+    assert "from a backup" in found.remedy
+    assert any(each.check == "clock" and each.severity is Severity.OK for each in exam.findings)
+    assert Code.ROOT_DAMAGED not in told(mended)
 
 
 async def test_what_is_wrong_in_a_home_is_told_all_at_once(world: World) -> None:

@@ -83,6 +83,24 @@ async def test_a_directory_service_is_looked_at_with_its_own_keys(world: World) 
     assert Code.NOT_SERVING in told(stopped, Severity.WARNING)
 
 
+async def test_a_damaged_root_is_one_finding_of_a_profile_an_office_and_the_service_too(
+    world: World, tmp_path: Path
+) -> None:
+    async with serving(world), world.gateway():
+        profile = read_profile(str(world.profile()))
+        office = make_office(tmp_path / "office", FEDERATION, world.board.service.address, world.board.root)
+        home = directory_home(world)
+        for folder in (profile.directory, office.home / "directory", home.repository):
+            (folder / "root.json").write_bytes(world.board.root[:-100])
+        for exam in (
+            await examined(examine_profile, profile, None, world.clock),
+            await examined(examine_office, office, None, world.clock),
+            await examined(directory_doctor.examine, home, world.clock),
+        ):
+            assert told(exam, Severity.ERROR) == {Code.ROOT_DAMAGED}, exam.findings
+            assert finding(exam, Code.ROOT_DAMAGED).about.endswith("root.json")
+
+
 async def test_an_office_is_told_which_key_is_for_what_and_what_ends(world: World, tmp_path: Path) -> None:
     async with serving(world):
         office = make_office(tmp_path / "office", FEDERATION, world.board.service.address, world.board.root)

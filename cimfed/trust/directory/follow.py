@@ -46,6 +46,10 @@ log = logging.getLogger(__name__)
 
 KNOWN = "known.json"
 REFRESH_EVERY = 2.0  # seconds
+_PUT_BACK = (
+    "Put it back from a backup, or take that of anybody who follows the directory, once its SHA-256 is the one that "
+    "the administrator reads out"
+)
 _CONFIG = UpdaterConfig(
     max_root_rotations=layout.ROOTS,
     root_max_length=layout.METADATA_LIMIT,
@@ -67,16 +71,20 @@ def pin(home: Path, root: bytes) -> None:
     create_file(file, root)
 
 
-def _check_pinned(file: Path, root: bytes) -> None:
-    """Whether it is the pinned root that is damaged, and not what follows from it."""
+def pinned_root(home: Path) -> bytes:
+    """The root that is pinned in a follower's folder. BadDirectory where it is gone, or is damaged itself."""
+    file = home / "root.json"
+    try:
+        root = file.read_bytes()
+    except OSError as error:
+        raise BadDirectory(
+            f"the pinned root cannot be read: {error.strerror}", place=str(file), remedy=_PUT_BACK
+        ) from None
     try:
         proof.check_root(root)
-    except BadDirectory as error:
-        raise BadDirectory(
-            error.message,
-            place=str(file),
-            remedy="Put it back: from a backup, or from anybody who follows the directory",
-        ) from None
+    except BadDirectory:
+        raise BadDirectory("the pinned root is damaged", place=str(file), remedy=_PUT_BACK) from None
+    return root
 
 
 def last_known(home: Path, of: Federation, now: int) -> Directory | None:
@@ -93,7 +101,7 @@ def last_known(home: Path, of: Federation, now: int) -> Directory | None:
     try:
         directory = proof.read(Overlaid(files, {layout.TIMESTAMP_FILE: timestamp}), root, now, of)
     except BadDirectory:
-        _check_pinned(home / "root.json", root)
+        pinned_root(home)  # whether that is damaged, and not what follows from it
         raise
     return counted(directory, read_known(home / KNOWN) or {})
 

@@ -19,8 +19,9 @@ from cimfed.rpc import clock
 from cimfed.tlog.health import log_fact
 from cimfed.trust.directory import layout
 from cimfed.trust.directory.acceptance import holders
-from cimfed.trust.directory.follow import last_known
+from cimfed.trust.directory.follow import last_known, pinned_root
 from cimfed.trust.directory.listing import Directory
+from cimfed.trust.directory.mirrors import Folder
 from cimfed.trust.keys import PublicKey
 from cimfed_gateway.directory import tables
 from cimfed_gateway.directory.config import Home
@@ -52,11 +53,15 @@ def examine(home: Home, now: Callable[[], int] = clock.now) -> Examination:
     ((fact, issuing), *_) = look.tls_facts(home.path, of, home.name, here)
     exam.judge("tls", lambda: homes.tls(fact, here))
 
-    found = exam.look("directory", lambda: last_known(home.repository, of, here), Code.DIRECTORY_DAMAGED)
-    seen = Seen(found, ())
-    if found is None:
+    found = root = None
+    if layout.TIMESTAMP_FILE not in Folder(home.repository / "files"):
         exam.judge("directory", nothing_published)
     else:
+        root = exam.look("directory", lambda: pinned_root(home.repository), Code.ROOT_DAMAGED)
+    if root is not None:
+        found = exam.look("directory", lambda: last_known(home.repository, of, here), Code.DIRECTORY_DAMAGED)
+    seen = Seen(found, ())
+    if found is not None and root is not None:
         own = listed.Own(
             home.name,
             (key.public,) if key.public else (),
@@ -66,7 +71,7 @@ def examine(home: Home, now: Callable[[], int] = clock.now) -> Examination:
         exam.judge("directory", lambda: listed.directory(found, here))
         exam.judge("directory", lambda: stamped_by(found, online.public))
         exam.judge("listing", lambda: listed.listing(found, own, here))
-        seen = _itself(exam, home, of, found, now)
+        seen = _itself(exam, home, of, root, found, now)
     sound = look.database_fact(home.records, SCHEMA_VERSION)
     exam.judge("database", lambda: homes.database(sound))
     mark = 0
@@ -123,11 +128,13 @@ def _read(home: Home) -> tuple[int, int]:
         return tables.clock_mark(connection), tables.count_undecided(connection)
 
 
-def _itself(exam: Examination, home: Home, of: Federation, found: Directory, now: Callable[[], int]) -> Seen:
+def _itself(
+    exam: Examination, home: Home, of: Federation, root: bytes, found: Directory, now: Callable[[], int]
+) -> Seen:
     """The service as others reach it."""
     service = found.service
     target = Target(service.name, service.address, service.issuers, own=True)
-    asked = exam.look("peers", lambda: Askers(of, home.repository, None, now).ask([target], service.name)) or []
+    asked = exam.look("peers", lambda: Askers(of, home.repository, None, now, root).ask([target], service.name)) or []
     exam.judge("peers", lambda: peers.peers(asked, found, now()))
     return Seen(found, asked)
 
