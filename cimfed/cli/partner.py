@@ -17,7 +17,7 @@ from cimfed.trust.directory.edit import DAY, with_card
 app = typer.Typer(no_args_is_help=True, help="Partner institutions.")
 
 CountryOption = Annotated[
-    str | None, typer.Option(help="Two letters as in ISO 3166-1, such as CN; kept where it is listed already.")
+    str | None, typer.Option(help="Two capitals as in ISO 3166-1, such as CN; kept where it is listed already.")
 ]
 RoleOption = Annotated[
     list[str] | None, typer.Option(help="A role that policies may name; again for more. Kept if none is given.")

@@ -1,8 +1,8 @@
 """The policy document: what a steward writes, checked word by word.
 
 ``compose`` reads the steward's YAML; ``cimfed.policy.payload`` reads the signed JSON with the same ``read``. They
-differ in three things only: rows are CQL2 text or a tree, an area may be the path of a file, and the salt is given
-or stands there. Rules:
+differ in four things only: rows are CQL2 text or a tree, an area may be the path of a file, the salt is given or stands
+there, and a country must be one only when it is written: codes come and go, and what was signed stays as it is. Rules:
 
 1. A word that the format does not know is an error, and so is one that this release does not evaluate.
 2. Names of collections, properties and masks are those of the vocabulary; conditions agree with its types.
@@ -23,6 +23,7 @@ from decimal import Decimal
 from types import MappingProxyType
 
 from cimfed.errors import BadConfig, BadPolicy
+from cimfed.model.countries import country_remedy, is_country
 from cimfed.model.instants import parse_instant
 from cimfed.model.names import CityName, GatewayName, PartnerName, city_name, gateway_name, partner_name
 from cimfed.model.routing import MAX_VERSION, Extent, as_extent
@@ -158,7 +159,7 @@ def _grant(at: Cursor, form: Form) -> Grant:
         _check_original(found["original"], collection, columns, max_lod)
     return Grant(
         id=found["id"].match(_WORD, "an id (lower case, digits and hyphens)"),
-        subjects=_subjects(found["subject"]),
+        subjects=_subjects(found["subject"], form),
         purposes=found["purpose"].words(_WORD, "a purpose (lower case, digits and hyphens)", "purposes"),
         collection=collection.name,
         columns=MappingProxyType(columns),
@@ -178,7 +179,7 @@ def _grant(at: Cursor, form: Form) -> Grant:
 # The parts of a grant
 
 
-def _subjects(at: Cursor) -> Subjects:
+def _subjects(at: Cursor, form: Form) -> Subjects:
     found = at.fields("a subject", (), ("org", "country", "role"))
     if not found:
         raise at.error("a subject names someone", "Say org, country or role")
@@ -196,11 +197,19 @@ def _subjects(at: Cursor) -> Subjects:
             raise found["org"].error("an empty list of organisations matches nothing")
     return Subjects(
         org=frozenset(orgs),
-        country=found["country"].words(_COUNTRY, "a country (two capitals, ISO 3166)", "countries")
-        if "country" in found
-        else frozenset(),
+        country=_countries(found["country"], form) if "country" in found else frozenset(),
         role=found["role"].words(_WORD, "a role", "roles") if "role" in found else frozenset(),
     )
+
+
+def _countries(at: Cursor, form: Form) -> frozenset[str]:
+    one = "a country (two capitals, ISO 3166)"
+    if form.salt is not None:  # it is being written
+        for item in at.items("countries"):
+            word = item.text(one)
+            if not is_country(word):
+                raise item.error(f"{word[:64]!r} is not {one}", country_remedy(word))
+    return at.words(_COUNTRY, one, "countries")
 
 
 def _columns(at: Cursor, collection: Collection, max_lod: int | None) -> dict[str, Mask]:

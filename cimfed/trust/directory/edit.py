@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from cimfed.errors import BadDirectory, Conflict, NotFound
+from cimfed.model.countries import country_remedy, is_country
 from cimfed.model.names import CityName, GatewayName, Kind, PartnerName, kind_of
 from cimfed.trust.card import Card, card_of
 from cimfed.trust.directory.continuity import succeeded
@@ -69,7 +70,8 @@ def with_partner(
 ) -> Listing:
     """Lists a partner; keys that it had keep their dates, new and expired ones get ``valid``.
 
-    None: its country and roles stay as they are listed.
+    None: its country and roles stay as they are listed. BadDirectory for a country that there is not; one that was
+    listed before is not looked at.
     """
     name = PartnerName(card.name)
     old = listing.partners.get(name)
@@ -77,6 +79,10 @@ def with_partner(
         if old is None:
             raise BadDirectory("a new partner has a country", place=name, remedy="Give --country")
         of_country = old.country
+    elif not is_country(of_country):
+        raise BadDirectory(
+            f"{of_country[:40]!r} is not a country", place="--country", remedy=country_remedy(of_country)
+        )
     if its_roles is None:
         its_roles = old.roles if old else ()
     dates = {key.key: key.valid for key in old.keys if key.valid[1] > valid[0]} if old else {}

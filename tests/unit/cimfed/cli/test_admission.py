@@ -175,6 +175,12 @@ def test_a_new_partner_needs_a_country(service: Running) -> None:
     service.join_gateway()
     service.ok("cimfed", "join", service.token("partner", "inst.iitd"), "--no-passphrase")
     assert service.refused("cimfed", "requests", "approve", "inst.iitd", "--yes") == "bad_directory"
+    for wrong, meant in (("UK", "GB"), ("India", "IN"), ("IX", "such as KZ")):
+        said = service.run("cimfed", "requests", "approve", "inst.iitd", "--yes", "--country", wrong)
+        assert said.code == 2
+        assert f"'{wrong}' is not a country (at --country)" in said.err
+        assert meant in said.err
+    assert "inst.iitd" not in service.directory.partners
     service.approve("inst.iitd", "--country", "IN")
 
 

@@ -141,6 +141,7 @@ CASES: list[tuple[str, str, str]] = [
     ("4 is not a level of detail", "11:25", more("geometry: {max_lod: 4}")),
     ("'Research' is not a purpose", "8:15", instead("[research]", "[Research]")),
     ("'cn' is not a country", "7:25", instead("org: [inst.tsinghua]", "country: [cn]")),
+    ("'UK' is not a country", "7:29", instead("org: [inst.tsinghua]", "country: [CN, UK]")),
     ("'rounded' is not a mask", "10:23", instead("exact", "rounded")),
     ("'2027-01-01' is not a time in UTC", "4:28", instead("2027-01-01T00:00Z", "2027-01-01")),
     ("'2026-02-30T00:00Z' is not a time", "4:9", instead("2026-01-01T00:00Z", "2026-02-30T00:00Z")),

@@ -42,6 +42,13 @@ def test_a_signed_policy_is_read_back_as_it_was_composed() -> None:
     assert from_payload(SIGNED) == policy(EXAMPLE)
 
 
+def test_a_country_that_is_none_any_more_stands_in_what_was_signed() -> None:
+    """Else a city would give nothing from the day on that a code goes."""
+    document = json.loads(SIGNED)
+    document["grants"][0]["subject"]["country"] = ["CN", "YU"]
+    assert from_payload(rfc8785.dumps(document)).grants[0].subjects.country == {"CN", "YU"}
+
+
 def test_the_payload_is_canonical_json_with_areas_and_rows_embedded() -> None:
     document = json.loads(SIGNED)
     assert rfc8785.dumps(document) == SIGNED
