@@ -23,6 +23,7 @@ from urllib.parse import quote
 FAILED = 3
 PIPE = 65_536  # bytes that a pipe takes without a reader
 ROWS = 2_000  # features of a batch: each may have a million vertices
+UNUSED = ("geopandas", "pandas", "pyproj", "shapely")  # pyogrio takes what it finds of these: three times the start
 
 
 class Refused(Exception):
@@ -79,6 +80,7 @@ def _nulls(path: str, layer: str, geometry: str) -> int | None:
 
 
 def _read(task: dict[str, Any]) -> None:
+    sys.modules.update(dict.fromkeys(UNUSED))  # type: ignore[arg-type]  # None: not to be found
     import pyarrow as pa
     import pyogrio
     from pyogrio.raw import open_arrow

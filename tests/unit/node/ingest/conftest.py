@@ -1,4 +1,5 @@
-"""Hundreds of small imports: they share the shipped mappings, once parsed, and do not wait for the disk."""
+"""Hundreds of small imports: they share the shipped mappings, once parsed, and what PROJ finds for a system and an
+area, once looked for. They do not wait for the disk."""
 
 from __future__ import annotations
 
@@ -9,7 +10,7 @@ from functools import cache
 import pytest
 
 from cimfed.model.vocabulary import VOCABULARY, Collection
-from cimfed_node.ingest import importer
+from cimfed_node.ingest import georef, importer
 from cimfed_node.ingest.mapping import Mapping, shipped
 
 
@@ -27,5 +28,6 @@ def _of_collection(name: str, collection: Collection) -> Mapping:
 def _fast() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(importer, "shipped", _of_collection)
+        patch.setattr(georef, "_operations", cache(georef._operations))
         patch.setattr(os, "fsync", lambda _: None)
         yield
