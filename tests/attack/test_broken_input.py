@@ -94,13 +94,17 @@ def command(city: City, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureF
 
 def state(city: City) -> dict[str, str]:
     """Every file of the home, by what changes where it is written, and the control database by its rows."""
-    home = city.home.path
-    found = {}
-    for path in home.rglob("*"):
-        if path.name.startswith(city.home.database.name):
-            continue
-        about = path.lstat()
-        found[str(path)] = "" if path.is_dir() else f"{about.st_ino} {about.st_size} {about.st_mtime_ns}"
+    found, folders = {}, [str(city.home.path)]
+    for folder in folders:
+        for entry in os.scandir(folder):
+            if entry.name.startswith(city.home.database.name):
+                continue
+            if entry.is_dir(follow_symlinks=False):
+                folders.append(entry.path)
+                found[entry.path] = ""
+            else:
+                about = entry.stat(follow_symlinks=False)
+                found[entry.path] = f"{about.st_ino} {about.st_size} {about.st_mtime_ns}"
     database = sqlite3.connect(f"file:{city.home.database}?mode=ro", uri=True)
     try:
         found["rows"] = "\n".join(database.iterdump())
