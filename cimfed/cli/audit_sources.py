@@ -12,7 +12,7 @@ import typer
 from cimfed.cli.audit_logs import Gathered, Keys, Servers, read_files
 from cimfed.cli.audit_sums import ReadLog
 from cimfed.cli.office import Office, read_office
-from cimfed.client.connect import follower_of
+from cimfed.client.following import follower_of
 from cimfed.client.profile import Profile, only_profile, profile_names, read_profile
 from cimfed.command import Command
 from cimfed.errors import BadConfig, CimfedError, Incomplete, LogInconsistent, NotFound

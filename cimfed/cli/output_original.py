@@ -36,7 +36,7 @@ from cimfed.cli import original_gml
 from cimfed.cli.output import About, beside
 from cimfed.client.originals import Header, parsed
 from cimfed.errors import BadAnswer
-from cimfed.model.schema import ORIGINAL, ORIGINAL_HEADER
+from cimfed.model.originals import ORIGINAL, ORIGINAL_HEADER
 
 _BREAK = re.compile("[\r\n]")
 CITYJSON, CITYGML, COLLECTION, LINES, PLAIN = ".city.jsonl", ".gml", ".geojson", ".geojsonl", ".jsonl"

@@ -14,7 +14,7 @@ from cimfed import console
 from cimfed.cli import asking
 from cimfed.cli.output_table import coverage_table
 from cimfed.client.complete import complete_receipt
-from cimfed.client.connect import follower_of
+from cimfed.client.following import follower_of
 from cimfed.client.logged import RevokedLater, revoked_since
 from cimfed.client.profile import only_profile, profile_names, read_profile
 from cimfed.client.receipts import Report, verify_receipt

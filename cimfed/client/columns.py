@@ -24,13 +24,13 @@ import pyarrow as pa
 from cimfed.client.originals import check_numbers
 from cimfed.errors import BadAnswer
 from cimfed.model.names import CityName
+from cimfed.model.originals import ORIGINAL_HEADER
 from cimfed.model.schema import (
     ATTRIBUTION,
     LICENCE,
     MASK,
     MASKS,
     ORIGINAL_FIELDS,
-    ORIGINAL_HEADER,
     VERTICAL,
     field,
 )

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 from cimfed.client.federation import Asker, AsyncFederation, Federation
+from cimfed.client.following import follower_of
 from cimfed.client.profile import Profile, only_profile, read_profile
 from cimfed.client.transport import Wire
 from cimfed.errors import BadConfig
 from cimfed.model.names import city_name, gateway_name
-from cimfed.rpc import clock
 from cimfed.rpc.channel import ChannelPool
-from cimfed.rpc.mirror import Mirrors
-from cimfed.trust.directory.follow import Follower
 from cimfed.trust.identity_files import load_signing_key
 from cimfed.trust.keys import Signer
 from cimfed.trust.tls import LeafSource, Use
@@ -52,12 +50,6 @@ def asker_of(profile: Profile, signer: Signer, gateway: str | None = None, city:
     leaves = LeafSource(profile.issuing_key(), profile.federation, profile.name, Use.CLIENT)
     directory = follower_of(profile, leaves, source)
     return Asker(source, directory, signer, Wire(ChannelPool(directory, leaves), source))
-
-
-def follower_of(profile: Profile, leaves: LeafSource, first: str = "") -> Follower:
-    """What keeps a profile's directory up to date; ``first``: who is asked before others."""
-    mirrors = Mirrors(profile.federation, profile.service, profile.name, leaves, first=first or profile.gateway)
-    return Follower(profile.directory, profile.federation, mirrors, clock.now)
 
 
 def _signer(profile: Profile, passphrase: str | bytes | None) -> Signer:

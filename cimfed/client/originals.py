@@ -15,7 +15,8 @@ import pyarrow.compute
 
 from cimfed.errors import BadAnswer
 from cimfed.model.limits import LIMITS
-from cimfed.model.schema import ORIGINAL, ORIGINAL_HEADER, ORIGINALS
+from cimfed.model.originals import ORIGINAL, ORIGINAL_HEADER
+from cimfed.model.schema import ORIGINALS
 
 pc: Any = pyarrow.compute  # its stubs do not know that a scalar has parts
 Header = Mapping[str, Any]

@@ -19,6 +19,7 @@ from typing import Any
 
 import pyarrow as pa
 
+from cimfed.model.originals import ORIGINAL, ORIGINAL_HEADER
 from cimfed.model.vocabulary import Property, Type
 
 GEOARROW = {
@@ -35,8 +36,6 @@ LICENCE = b"cimfed:licence"
 ATTRIBUTION = b"cimfed:attribution"
 VERTICAL = b"cimfed:vertical"
 ORIGINALS = b"cimfed:originals"
-ORIGINAL = "original"
-ORIGINAL_HEADER = "original_header"
 ORIGINAL_FIELDS: tuple[pa.Field[Any], ...] = (pa.field(ORIGINAL, pa.string()), pa.field(ORIGINAL_HEADER, pa.int64()))
 
 

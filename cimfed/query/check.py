@@ -21,7 +21,7 @@ from decimal import Decimal
 
 from cimfed.errors import BadQuery, TooLarge, UnknownProperty
 from cimfed.model.limits import LIMITS
-from cimfed.model.schema import ORIGINAL, ORIGINAL_HEADER
+from cimfed.model.originals import ORIGINAL, ORIGINAL_HEADER
 from cimfed.model.vocabulary import COMPARABLE, NUMERIC, VOCABULARY, Collection, Property, Type, Vocabulary
 from cimfed.query.expression import (
     And,

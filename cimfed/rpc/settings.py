@@ -21,7 +21,6 @@ from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, Settings
 
 from cimfed.errors import BadConfig, CimfedError, NotFound
 from cimfed.model.names import federation
-from cimfed.rpc.mirror import extra_mirror
 from cimfed.trust.directory.documents import address as dialled
 
 LOOPBACK = ("localhost", "127.0.0.1", "[::1]")
@@ -73,8 +72,11 @@ class ServerSettings(ListenerSettings):
     @field_validator("mirrors")
     @classmethod
     def _mirrors(cls, value: tuple[str, ...]) -> tuple[str, ...]:
-        for text in value:
-            checked(lambda text: extra_mirror(text).name, text)
+        if value:
+            from cimfed.rpc.mirror import extra_mirror  # with gRPC, which not every command that reads settings needs
+
+            for text in value:
+                checked(lambda text: extra_mirror(text).name, text)
         return value
 
 

@@ -34,10 +34,10 @@ from cimfed.trust.files import replace_file
 from cimfed.trust.tlog.entries import Act
 from cimfed_node.acting import operator
 from cimfed_node.config import Home
-from cimfed_node.ingest.room import full_told
 from cimfed_node.ingest.snapshot import Snapshot, ids_on_disk, read_snapshot, sweep_snapshots
 from cimfed_node.policies import SignedPolicy, read_policy
 from cimfed_node.recorded import both, read_record, settled, write_record
+from cimfed_node.room import full_told
 from cimfed_node.stores.base import Engine, View
 from cimfed_node.tables import Control, Transaction
 from cimfed_node.tables.acts import put_act

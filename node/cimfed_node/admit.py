@@ -46,7 +46,7 @@ from cimfed.errors import (
 from cimfed.model.instants import instant_text
 from cimfed.model.limits import Limits
 from cimfed.model.names import CityName, Federation
-from cimfed.model.schema import ORIGINAL
+from cimfed.model.originals import ORIGINAL
 from cimfed.model.vocabulary import VOCABULARY
 from cimfed.policy import decide as policy_decision
 from cimfed.policy.shape import Shape, gives_originals, view_columns
@@ -60,7 +60,7 @@ from cimfed_node.asked import Signed, check_signed, subject_of
 from cimfed_node.policies import Policies, SignedPolicy
 from cimfed_node.returned import check_issued, check_policy, check_views
 from cimfed_node.sql.columns import Columns
-from cimfed_node.stores.base import View
+from cimfed_node.stores.base import Place, View
 from cimfed_node.tables import Control, Transaction
 from cimfed_node.tables.admissions import (
     AGAIN_AND_AGAIN,
@@ -78,7 +78,6 @@ from cimfed_node.tables.admissions import (
 from cimfed_node.tables.blocks import check_blocks
 from cimfed_node.tables.publication import (
     ActivePolicy,
-    Place,
     SnapshotEntry,
     active_grants,
     active_policy,

@@ -13,7 +13,8 @@ from cimfed.trust.identity_files import read
 from cimfed_node.affected import lately, say_affected
 from cimfed_node.announce import announced
 from cimfed_node.foresee import Foreseen, foresee
-from cimfed_node.operate import opened, publisher
+from cimfed_node.opening import opened
+from cimfed_node.operate import publisher
 from cimfed_node.printing import building_progress, tell
 from cimfed_node.tables import Control
 

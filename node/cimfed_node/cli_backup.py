@@ -12,7 +12,8 @@ from cimfed.archive import commands
 from cimfed.errors import BadConfig
 from cimfed.rpc import clock
 from cimfed_node.backup import PROGRAM, prepared
-from cimfed_node.operate import opened, publisher
+from cimfed_node.opening import opened
+from cimfed_node.operate import publisher
 from cimfed_node.printing import building_progress, show
 from cimfed_node.restore import Restored, restore
 from cimfed_node.tables.schema import SCHEMA_VERSION

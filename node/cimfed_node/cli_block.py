@@ -19,7 +19,7 @@ from cimfed.trust.tlog.entries import Act
 from cimfed_node.acting import acceptable_reason, operator
 from cimfed_node.affected import lately, say_affected
 from cimfed_node.blocking import Target, listed, standing, target
-from cimfed_node.operate import opened
+from cimfed_node.opening import opened
 from cimfed_node.tables.acts import put_act
 from cimfed_node.tables.blocks import EVERYBODY, Block, blocks, lift_block, put_block
 

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from cimfed import console
-from cimfed_node.operate import opened
+from cimfed_node.opening import opened
 from cimfed_node.tables.publication import active_grants, active_policy, current_snapshots
 
 

@@ -17,7 +17,8 @@ from cimfed_node.database import operator_login
 from cimfed_node.ingest import ImportRequest, OnDuplicate, import_files, preview, write_mapping
 from cimfed_node.ingest.belonging import OnErased
 from cimfed_node.ingest.update import Base, read_ids, take_out
-from cimfed_node.operate import opened, publisher
+from cimfed_node.opening import opened
+from cimfed_node.operate import publisher
 from cimfed_node.printing import bar, building_progress, show, show_import, show_preview
 from cimfed_node.snapshots import discard, erased_here, since_current, to_follow
 from cimfed_node.stores.base import Engine

@@ -15,7 +15,8 @@ from cimfed_node import database
 from cimfed_node.config import Home
 from cimfed_node.ingest import write_mapping
 from cimfed_node.ingest.belonging import OnErased
-from cimfed_node.operate import opened, publisher
+from cimfed_node.opening import opened
+from cimfed_node.operate import publisher
 from cimfed_node.printing import building_progress, show, show_import, show_preview
 from cimfed_node.snapshots import discard, erased_here
 

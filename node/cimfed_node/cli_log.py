@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from cimfed.tlog import commands
-from cimfed_node.operate import opened
+from cimfed_node.opening import opened
 
 app = typer.Typer(no_args_is_help=True, help="The log: every decision, outcome and act, signed and checkable.")
 HOME = Annotated[Path, typer.Option(help="The node's folder.", envvar="CIMFED_NODE_HOME")]

@@ -20,7 +20,8 @@ from cimfed.rpc import clock
 from cimfed.trust.tlog.entries import Act
 from cimfed_node.acting import acceptable_reason, operator
 from cimfed_node.erase import erase, find
-from cimfed_node.operate import opened, publisher
+from cimfed_node.opening import opened
+from cimfed_node.operate import publisher
 from cimfed_node.printing import building_progress, tell
 from cimfed_node.snapshots import (
     Details,

@@ -21,8 +21,8 @@ from cimfed.rpc.settings import ServerSettings, checked, read_settings
 from cimfed.trust.directory.documents import address
 from cimfed.trust.keys import PublicKey
 from cimfed.trust.tlog.checkpoint import Origin
-from cimfed_node.ingest.room import Room, written_below
-from cimfed_node.tables.publication import Place
+from cimfed_node.room import Room, written_below
+from cimfed_node.stores.base import Place
 
 FILE = "node.toml"
 SIZE = re.compile(r"([0-9]{1,12}(?:\.[0-9]{1,3})?)\s*([KMGT]iB)?")

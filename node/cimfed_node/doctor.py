@@ -28,7 +28,7 @@ from cimfed_node import database, diagnosis
 from cimfed_node.config import Home
 from cimfed_node.diagnosis import PolicyFact
 from cimfed_node.policies import read_policy
-from cimfed_node.serve import find_user
+from cimfed_node.service_user import find_user
 from cimfed_node.tables import Control
 from cimfed_node.tables.acts import acts
 from cimfed_node.tables.admissions import clock_mark

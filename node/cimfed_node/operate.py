@@ -1,11 +1,9 @@
-"""The operator's way into a home: its control database and the engine that builds views."""
+"""What imports and activations of an operator go through: the engines that build views of a home."""
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from pathlib import Path
+from collections.abc import Callable
 
 from cimfed.errors import BadConfig, CimfedError
 from cimfed.rpc import clock
@@ -18,17 +16,6 @@ from cimfed_node.tables import Control
 from cimfed_node.views import FileShelf, Shelf
 
 log = logging.getLogger(__name__)
-
-
-@contextmanager
-def opened(path: Path) -> Iterator[tuple[Home, Control]]:
-    """The settings and the control database of a home. NotFound where there is none."""
-    home = Home.load(path)
-    control = Control.open(home.database)
-    try:
-        yield home, control
-    finally:
-        control.close()
 
 
 def publisher(home: Home, control: Control, now: Callable[[], int] = clock.now) -> Publisher:

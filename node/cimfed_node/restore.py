@@ -31,11 +31,11 @@ from cimfed_node.acting import operator
 from cimfed_node.activate import Building, Report
 from cimfed_node.backup import DATABASE, PROGRAM, ROOT, belongs
 from cimfed_node.config import FILE, Home
-from cimfed_node.ingest.room import full_told
 from cimfed_node.ingest.snapshot import INVENTORY, ids_on_disk, read_snapshot
 from cimfed_node.operate import publisher
 from cimfed_node.recorded import read_record, write_record
 from cimfed_node.returned import TOLERANCE
+from cimfed_node.room import full_told
 from cimfed_node.setup import group_of, make_folders, make_secret
 from cimfed_node.tables import Control
 from cimfed_node.tables.admissions import clock_mark

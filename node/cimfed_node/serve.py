@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import pwd
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -32,6 +31,7 @@ from cimfed_node.admit import Admitter
 from cimfed_node.config import Audit, Home
 from cimfed_node.policies import Policies
 from cimfed_node.service import NodeService
+from cimfed_node.service_user import find_user
 from cimfed_node.stores.base import Engine
 from cimfed_node.stores.by_engine import StoreByEngine
 from cimfed_node.stores.duckdb import DuckDBStore
@@ -178,11 +178,3 @@ def _rehearse(home: Home) -> None:
         store.self_test()
     finally:
         store.close()
-
-
-def find_user(name: str) -> pwd.struct_passwd:
-    """By name or number."""
-    try:
-        return pwd.getpwuid(int(name)) if name.isdigit() else pwd.getpwnam(name)
-    except KeyError:
-        raise BadConfig(f"this host has no user {name[:64]}", remedy="useradd --system cimfed") from None

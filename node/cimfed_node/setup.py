@@ -22,7 +22,7 @@ from cimfed.trust.identity_files import make_identity
 from cimfed.trust.keys import PublicKey
 from cimfed.trust.token.uri import TokenKey
 from cimfed_node.config import FILE, Home, Settings
-from cimfed_node.serve import find_user
+from cimfed_node.service_user import find_user
 from cimfed_node.tables import Control
 
 PARTS = (

@@ -18,8 +18,8 @@ from cimfed.rpc.settings import settings_of
 from cimfed.trust.tlog.entries import Act
 from cimfed_node.config import Disk, Settings
 from cimfed_node.erase import erase, find
-from cimfed_node.ingest.room import Room, written_below
 from cimfed_node.ingest.snapshot import ERASING, read_snapshot
+from cimfed_node.room import Room, written_below
 from cimfed_node.tables.publication import current_snapshots, views
 from tests.federation.test_crashes import Crashes
 from tests.federation.world import City, World, write_snapshot

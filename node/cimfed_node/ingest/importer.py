@@ -40,11 +40,11 @@ from cimfed_node.ingest.readers.ifc import IfcReader
 from cimfed_node.ingest.readers.lines import open_bytes, written
 from cimfed_node.ingest.report import BadObject, ImportReport, OperationReport
 from cimfed_node.ingest.request import ImportRequest
-from cimfed_node.ingest.room import Room
 from cimfed_node.ingest.snapshot import ORIGINAL, digests
 from cimfed_node.ingest.spill import Spill
 from cimfed_node.ingest.table import TableBuilder
 from cimfed_node.ingest.zones import instant_in, zone_of
+from cimfed_node.room import Room
 
 Progress = Callable[[str, int, int], None]
 """What is being done, how much of it is done, and how much there is: objects, rows or bytes."""

@@ -23,10 +23,10 @@ from cimfed_node.ingest.importer import Progress, Run, passes
 from cimfed_node.ingest.readers.lines import GZIP, refuse_pipe
 from cimfed_node.ingest.report import ImportReport
 from cimfed_node.ingest.request import ImportRequest
-from cimfed_node.ingest.room import Room
 from cimfed_node.ingest.snapshot import IMPORTING, ORIGINAL, Snapshot, seal_snapshot
 from cimfed_node.ingest.spill import geo_metadata, write_parquet
 from cimfed_node.ingest.update import Base, following, take_over
+from cimfed_node.room import Room
 
 PLAIN, PACKED, CARRIED = 2, 12, 5
 """Bytes on the disk for one of a file, of a gzip file, of a snapshot's: measured on cities of 0.2 to 5 MB."""

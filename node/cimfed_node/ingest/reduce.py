@@ -10,9 +10,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from cimfed_node.ingest.carry import Carried, Keeping, Leaving, carry_originals, carry_rows
-from cimfed_node.ingest.room import Room
 from cimfed_node.ingest.snapshot import IMPORTING, ORIGINAL, Snapshot, seal_snapshot
 from cimfed_node.ingest.spill import Spill, geo_metadata, write_parquet
+from cimfed_node.room import Room
 
 
 def reduced(

@@ -20,7 +20,7 @@ from cimfed.model.routing import Extent
 from cimfed_node.ingest.arrays import Bools, Ints, Keys, taken
 from cimfed_node.ingest.crs import CRS84
 from cimfed_node.ingest.limits import LIMITS
-from cimfed_node.ingest.room import Room
+from cimfed_node.room import Room
 
 GEOPARQUET = "1.1.0"
 

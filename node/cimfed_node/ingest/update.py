@@ -23,10 +23,10 @@ from cimfed_node.ingest.arrays import Bools, among
 from cimfed_node.ingest.carry import Carried, Original, carry_originals, carry_rows, flat_ids
 from cimfed_node.ingest.limits import LIMITS
 from cimfed_node.ingest.reduce import reduced
-from cimfed_node.ingest.room import Room
 from cimfed_node.ingest.snapshot import Snapshot
 from cimfed_node.ingest.spill import Spill
 from cimfed_node.ingest.values import nfc
+from cimfed_node.room import Room
 
 PART = ("mapping", "where", "id_column", "on_duplicate", "time_zone", "bad", "crs", "vertical", "operation")
 """What an inventory says of one import, but for its sources."""

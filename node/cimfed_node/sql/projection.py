@@ -8,7 +8,8 @@ from typing import Any
 import pyarrow as pa
 
 from cimfed.errors import BadQuery
-from cimfed.model.schema import ORIGINAL, field
+from cimfed.model.originals import ORIGINAL
+from cimfed.model.schema import field
 from cimfed.model.vocabulary import Collection
 from cimfed.query.query import Read
 from cimfed_node.sql.columns import Columns

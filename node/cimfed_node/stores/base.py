@@ -10,13 +10,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
-from typing import Protocol
-
-import pyarrow as pa
+from typing import TYPE_CHECKING, Protocol
 
 from cimfed.model.names import CityName
-from cimfed.model.schema import ORIGINAL
+from cimfed.model.originals import ORIGINAL
 from cimfed.query.query import Aggregate, Read
+
+if TYPE_CHECKING:  # names alone: most commands of an operator read no batch
+    import pyarrow as pa
 
 ORIGINALS_END = ".original.parquet"
 MAX_BATCH = 7 * 2**19
@@ -58,6 +59,14 @@ class View:
     def originals(self) -> Path | None:
         """The file of the rows' untouched objects (``views.originals``); None where the view gives none."""
         return Path(self.source).with_suffix(ORIGINALS_END) if ORIGINAL in self.widths else None
+
+
+@dataclass(frozen=True)
+class Place:
+    """What a row of the control database leaves out of a view: whose it is, and the folder that its file lies in."""
+
+    city: CityName
+    views: Path
 
 
 class Reader(Protocol):

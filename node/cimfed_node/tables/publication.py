@@ -12,12 +12,10 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-import pyarrow as pa
 from sqlalchemy import bindparam, delete, insert, select, update
 from sqlalchemy.engine import Connection
 
-from cimfed.model.names import CityName
-from cimfed_node.stores.base import Engine, View
+from cimfed_node.stores.base import Engine, Place, View
 from cimfed_node.tables.schema import GrantRow, PolicyRow, SnapshotRow, ViewRow
 
 _SNAPSHOT = SnapshotRow.__table__  # type: ignore[attr-defined]
@@ -54,14 +52,6 @@ class SnapshotEntry:
     licence: str
     attribution: str
     imported: int
-
-
-@dataclass(frozen=True)
-class Place:
-    """What a row of a view leaves out: whose it is, and the folder that a file's path is relative to."""
-
-    city: CityName
-    views: Path
 
 
 @dataclass(frozen=True)
@@ -231,6 +221,8 @@ def drop_views(connection: Connection, unused: Iterable[str]) -> None:
 
 
 def _view(row: Mapping[Any, Any], at: Place) -> View:
+    import pyarrow as pa  # only where a view is opened: most commands of an operator list what there is
+
     engine, source = Engine(row["view_engine"]), row["view_source"]
     return View(
         id=row["view_id"],

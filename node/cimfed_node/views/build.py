@@ -28,13 +28,14 @@ import pyarrow.parquet as pq
 
 from cimfed.errors import BadFile, CimfedError
 from cimfed.model.limits import MIB
-from cimfed.model.schema import ORIGINAL, field
+from cimfed.model.originals import ORIGINAL
+from cimfed.model.schema import field
 from cimfed.model.vocabulary import VOCABULARY
 from cimfed.policy.meet import shape_hash
 from cimfed.policy.shape import Shape, gives_originals
 from cimfed.trust.hashing import digest
-from cimfed_node.ingest.room import no_room
 from cimfed_node.ingest.snapshot import Snapshot
+from cimfed_node.room import no_room
 from cimfed_node.sql import shapes
 from cimfed_node.sql.duckdb import DUCKDB
 from cimfed_node.sql.statement import Statement

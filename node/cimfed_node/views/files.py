@@ -20,7 +20,8 @@ import rfc8785
 
 from cimfed.errors import BadFile, ViewGone
 from cimfed.model.names import CityName
-from cimfed.model.schema import ORIGINAL, field
+from cimfed.model.originals import ORIGINAL
+from cimfed.model.schema import field
 from cimfed.model.vocabulary import VOCABULARY, Collection
 from cimfed.trust.hashing import digest
 from cimfed_node.stores.base import ORIGINALS_END, Engine, View
