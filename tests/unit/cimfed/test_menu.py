@@ -14,11 +14,14 @@ from typer.main import get_group
 
 import cimfed.cli.main
 import cimfed_gateway.cli
+import cimfed_gateway.directory.cli
 import cimfed_node.cli
 from cimfed import menu
 
+PROGRAMS = [cimfed.cli.main, cimfed_node.cli, cimfed_gateway.cli, cimfed_gateway.directory.cli]
 
-@pytest.mark.parametrize("program", [cimfed.cli.main, cimfed_node.cli, cimfed_gateway.cli])
+
+@pytest.mark.parametrize("program", PROGRAMS)
 def test_a_line_of_the_help_is_what_the_command_says_of_itself(program: ModuleType) -> None:
     listed = get_group(program.app).commands
     assert listed
