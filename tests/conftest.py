@@ -1,4 +1,5 @@
-"""What all tests share: the long rounds are run only when asked for; no property test fails for a slow machine."""
+"""What all tests share: the long rounds are run only when asked for; no property test fails for a slow machine; the
+signature of DuckDB's extension is checked where that is what is tested."""
 
 from __future__ import annotations
 
@@ -10,6 +11,7 @@ from pathlib import Path
 import pytest
 from hypothesis import settings
 
+from cimfed_node.stores.duckdb import engine
 from tests.attack.broken.printed import show
 from tests.postgres import Cluster, Database, running
 from tests.tokens import Soft, soft
@@ -39,6 +41,14 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     long = [item for item in items if item.get_closest_marker("full")]
     config.hook.pytest_deselected(items=long)
     items[:] = [item for item in items if item not in long]
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _unchecked() -> Iterator[None]:
+    """Views are built a thousand times in this process; each check reads 80 MB."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setitem(engine._SPATIAL, "allow_unsigned_extensions", "true")
+        yield
 
 
 @pytest.fixture(scope="session")

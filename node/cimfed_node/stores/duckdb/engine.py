@@ -37,6 +37,9 @@ _COMMON: Mapping[str, str | bool] = {
     "preserve_insertion_order": True,
     "TimeZone": "UTC",
 }
+_SPATIAL = {"allow_unsigned_extensions": "false"}
+"""Of a database that loads the extension. The check of its signature reads all of it: most of the time that opening
+takes."""
 _GLOB = frozenset("*?[]{}")
 
 
@@ -94,7 +97,7 @@ def _open(
     folders: Sequence[Path], memory: int, threads: int, more: Mapping[str, str | bool], *, spatial: bool = False
 ) -> Engine:
     places = sorted({_place(folder) for folder in folders})
-    connection = duckdb.connect(":memory:", config={"threads": str(threads)})
+    connection = duckdb.connect(":memory:", config={"threads": str(threads), **(_SPATIAL if spatial else {})})
     try:
         if spatial:
             _load_spatial(connection)

@@ -237,6 +237,21 @@ def test_the_building_engine_reaches_its_folders_alone(tmp_path: Path) -> None:
     found.close()
 
 
+def test_the_extension_is_loaded_as_its_makers_signed_it_and_not_with_another_byte(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(engine._SPATIAL, "allow_unsigned_extensions", "false")  # as it is but for tests
+    engine.building([tmp_path], tmp_path, memory=256 * MIB, threads=1).close()
+    content = bytearray(next(engine.files("duckdb_extension_spatial").rglob("spatial.duckdb_extension")).read_bytes())
+    content[len(content) // 2] ^= 1
+    copy = tmp_path / "extensions" / f"v{duckdb.__version__}" / "spatial.duckdb_extension"
+    copy.parent.mkdir(parents=True)
+    copy.write_bytes(content)
+    monkeypatch.setattr(engine, "files", lambda _: tmp_path)
+    with pytest.raises(BadConfig, match="cannot be set up"):
+        engine.building([tmp_path], tmp_path, memory=256 * MIB, threads=1)
+
+
 def test_the_services_own_user_cannot_open_a_snapshot_and_cannot_write_views() -> None:
     """The kernel's word, with the modes that a home has: snapshots 0700, views 0750 of the service's group."""
     root()
