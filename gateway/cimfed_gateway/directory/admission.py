@@ -73,6 +73,7 @@ KEPT = 30 * DAY  # how long a request for access is kept
 KEPT_DECIDED = 90 * DAY  # and one that was decided, from then on; an invitation from its end on
 REPLACED = 10  # cards of a party that take the place of one that waits, until the registrar decides
 DAY_LATER = "Ask the administrator for another"
+NOT_YOURS = "If that was not you, somebody else has read it: tell the administrator, who denies it and invites you anew"
 NOBODY = InvitationKey(bytes(32), bytes(32))
 
 
@@ -150,7 +151,7 @@ def join(transaction: Transaction, roster: Roster, request: Join, now: int) -> S
         tables.note(transaction, Admission(now, "requested", known.name, card=sha256(request.card)))
         return _status(known)
     if known is not None:
-        raise Conflict("another card was handed in with this invitation", remedy=DAY_LATER)
+        raise Conflict("another card was handed in with this invitation", remedy=NOT_YOURS)
     if (trouble := _trouble(invitation, now)) is not None:
         return trouble
     # 3
