@@ -16,9 +16,9 @@ pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 CHAIN, FORGED, TRUNCATED, COVERAGE = "chain_broken", "forged", "truncated", "coverage_mismatch"
 CAUGHT: dict[Trick, tuple[str, str]] = {
-    tricks.change_one_byte: (CHAIN, r"kz\.almaty: the batches are not those that the city signed"),
+    tricks.change_one_byte: (CHAIN, r"kz\.almaty: the batches are not those that its manifest signs"),
     tricks.drop_a_batch: (CHAIN, r"kz\.almaty: batch 3 came where batch 2 was due"),
-    tricks.drop_a_batch_and_close_the_gap: (CHAIN, r"kz\.almaty: a head is of \d batches"),
+    tricks.drop_a_batch_and_close_the_gap: (CHAIN, r"kz\.almaty: its manifest counts \d batches, \d came"),
     tricks.drop_the_last_batch: (CHAIN, r"kz\.almaty: its manifest counts \d batches"),
     tricks.double_a_batch: (CHAIN, r"kz\.almaty: batch 2 came where batch 3 was due"),
     tricks.double_a_batch_and_count_on: (CHAIN, r"kz\.almaty: a head is of 1 batches, 2 came"),
@@ -26,7 +26,7 @@ CAUGHT: dict[Trick, tuple[str, str]] = {
     tricks.swap_two_batches_and_their_numbers: (CHAIN, r"kz\.almaty: "),
     tricks.count_a_row_more: (CHAIN, r"kz\.almaty: "),
     tricks.forge_a_head: (FORGED, r"kz\.almaty: a head is not signed by a key of that city"),
-    tricks.splice_a_batch: (CHAIN, r"kz\.almaty: the batches are not those that the city signed"),
+    tricks.splice_a_batch: (CHAIN, r"kz\.almaty: the batches are not those that its manifest signs"),
     tricks.splice_a_citys_stream: (CHAIN, r"kz\.almaty: a head is of another request"),
     tricks.splice_a_city_and_its_line: (CHAIN, r"kz\.almaty: a head is of another request"),
     tricks.resend_an_old_answer: (CHAIN, r": a head is of another request"),

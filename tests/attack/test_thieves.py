@@ -133,7 +133,7 @@ async def federation(folder: Path, grants: str = GRANTS, remembers: bool = False
     world.add_partner(PARTNER)
     for name in (ROBBED, OTHER):
         city = world.add_city(name)
-        city.limits["batch_bytes"] = 1000
+        city.limits["batch_bytes"] = 100  # several batches of ids alone, and so a head before the manifest
         city.adopt(buildings(name, [{"height": number, "at": (70 + number * 0.01, 40.0)} for number in range(ROWS)]))
         city.activate(grants, more=DECLARED)
     async with AsyncExitStack() as servers:
