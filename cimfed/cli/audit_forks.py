@@ -12,7 +12,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from cimfed.cli.audit_logs import Gathered, Keys, Servers, read_files
-from cimfed.errors import CimfedError, DataLoss, LogInconsistent
+from cimfed.errors import CimfedError, Conflict, DataLoss, LogInconsistent
 from cimfed.rpc.logs import LogClient
 from cimfed.trust.files import replace_file
 from cimfed.trust.keys import PublicKey
@@ -44,7 +44,10 @@ class Compared:
 
 
 def compare(servers: Servers, name: str, kept: Kept) -> Compared:
-    """A party's log as it is now, with what its witnesses were shown, and with what was kept of it."""
+    """A party's log as it is now, with what its witnesses were shown, and with what was kept of it.
+
+    The party is asked last: its log grows meanwhile, and must not seem to be shorter than what a witness had of it.
+    """
     result = Compared(name)
     shown: list[Shown] = []
     now: Shown | None = None
@@ -53,9 +56,8 @@ def compare(servers: Servers, name: str, kept: Kept) -> Compared:
         notes: list[Note] = []
         try:
             asked = closing.enter_context(servers.client(name))
-            origin, notes = servers.latest(asked)
+            origin, _ = servers.latest(asked)
             client = asked
-            shown += [Shown((name,), note, parse_checkpoint(note.text)) for note in notes]
         except DataLoss:
             raise
         except CimfedError as error:
@@ -67,7 +69,14 @@ def compare(servers: Servers, name: str, kept: Kept) -> Compared:
         for city in servers.directory.members:
             if city != name:
                 shown += _witnessed(servers, city, origin, result)
-        shown = _merged(shown)
+        if client is not None:
+            try:
+                notes = _of(servers.latest(client), origin)
+            except DataLoss:
+                raise
+            except CimfedError as error:
+                result.trouble[name], client = error, None
+        shown = _merged([*(Shown((name,), note, parse_checkpoint(note.text)) for note in notes), *shown])
         if client is not None:
             now = next(one for one in shown if one.note.text == notes[-1].text)
         for number, one in enumerate(shown):
@@ -77,6 +86,13 @@ def compare(servers: Servers, name: str, kept: Kept) -> Compared:
         if not result.forks:
             kept.keep(origin, now.note)
     return result
+
+
+def _of(latest: tuple[Origin, list[Note]], origin: Origin) -> list[Note]:
+    """The checkpoints. Conflict where the log has begun anew since it was asked for its origin."""
+    if latest[0] != origin:
+        raise Conflict("the log has begun anew in this very moment", remedy="Compare again")
+    return latest[1]
 
 
 def _witnessed(servers: Servers, city: str, origin: Origin, result: Compared) -> Iterable[Shown]:

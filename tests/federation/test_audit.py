@@ -61,6 +61,8 @@ class Alliance:
         keepers = [*(node.log for node in self.nodes.values()), *self.world.keepers.values()]
         for node in self.nodes.values():
             await node.service.settled()
+        for journal in self.world.journals.values():
+            journal.settle()
         for keeper in keepers:
             await keeper.publish(every=0)
             assert len(await keeper.cosigner.once()) == 2

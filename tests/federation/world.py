@@ -164,6 +164,7 @@ class World:
         self.cities: dict[str, City] = {}
         self.parties: dict[str, Party] = {}
         self.keepers: dict[str, Keeper] = {}  # of the gateways that serve
+        self.journals: dict[str, Journal] = {}  # theirs
 
     # The directory
 
@@ -297,7 +298,7 @@ class World:
         """A gateway, serving on a port of its own that the directory lists. ``make``: another kind of one."""
         party = self.parties[name]
         channels = ChannelPool(self.directories, party.leaves[Use.CLIENT], self.clock)
-        journal = Journal.open(party.home / "journal.sqlite")
+        journal = self.journals[name] = Journal.open(party.home / "journal.sqlite")
         gateway = make(
             gateway_name(name),
             party.signer,
