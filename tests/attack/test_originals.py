@@ -38,8 +38,8 @@ from tests.attack.test_hidden_properties import (
 from tests.federation import raw
 from tests.federation.test_originals import brought_in
 from tests.federation.world import World
+from tests.ingest.making import as_bytes, feature, features
 from tests.unit.cimfed.policy.documents import untouched
-from tests.unit.node.ingest.making import as_bytes, feature, features
 
 SECRET = "a secret of the file"
 PLAIN = untouched(original="false")

@@ -28,9 +28,8 @@ from cimfed.trust.tls import dns_name
 from cimfed.trust.token.make import make_token_key
 from cimfed.v1 import directory_service_pb2
 from cimfed.wire import admissions as wire
-
-from ..tokens import PIN, Soft
-from ..unit.cimfed.parties import SCO
+from tests.tokens import PIN, Soft
+from tests.unit.cimfed.parties import SCO
 
 COMMAND = str(Path(sys.executable).parent / "cimfed-gateway")
 ENVIRONMENT = {"PATH": "/usr/bin:/bin", "HOME": "/root", "LANG": "C.UTF-8", "COLUMNS": "200"}

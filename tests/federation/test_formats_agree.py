@@ -23,9 +23,9 @@ from cimfed_node import cli
 from cimfed_node.tables.publication import active_grants
 from cimfed_node.tables.publication import views as views_of
 from tests.federation.world import City, World
+from tests.ingest.citygml import as_citygml
+from tests.ingest.writing import write
 from tests.lacking import real
-from tests.unit.node.ingest.citygml import as_citygml
-from tests.unit.node.ingest.writing import write
 
 CITY = "cn.shanghai"
 FILE = "derived/shanghai_lod1_4549.city.json"

@@ -24,8 +24,8 @@ from tests.federation import raw
 from tests.federation.test_gateway_commands import init
 from tests.federation.test_gateway_commands import run as gateway
 from tests.federation.test_node_commands import run as node
+from tests.federation.test_node_service import furnished, opened
 from tests.federation.world import World
-from tests.unit.node.test_service import furnished, opened
 
 
 def exported(path: Path, home: Path) -> list[Entry | Other]:

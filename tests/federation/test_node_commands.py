@@ -20,7 +20,7 @@ from cimfed_node.config import FILE, Home
 from cimfed_node.tables import Control
 from tests.federation.commands import eventually
 from tests.federation.world import City, World
-from tests.unit.node.ingest.writing import write
+from tests.ingest.writing import write
 
 COMMAND = str(Path(sys.executable).parent / "cimfed-node")
 GRANTS = """

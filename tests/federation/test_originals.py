@@ -25,10 +25,10 @@ from cimfed_node.activate import Report
 from cimfed_node.ingest import ImportRequest, import_files
 from tests.federation.test_export import LEVELS, rows_of
 from tests.federation.world import City, World, buildings
+from tests.ingest.citygml import as_citygml
+from tests.ingest.making import BLOCK, as_bytes, city_feature, city_object, header, solid
 from tests.lacking import real
 from tests.unit.cimfed.policy.documents import untouched
-from tests.unit.node.ingest.citygml import as_citygml
-from tests.unit.node.ingest.making import BLOCK, as_bytes, city_feature, city_object, header, solid
 
 DELFT, ZURICH, SHANGHAI, ROTTERDAM = "nl.delft", "ch.zurich", "cn.shanghai", "nl.rotterdam"
 FILES = {

@@ -3,7 +3,7 @@
 Import, signed policy, view, node, gateway and client, servers as processes behind mTLS; on the other side plain json,
 csv, pyproj and shapely (``tests/oracle``). Every object of every city is compared, not a sample of them. The demo's six
 cities take part, and one more that has Shanghai's buildings as map tiles cut them. Whether an import alone is right is
-looked at in ``tests/unit/node/ingest/test_real_data.py``.
+looked at in ``tests/ingest/test_real_data.py``.
 """
 
 from __future__ import annotations

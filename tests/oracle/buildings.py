@@ -9,7 +9,7 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
-from .places import Position, to_crs84
+from tests.oracle.places import Position, to_crs84
 
 CENT = Decimal("0.01")
 

@@ -11,7 +11,7 @@ import numpy as np
 import shapely
 import shapely.geometry
 
-from .places import to_crs84
+from tests.oracle.places import to_crs84
 
 Outline = shapely.Geometry
 

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from .places import Position, to_crs84
+from tests.oracle.places import Position, to_crs84
 
 SAME = {
     "secondary",

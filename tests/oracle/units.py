@@ -11,7 +11,7 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
-from .places import Position
+from tests.oracle.places import Position
 
 CENT = Decimal("0.01")
 

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from tests.attack.broken.kind import Kind, aside, error
-from tests.unit.node.ingest.citygml import building, member, model, multi, namespaces, polygon, positions
-from tests.unit.node.ingest.making import DAM
+from tests.ingest.citygml import building, member, model, multi, namespaces, polygon, positions
+from tests.ingest.making import DAM
 
 X, Y = DAM
 SQUARE = [(X, Y, 2.0), (X + 20, Y, 2.0), (X + 20, Y + 10, 2.0), (X, Y + 10, 2.0)]

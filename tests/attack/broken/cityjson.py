@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from tests.attack.broken.kind import Kind, aside, error
-from tests.unit.node.ingest.making import (
+from tests.ingest.making import (
     BLOCK,
     RD,
     as_bytes,

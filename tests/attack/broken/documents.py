@@ -6,7 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from tests.attack.broken.kind import Kind, as_bytes, error
-from tests.unit.node.ingest.making import feature, features
+from tests.ingest.making import feature, features
 
 GOOD = as_bytes(features(feature("good", height=12, function="school")))
 HEAD = "format: cimfed/mapping/v1\n"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from tests.attack.broken.kind import Kind, as_bytes, aside, error, mended
-from tests.unit.node.ingest.making import SQUARE, feature, features, lines, ring
+from tests.ingest.making import SQUARE, feature, features, lines, ring
 
 GOOD = feature("good", SQUARE)
 NULL = {"type": "Polygon", "coordinates": None}

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from tests.attack.broken.kind import Kind, error
-from tests.unit.node.ingest.ifc_making import House
+from tests.ingest.ifc_making import House
 
 PLACE = (356_000.0, 3_455_000.0, 0.0)
 

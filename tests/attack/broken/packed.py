@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from tests.attack.broken.kind import Kind, as_bytes, error
-from tests.unit.node.ingest.making import BLOCK, city_object, cityjson, feature, features, solid
+from tests.ingest.making import BLOCK, city_object, cityjson, feature, features, solid
 
 GOOD = as_bytes(features(feature("good")))
 PACKED = gzip.compress(GOOD)

@@ -6,8 +6,8 @@ import json
 from pathlib import Path
 
 from tests.attack.broken.kind import Kind, aside, error
-from tests.unit.node.ingest.making import lines
-from tests.unit.node.ingest.test_sensorthings import Entity, observation, page, stream
+from tests.ingest.making import lines
+from tests.ingest.test_sensorthings import Entity, observation, page, stream
 
 GEO = ("--crs", "OGC:CRS84")
 HEAD = "id,x,y,height\n"

@@ -17,8 +17,8 @@ import pyarrow.parquet as pq
 import shapely
 
 from tests.attack.broken.kind import Kind, aside, error
-from tests.unit.node.ingest.making import SQUARE, feature
-from tests.unit.node.ingest.writing import ENDINGS, geo_metadata, table_of, write, write_parquet
+from tests.ingest.making import SQUARE, feature
+from tests.ingest.writing import ENDINGS, geo_metadata, table_of, write, write_parquet
 
 ROWS = [feature(..., SQUARE, nr="good"), feature(..., SQUARE, nr="bad")]
 ID = ("--id", "nr")

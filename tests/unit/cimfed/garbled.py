@@ -10,8 +10,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
 from cimfed.trust.tls import Issuer
-
-from .parties import Party
+from tests.unit.cimfed.parties import Party
 
 ECDSA_WITH_SHA256 = bytes.fromhex("300a06082a8648ce3d040302")
 SUBJECTS = [

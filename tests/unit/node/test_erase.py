@@ -27,8 +27,7 @@ from cimfed_node.tables.acts import acts
 from cimfed_node.tables.admissions import take_slot
 from cimfed_node.tables.publication import active_grants, current_snapshots, views
 from tests.federation.world import SECOND, City, World
-from tests.unit.cimfed.policy.documents import untouched
-from tests.unit.node.ingest.making import (
+from tests.ingest.making import (
     BLOCK,
     Data,
     as_bytes,
@@ -39,7 +38,8 @@ from tests.unit.node.ingest.making import (
     header,
     solid,
 )
-from tests.unit.node.ingest.making import lines as lines_of
+from tests.ingest.making import lines as lines_of
+from tests.unit.cimfed.policy.documents import untouched
 
 CITY = "kz.almaty"
 GRANTS = """

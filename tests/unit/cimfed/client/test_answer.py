@@ -23,8 +23,18 @@ from cimfed.errors import (
 )
 from cimfed.model.answer import Outcome
 from cimfed.model.vocabulary import VOCABULARY
-
-from .world import ALMATY, QINGDAO, TASHKENT, Line, Stream, World, asker, connect, connect_async, line_of
+from tests.unit.cimfed.client.world import (
+    ALMATY,
+    QINGDAO,
+    TASHKENT,
+    Line,
+    Stream,
+    World,
+    asker,
+    connect,
+    connect_async,
+    line_of,
+)
 
 
 def went_down(city: str, outcome: Outcome = Outcome.UNREACHABLE, after: int = 0) -> object:

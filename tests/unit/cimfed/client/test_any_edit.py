@@ -14,8 +14,7 @@ from cimfed.client.intake import Intake
 from cimfed.errors import DataLoss
 from cimfed.wire import frames
 from cimfed.wire.envelopes import encode_ask
-
-from .world import GATEWAY, NOW, World
+from tests.unit.cimfed.client.world import GATEWAY, NOW, World
 
 WORLD = World()
 

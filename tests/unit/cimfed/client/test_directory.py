@@ -7,8 +7,7 @@ import pytest
 from cimfed.client.federation import Federation
 from cimfed.errors import CoverageMismatch, DirectoryExpired, Forged
 from cimfed.trust.keys import KeySigner
-
-from .world import ALMATY, DAY, NOW, World, asker, connect, line_of
+from tests.unit.cimfed.client.world import ALMATY, DAY, NOW, World, asker, connect, line_of
 
 
 def ask(fed: Federation) -> int:

@@ -10,8 +10,7 @@ import pytest
 import shapely
 
 from cimfed.errors import BadConfig, BadQuery
-
-from .world import ALMATY, EXTENTS, TASHKENT, World, connect, connect_async
+from tests.unit.cimfed.client.world import ALMATY, EXTENTS, TASHKENT, World, connect, connect_async
 
 
 def frame_of(lod: int | None = None, **options: Any) -> Any:

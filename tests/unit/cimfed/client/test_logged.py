@@ -18,9 +18,8 @@ from cimfed.trust.tlog.checkpoint import Checkpoint, Origin, cosign, sign_checkp
 from cimfed.trust.tlog.entries import Act, Decision, Entry, Position, encode
 from cimfed.trust.tlog.note import Note
 from cimfed.wire.logs import Proven
-
-from ..parties import CITY, GATEWAY, PARTNER, SCO, World
-from ..trust.tlog.test_merkle import head, path
+from tests.unit.cimfed.parties import CITY, GATEWAY, PARTNER, SCO, World
+from tests.unit.cimfed.trust.tlog.test_merkle import head, path
 
 NOW = 1_790_000_000_000_000
 SECONDS = NOW // 1_000_000

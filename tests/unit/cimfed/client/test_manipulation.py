@@ -13,8 +13,18 @@ from cimfed.errors import ChainBroken, CimfedError, CoverageMismatch, Forged, Tr
 from cimfed.model.answer import CityOutcome, Outcome
 from cimfed.trust.keys import KeySigner
 from cimfed.wire import answers, frames
-
-from .world import ALMATY, GATEWAY, NOW, QINGDAO, TASHKENT, Stream, World, asker, connect, line_of
+from tests.unit.cimfed.client.world import (
+    ALMATY,
+    GATEWAY,
+    NOW,
+    QINGDAO,
+    TASHKENT,
+    Stream,
+    World,
+    asker,
+    connect,
+    line_of,
+)
 
 Change = Callable[[World, Stream], object]
 

@@ -14,9 +14,8 @@ from cimfed.errors import BadConfig, BadQuery, NodeUnreachable, NotFound
 from cimfed.model.names import gateway_name
 from cimfed.trust.directory.follow import pin
 from cimfed.trust.identity_files import make_identity
-
-from .test_answer import went_down
-from .world import (
+from tests.unit.cimfed.client.test_answer import went_down
+from tests.unit.cimfed.client.world import (
     ALMATY,
     GATEWAY,
     NOW,

@@ -18,9 +18,8 @@ from cimfed.trust.keys import KeySigner
 from cimfed.v1 import receipt_pb2
 from cimfed.wire import answers, frames
 from cimfed.wire.receipts import Receipt, decode_receipt, encode_receipt
-
-from .test_answer import totals_world, went_down
-from .world import ALMATY, GATEWAY, NOW, QINGDAO, TASHKENT, Line, World, asker, connect, line_of
+from tests.unit.cimfed.client.test_answer import totals_world, went_down
+from tests.unit.cimfed.client.world import ALMATY, GATEWAY, NOW, QINGDAO, TASHKENT, Line, World, asker, connect, line_of
 
 
 def receipt_of(world: World, **options: object) -> bytes:

@@ -16,9 +16,8 @@ from cimfed.query.query import Aggregate, Function, Measure
 from cimfed.trust.hashing import digest, sha256
 from cimfed.wire import frames
 from cimfed.wire.states import STATE, Tally
+from tests.unit.cimfed.client.world import ALMATY, GATEWAY, QINGDAO, Stream, World, connect
 from tests.unit.cimfed.wire.test_batches import allocated, message
-
-from .world import ALMATY, GATEWAY, QINGDAO, Stream, World, connect
 
 COUNT = Aggregate("building", (Measure(Function.COUNT),))
 STATES = pa.schema([("count", pa.int64())])

@@ -28,8 +28,7 @@ from cimfed.trust.directory.listing import Directory
 from cimfed.trust.directory.mirrors import Always
 from cimfed.trust.tls import LeafSource, Use
 from tests.board import Files
-
-from .world import ALMATY, GATEWAY, PARTNER, SCO, World
+from tests.unit.cimfed.client.world import ALMATY, GATEWAY, PARTNER, SCO, World
 
 
 @dataclass

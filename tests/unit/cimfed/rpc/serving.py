@@ -18,8 +18,7 @@ from cimfed.rpc.channel import ChannelPool
 from cimfed.rpc.identity import current_peer
 from cimfed.rpc.server import Server
 from cimfed.trust.tls import Leaf, LeafSource, Use, dns_name
-
-from ..parties import CITY, PARTNER, SCO, Party, World
+from tests.unit.cimfed.parties import CITY, PARTNER, SCO, Party, World
 
 WITHIN = 60.0
 

@@ -42,8 +42,7 @@ from cimfed.v1 import (
     publication_service_pb2,
     query_service_pb2,
 )
-
-from ..parties import CITY, DIRECTORY, GATEWAY, PARTNER
+from tests.unit.cimfed.parties import CITY, DIRECTORY, GATEWAY, PARTNER
 
 FILES = (
     query_service_pb2.DESCRIPTOR,

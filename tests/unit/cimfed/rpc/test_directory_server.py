@@ -22,9 +22,8 @@ from cimfed.rpc.server import Server
 from cimfed.rpc.throttle import Allowance, Throttle
 from cimfed.trust.directory.edit import DAY
 from cimfed.trust.tls import Leaf, Use, dns_name
-
-from ..parties import CITY, DIRECTORY, PARTNER, SCO, Party, World
-from .serving import WITHIN
+from tests.unit.cimfed.parties import CITY, DIRECTORY, PARTNER, SCO, Party, World
+from tests.unit.cimfed.rpc.serving import WITHIN
 
 PLENTY = Allowance(rate=1000, burst=1000, slots_each=10, slots=10)
 

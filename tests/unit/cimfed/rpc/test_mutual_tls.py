@@ -22,9 +22,8 @@ from cimfed.trust.directory.listing import Directory, expired
 from cimfed.trust.directory.mirrors import Always
 from cimfed.trust.tls import Issuer, Leaf, Use
 from tests.board import Files
-
-from ..parties import CITY, GATEWAY, PARTNER, SCO, Party, World, listed
-from .serving import WITHIN, Gate, ask, calling, dial, echo, refusal, serving, status_of
+from tests.unit.cimfed.parties import CITY, GATEWAY, PARTNER, SCO, Party, World, listed
+from tests.unit.cimfed.rpc.serving import WITHIN, Gate, ask, calling, dial, echo, refusal, serving, status_of
 
 UNAVAILABLE = grpc.StatusCode.UNAVAILABLE
 

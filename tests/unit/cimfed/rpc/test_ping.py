@@ -16,9 +16,8 @@ from cimfed.rpc import clock, server
 from cimfed.rpc.channel import credentials_for, dialling
 from cimfed.rpc.ping import ping
 from cimfed.trust.tls import Use, dns_name
-
-from ..parties import CITY, GATEWAY, PARTNER, SCO, World
-from .serving import serving
+from tests.unit.cimfed.parties import CITY, GATEWAY, PARTNER, SCO, World
+from tests.unit.cimfed.rpc.serving import serving
 
 SECOND = 1_000_000
 

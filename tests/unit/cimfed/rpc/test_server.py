@@ -32,9 +32,8 @@ from cimfed.rpc.outlet import Outlet
 from cimfed.rpc.server import Server
 from cimfed.trust.tls import Use
 from cimfed.v1 import directory_service_pb2
-
-from ..parties import CITY, GATEWAY, PARTNER, SCO, World
-from .serving import WITHIN, Gate, ask, calling, echo, refusal, serving
+from tests.unit.cimfed.parties import CITY, GATEWAY, PARTNER, SCO, World
+from tests.unit.cimfed.rpc.serving import WITHIN, Gate, ask, calling, echo, refusal, serving
 
 SERVING = health_pb2.HealthCheckResponse(status="SERVING").SerializeToString()
 NOT_SERVING = health_pb2.HealthCheckResponse(status="NOT_SERVING").SerializeToString()

@@ -8,9 +8,8 @@ from contextlib import asynccontextmanager
 
 from cimfed.rpc import clock
 from cimfed.rpc.authorisation import READ
-
-from ..parties import CITY, PARTNER, World
-from .serving import ask, calling, echo, serving
+from tests.unit.cimfed.parties import CITY, PARTNER, World
+from tests.unit.cimfed.rpc.serving import ask, calling, echo, serving
 
 ONE_WAY = 0.25  # seconds: a geostationary satellite's
 

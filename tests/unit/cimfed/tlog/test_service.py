@@ -42,11 +42,10 @@ from cimfed.trust.tlog.note import parse_note
 from cimfed.trust.tlog.readings import Reading
 from cimfed.trust.tls import Use
 from cimfed.wire.logs import AskProof, Proven, decode_proven, encode_ask_checkpoint, encode_ask_proof
-
-from ..parties import CITY, GATEWAY, PARTNER, SCO, World
-from ..rpc.serving import calling, serving
-from ..trust.tlog.test_merkle import head
-from .test_log import act, write
+from tests.unit.cimfed.parties import CITY, GATEWAY, PARTNER, SCO, World
+from tests.unit.cimfed.rpc.serving import calling, serving
+from tests.unit.cimfed.tlog.test_log import act, write
+from tests.unit.cimfed.trust.tlog.test_merkle import head
 
 TASHKENT, OTHER = "uz.tashkent", "inst.false"
 ORIGIN = Origin(SCO, CITY)

@@ -20,10 +20,9 @@ from cimfed.trust.tlog.checkpoint import Origin, cosigned_at, parse_checkpoint, 
 from cimfed.trust.tlog.entries import Restored
 from cimfed.trust.tlog.note import Note, parse_note
 from cimfed.wire.logs import AskCosignature, decode_ask_cosignature, encode_cosignature
-
-from ..parties import CITY, GATEWAY, SCO, World
-from .conftest import make
-from .test_log import act
+from tests.unit.cimfed.parties import CITY, GATEWAY, SCO, World
+from tests.unit.cimfed.tlog.conftest import make
+from tests.unit.cimfed.tlog.test_log import act
 
 NOW = 1_790_000_000_000_000
 TASHKENT, QINGDAO, DELHI = "uz.tashkent", "cn.qingdao", "in.delhi"

@@ -22,8 +22,7 @@ from cimfed.trust.identity_files import (
     make_signing_key,
 )
 from cimfed.trust.keys import KeySigner
-
-from ..parties import CITY, GATEWAY, PARTNER, SCO, Party
+from tests.unit.cimfed.parties import CITY, GATEWAY, PARTNER, SCO, Party
 
 NOW = 1_800_000_000_000_000
 PARTIES = {name: Party.make(name, NOW) for name in (CITY, GATEWAY, PARTNER)}

@@ -13,9 +13,8 @@ from cryptography.x509.oid import ExtendedKeyUsageOID, ExtensionOID, NameOID
 from cimfed.errors import BadConfig, UnknownPeer
 from cimfed.model.names import Federation, Kind
 from cimfed.trust.tls import Issuer, IssuingKey, LeafSource, Peer, Use, check_issuer, check_leaf
-
-from ..garbled import SUBJECTS, garbled, garbled_issuer
-from ..parties import CITY, PARTNER, SCO, Party, World
+from tests.unit.cimfed.garbled import SUBJECTS, garbled, garbled_issuer
+from tests.unit.cimfed.parties import CITY, PARTNER, SCO, Party, World
 
 DAY = 86_400_000_000
 NOW = 1_800_000_000_000_000

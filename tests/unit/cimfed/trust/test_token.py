@@ -24,8 +24,7 @@ from cimfed.trust.token.objects import OpenedKey, public_key
 from cimfed.trust.token.signer import PAUSE, TokenSigner
 from cimfed.trust.token.uri import TokenKey
 from tests.tokens import MODULE, PIN, Soft
-
-from .test_keys import RFC_8032
+from tests.unit.cimfed.trust.test_keys import RFC_8032
 
 MESSAGE = b"what is signed"
 

@@ -10,8 +10,7 @@ from cimfed.model.limits import LIMITS
 from cimfed.trust.answer import LEAST
 from cimfed.wire import states
 from cimfed.wire.states import States, Tally
-
-from .test_batches import allocated, message, numbers
+from tests.unit.cimfed.wire.test_batches import allocated, message, numbers
 
 SCHEMA = numbers(0).schema
 LARGE = numbers(LIMITS.batch_rows)

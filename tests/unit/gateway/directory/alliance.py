@@ -29,8 +29,7 @@ from cimfed.wire.admissions import Administered
 from cimfed_gateway.directory.repository import Repository
 from cimfed_gateway.directory.service import Service as Serving
 from cimfed_gateway.directory.tables import Records
-
-from ...cimfed.parties import CITY, GATEWAY, PARTNER, SCO, Party
+from tests.unit.cimfed.parties import CITY, GATEWAY, PARTNER, SCO, Party
 
 START = 1_800_000_000_000_000
 HOUR = 3_600_000_000

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from .alliance import Alliance
+from tests.unit.gateway.directory.alliance import Alliance
 
 
 @pytest.fixture(scope="session")

@@ -23,9 +23,8 @@ from cimfed.trust.tlog.entries import Admission
 from cimfed.wire import admissions as wire
 from cimfed_gateway.directory import administration
 from cimfed_gateway.directory.administration import ACTIONS
-
-from ...cimfed.parties import CITY, PARTNER, Party
-from .alliance import DAY, START, Alliance, card_of, refusal
+from tests.unit.cimfed.parties import CITY, PARTNER, Party
+from tests.unit.gateway.directory.alliance import DAY, START, Alliance, card_of, refusal
 
 NAME = "uz.tashkent"
 ID, KEY = "ab" * 32, "cd" * 32

@@ -20,9 +20,8 @@ from cimfed.trust.tlog.entries import Act, Admission
 from cimfed.trust.tls import IssuingKey
 from cimfed.wire import admissions as wire
 from cimfed_gateway.directory import admission
-
-from ...cimfed.parties import CITY, PARTNER, SCO, Party
-from .alliance import DAY, SERVICE, START, Alliance, card_of, refusal
+from tests.unit.cimfed.parties import CITY, PARTNER, SCO, Party
+from tests.unit.gateway.directory.alliance import DAY, SERVICE, START, Alliance, card_of, refusal
 
 NAME = "uz.tashkent"
 

@@ -13,9 +13,8 @@ from cimfed.trust.directory.edit import with_card, without
 from cimfed.trust.invitation import Invitation
 from cimfed.trust.keys import KeySigner
 from cimfed.wire import admissions as wire
-
-from ...cimfed.parties import GATEWAY, Party
-from .alliance import DAY, START, Alliance, card_of
+from tests.unit.cimfed.parties import GATEWAY, Party
+from tests.unit.gateway.directory.alliance import DAY, START, Alliance, card_of
 
 NAME = "uz.tashkent"
 

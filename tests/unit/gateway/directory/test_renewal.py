@@ -17,9 +17,8 @@ from cimfed.trust.tlog.entries import Admission
 from cimfed.wire import admissions as wire
 from cimfed_gateway.directory import admission
 from cimfed_gateway.directory.tables import SUPERSEDED
-
-from ...cimfed.parties import CITY, GATEWAY, PARTNER, Party
-from .alliance import DAY, Alliance
+from tests.unit.cimfed.parties import CITY, GATEWAY, PARTNER, Party
+from tests.unit.gateway.directory.alliance import DAY, Alliance
 
 
 def hand_in(alliance: Alliance, content: bytes) -> Status:

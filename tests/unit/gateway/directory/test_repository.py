@@ -18,10 +18,9 @@ from cimfed.trust.tlog.entries import Publication
 from cimfed.wire import admissions as wire
 from cimfed_gateway.directory import tables
 from cimfed_gateway.directory.repository import Repository
-
-from ...cimfed.parties import CITY, SCO, Party
-from .alliance import DAY, HOUR, SERVICE, START, Alliance, card_of, refusal
-from .test_admission import NAME, ask, send
+from tests.unit.cimfed.parties import CITY, SCO, Party
+from tests.unit.gateway.directory.alliance import DAY, HOUR, SERVICE, START, Alliance, card_of, refusal
+from tests.unit.gateway.directory.test_admission import NAME, ask, send
 
 MINUTE = HOUR // 60
 

@@ -31,9 +31,8 @@ from cimfed.v1 import directory_service_pb2, publication_service_pb2
 from cimfed.wire import admissions as wire
 from cimfed.wire.errors import to_grpc
 from cimfed_gateway.directory.service import ALLOWANCES, Call
-
-from ...cimfed.parties import SCO, Party
-from .alliance import SERVICE, START, Alliance, card_of
+from tests.unit.cimfed.parties import SCO, Party
+from tests.unit.gateway.directory.alliance import SERVICE, START, Alliance, card_of
 
 SERVICES = {
     file.DESCRIPTOR.services_by_name[name]

@@ -18,8 +18,7 @@ from cimfed.trust.directory.publication import Holders
 from cimfed.trust.keys import KeySigner
 from tests.board import Board
 from tests.unit.cimfed.parties import CITY, PARTNER, SCO, World
-
-from .test_proof import routing
+from tests.unit.cimfed.trust.directory.test_proof import routing
 
 NOW = 1_800_000_000_000_000
 DAY = 86_400_000_000

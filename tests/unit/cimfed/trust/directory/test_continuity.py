@@ -21,8 +21,7 @@ from cimfed.trust.envelope import Envelope
 from cimfed.trust.keys import KeySigner
 from cimfed.trust.tls import IssuingKey
 from tests.unit.cimfed.parties import CITY, GATEWAY, PARTNER, SCO, Party, World
-
-from .test_proof import routing
+from tests.unit.cimfed.trust.directory.test_proof import routing
 
 NOW = 1_800_000_000_000_000
 VALID = (NOW - DAY, NOW + DAY)

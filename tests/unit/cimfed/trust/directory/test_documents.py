@@ -19,8 +19,7 @@ from cimfed.trust.envelope import PayloadType, seal
 from cimfed.trust.hashing import sha256
 from cimfed.trust.keys import KeySigner
 from tests.unit.cimfed.parties import CITY, DIRECTORY, GATEWAY, PARTNER, SCO, Party, World
-
-from .test_proof import entry, routing
+from tests.unit.cimfed.trust.directory.test_proof import entry, routing
 
 NOW = 1_800_000_000_000_000
 SPAN = (NOW, NOW + 3_600_000_000)

@@ -34,9 +34,8 @@ from cimfed.trust.directory.listing import PublishedVocabulary, own_vocabulary
 from cimfed.trust.directory.mirrors import Always, Folder
 from tests.board import Board, Files
 from tests.unit.cimfed.parties import CITY, GATEWAY, PARTNER, SCO, Party, World
-
-from .forge import rotated
-from .test_proof import routing
+from tests.unit.cimfed.trust.directory.forge import rotated
+from tests.unit.cimfed.trust.directory.test_proof import routing
 
 SECOND, HOUR, DAY = 1_000_000, 3_600_000_000, 86_400_000_000
 LIFE = 900 * SECOND  # of a timestamp

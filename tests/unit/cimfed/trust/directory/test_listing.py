@@ -15,8 +15,7 @@ from cimfed.trust.directory.edit import DAY
 from cimfed.trust.directory.listing import Directory, Listing, expired, ids_of, keys_of, signing_keys
 from cimfed.trust.keys import KeySigner
 from tests.unit.cimfed.parties import CITY, DIRECTORY, GATEWAY, PARTNER, SCO, Party, World
-
-from .test_proof import entry, routing
+from tests.unit.cimfed.trust.directory.test_proof import entry, routing
 
 NOW = 1_800_000_000_000_000
 SOON = (NOW + DAY, NOW + 2 * DAY)

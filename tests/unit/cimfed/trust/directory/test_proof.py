@@ -20,8 +20,7 @@ from cimfed.trust.envelope import Envelope, PayloadType, seal, to_json
 from cimfed.trust.keys import KeySigner
 from tests.board import Board
 from tests.unit.cimfed.parties import CITY, GATEWAY, PARTNER, SCO, World
-
-from .forge import Said, forged, rotated, said_by, signed, target
+from tests.unit.cimfed.trust.directory.forge import Said, forged, rotated, said_by, signed, target
 
 NOW = 1_800_000_000_000_000
 SECOND, DAY = 1_000_000, 86_400_000_000

@@ -17,8 +17,7 @@ from cimfed.trust.directory.publication import Holders
 from cimfed.trust.keys import KeySigner
 from tests.board import Board
 from tests.unit.cimfed.parties import CITY, SCO, World
-
-from .test_proof import routing
+from tests.unit.cimfed.trust.directory.test_proof import routing
 
 NOW = 1_800_000_000_000_000
 KEYS = [KeySigner.generate() for _ in range(4)]
