@@ -10,12 +10,13 @@ import asyncio
 import threading
 import weakref
 from collections.abc import Coroutine
-from concurrent.futures import CancelledError
+from concurrent.futures import CancelledError, Future
 from typing import Any, TypeVar
 
 from cimfed.errors import NodeUnreachable
 
 T = TypeVar("T")
+LOOK = 0.5  # seconds
 
 
 class Loop:
@@ -36,7 +37,7 @@ class Loop:
             raise NodeUnreachable("this connection is closed")
         future = asyncio.run_coroutine_threadsafe(work, self._loop)
         try:
-            return future.result()
+            return _result(future)
         except CancelledError:
             raise NodeUnreachable("this connection was closed meanwhile") from None
         finally:
@@ -54,6 +55,16 @@ class Loop:
     def close(self) -> None:
         """Again: nothing."""
         self._end()
+
+
+def _result(future: Future[T]) -> T:
+    """Waits in pieces: Python sees an interrupt that came just before a wait, or to another thread, after it only."""
+    while True:
+        try:
+            return future.result(LOOK)
+        except TimeoutError:
+            if future.done():  # the work's own
+                return future.result()
 
 
 def _run(loop: asyncio.AbstractEventLoop) -> None:

@@ -182,11 +182,38 @@ def test_an_interrupt_ends_the_answer_and_the_call(served: Served, tmp_path: Pat
     )
     pipe = subprocess.PIPE
     with subprocess.Popen([sys.executable, "-c", program, str(tmp_path)], stdout=pipe, stderr=pipe) as process:
-        assert served.paused.wait(10)
-        process.send_signal(signal.SIGINT)
-        out, err = process.communicate(timeout=60)
+        try:
+            assert served.paused.wait(30)
+            process.send_signal(signal.SIGINT)
+            out, err = process.communicate(timeout=60)
+        finally:
+            process.kill()
     assert (process.returncode, out.strip(), err) == (0, b"interrupted", b"")
     assert served.ended.wait(10)
+
+
+def test_an_interrupt_that_reaches_another_thread_ends_a_wait_too() -> None:
+    """As one does that comes just before the wait begins: the wait itself is not broken off."""
+    loop = Loop()
+
+    async def work() -> None:
+        signal.pthread_kill(threading.get_ident(), signal.SIGINT)
+        await asyncio.Event().wait()
+
+    with pytest.raises(KeyboardInterrupt):
+        loop.run(work())
+    loop.close()
+
+
+def test_a_time_out_of_the_work_itself_is_its_result() -> None:
+    loop = Loop()
+
+    async def work() -> None:
+        raise TimeoutError("of the work")
+
+    with pytest.raises(TimeoutError, match="of the work"):
+        loop.run(work())
+    loop.close()
 
 
 def test_a_gateway_that_is_away_is_unreachable(served: Served, tmp_path: Path) -> None:
