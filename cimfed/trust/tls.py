@@ -25,7 +25,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
-from functools import cached_property
+from functools import cached_property, lru_cache
 
 from cryptography import x509
 from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
@@ -94,7 +94,7 @@ class Issuer:
         except UNREADABLE:
             raise BadConfig("not a certificate (PEM)") from None
 
-    @property
+    @cached_property
     def key(self) -> bytes:
         """The public key (DER), by which two issuers are compared."""
         return self.certificate.public_key().public_bytes(
@@ -112,6 +112,7 @@ class Issuer:
         return KeyId(sha256(self.key))
 
 
+@lru_cache(maxsize=8192)
 def check_issuer(issuer: Issuer, federation: Federation, name: str) -> None:
     """BadConfig unless it is what ``IssuingKey.make`` makes for that name: P-256, self-signed, this party's alone.
 

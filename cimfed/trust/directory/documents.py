@@ -19,6 +19,8 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable, Iterable, Mapping
+from functools import lru_cache
+from types import MappingProxyType
 from typing import Any, TypeVar
 
 import rfc8785
@@ -96,10 +98,12 @@ def partners_documents(of: Federation, partners: Mapping[PartnerName, Partner]) 
     bins: dict[str, dict[str, Any]] = {path: {} for path in PARTNERS}
     for name, partner in partners.items():
         bins[partners_bin(name)][name] = _partner_item(partner)
-    return {
-        path: rfc8785.dumps({"format": PARTNERS_BIN, "federation": of, "bin": digit, "partners": bins[path]})
-        for digit, path in zip(BINS, PARTNERS, strict=True)
-    }
+    return {path: _bin_document(of, path, items) for path, items in bins.items()}
+
+
+def _bin_document(of: Federation, path: str, items: Mapping[str, Any]) -> bytes:
+    digit = BINS[PARTNERS.index(path)]
+    return rfc8785.dumps({"format": PARTNERS_BIN, "federation": of, "bin": digit, "partners": items})
 
 
 def service_document(of: Federation, service: Service) -> bytes:
@@ -172,13 +176,21 @@ def parse_members(
     return _parsed(content, MEMBERS, of, read, lambda found: members_document(of, *found))
 
 
-def parse_partners(content: bytes, of: Federation, path: str) -> dict[PartnerName, Partner]:
-    """One bin, which must be that of ``path``."""
+@lru_cache(maxsize=4 * len(PARTNERS))
+def parse_partners(content: bytes, of: Federation, path: str) -> Mapping[PartnerName, Partner]:
+    """One bin, which must be that of ``path``. Bins are kept: of a thousand partners one change concerns a few."""
 
     def read(document: Any) -> dict[PartnerName, Partner]:
-        return {partner_name(name): _partner(partner_name(name), item) for name, item in document["partners"].items()}
+        found = {partner_name(name): _partner(partner_name(name), item) for name, item in document["partners"].items()}
+        if astray := [name for name in found if partners_bin(name) != path]:
+            raise BadDirectory("a partner stands in another bin than its name's", place=astray[0])
+        return found
 
-    return _parsed(content, PARTNERS_BIN, of, read, lambda found: partners_documents(of, found)[path])
+    def write(found: dict[PartnerName, Partner]) -> bytes:
+        return _bin_document(of, path, {name: _partner_item(partner) for name, partner in found.items()})
+
+    found = _parsed(content, PARTNERS_BIN, of, read, write)
+    return MappingProxyType(found)
 
 
 def parse_service(content: bytes) -> tuple[Federation, Service]:

@@ -70,10 +70,10 @@ def follow_roots(files: Files, trusted_root: bytes) -> tuple[Root, list[str]]:
     paths = [metadata_file(layout.ROOT, root.version)]
     while (path := metadata_file(layout.ROOT, root.version + 1)) in files and len(paths) <= layout.ROOTS:
         data = files[path]
-        following = _parsed(Root, data)
+        following, signed, signatures = _parsed(Root, data)
         _check_top(following)
-        root.verify_delegate(layout.ROOT, *_signatures(data))
-        following.verify_delegate(layout.ROOT, *_signatures(data))
+        root.verify_delegate(layout.ROOT, signed, signatures)
+        following.verify_delegate(layout.ROOT, signed, signatures)
         if following.version != root.version + 1:
             raise BadDirectory("a root has another version than its name", place=path)
         root = following
@@ -327,11 +327,11 @@ def _role(files: Files, path: str, kind: type[S], delegator: Root | Targets, nam
     if path not in files:
         raise BadDirectory(f"{path} is not there")
     data = files[path]
-    found = _parsed(kind, data)
+    found, signed, signatures = _parsed(kind, data)
     role = delegator.get_delegated_role(name)
     keys = delegator.keys if isinstance(delegator, Root) else _delegated_keys(delegator)
     role_keys(role, keys)
-    delegator.verify_delegate(name, *_signatures(data))
+    delegator.verify_delegate(name, signed, signatures)
     return found
 
 
@@ -341,9 +341,9 @@ def _delegated_keys(delegator: Targets) -> dict[str, Key]:
 
 
 def _trusted(data: bytes) -> Root:
-    root = _parsed(Root, data)
+    root, signed, signatures = _parsed(Root, data)
     _check_top(root)
-    root.verify_delegate(layout.ROOT, *_signatures(data))
+    root.verify_delegate(layout.ROOT, signed, signatures)
     return root
 
 
@@ -354,18 +354,14 @@ def _check_top(root: Root) -> None:
         role_keys(root.get_delegated_role(name), root.keys)
 
 
-def _parsed(kind: type[S], data: bytes) -> S:
+def _parsed(kind: type[S], data: bytes) -> tuple[S, bytes, dict[str, Signature]]:
+    """What a file says, the bytes of it that are signed, and the signatures of these."""
     if len(data) > layout.METADATA_LIMIT:
         raise BadDirectory("a file of the directory is too large")
-    found = Metadata[Any].from_bytes(data).signed
-    if not isinstance(found, kind):
-        raise BadDirectory(f"this is no {kind.type} of the directory")
-    return found
-
-
-def _signatures(data: bytes) -> tuple[bytes, dict[str, Signature]]:
     metadata = Metadata[Any].from_bytes(data)
-    return metadata.signed_bytes, metadata.signatures
+    if not isinstance(metadata.signed, kind):
+        raise BadDirectory(f"this is no {kind.type} of the directory")
+    return metadata.signed, metadata.signed_bytes, metadata.signatures
 
 
 def _check_meta(files: Files, path: str, meta: MetaFile) -> None:

@@ -207,6 +207,16 @@ def test_rule_2_a_partner_is_in_its_own_bin(listing: Listing) -> None:
             documents.parse_partners(moved, SCO, where)
 
 
+def test_a_bin_that_was_read_before_is_not_to_be_changed(listing: Listing) -> None:
+    path = partners_bin(PARTNER)
+    content = documents.partners_documents(SCO, listing.partners)[path]
+    found = documents.parse_partners(content, SCO, path)
+    assert documents.parse_partners(bytes(bytearray(content)), SCO, path) is found
+    assert found == {PARTNER: listing.partners[PARTNER]}
+    with pytest.raises(TypeError):
+        found[PARTNER] = listing.partners[PARTNER]  # type: ignore[index]
+
+
 def test_rule_2_a_service_bears_a_services_name(world: World) -> None:
     content = documents.service_document(SCO, world.board.service)
     for name in (GATEWAY, CITY, PARTNER, "dir", "dir.Alliance"):
