@@ -547,6 +547,7 @@ async def test_an_import_while_serving_switches_whole(tmp_path: Path) -> None:
             frames.append(data)
         manifest = followed(desk, asked, [read_frame(data) for data in frames])
         assert (manifest["outcome"], manifest["rows"], manifest["view"]) == ("answered", 40_000, old)
+        await desk.ended(desk.calls())
         # Nobody reads the old view any more: the next publication clears it away.
         assert any(path.stem == old for path in world.cities[CITY].home.views.iterdir())
         await asyncio.to_thread(world.cities[CITY].adopt, fresh)
