@@ -64,10 +64,9 @@ class Trailing(Generic[E]):
             raise
 
     def flush(self) -> None:
-        """Writes all that waits."""
-        if self._waiting:
-            with suppress(CimfedError), self.writing():
-                pass
+        """Writes all that waits. What another thread's transaction has taken along is in the database then, too."""
+        with suppress(CimfedError), self.writing():  # its turn comes after theirs
+            pass
         while True:
             try:
                 entry = self._alone.popleft()
@@ -92,4 +91,5 @@ class Trailing(Generic[E]):
             self._something.wait()
             self._something.clear()
             self._ending.wait(AFTER)
-            self.flush()
+            if self._waiting or self._alone:
+                self.flush()

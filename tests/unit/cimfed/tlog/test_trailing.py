@@ -67,6 +67,30 @@ def test_what_waits_is_written_by_itself_where_nothing_else_is(book: Book) -> No
     assert book.lines() == [1]
 
 
+def test_after_a_flush_what_another_transaction_took_along_is_there(book: Book, trailing: Trailing[int]) -> None:
+    trailing.add(1)
+    inside, go, seen = threading.Event(), threading.Event(), []
+
+    def along() -> None:
+        with trailing.writing():
+            inside.set()
+            go.wait(WITHIN)
+
+    def flush() -> None:
+        trailing.flush()
+        seen.extend(book.lines())
+
+    other, flushing = threading.Thread(target=along), threading.Thread(target=flush)
+    other.start()
+    assert inside.wait(WITHIN)
+    flushing.start()
+    flushing.join(0.2)  # were it through, it would have seen nothing
+    go.set()
+    for thread in (other, flushing):
+        thread.join(WITHIN)
+    assert seen == [1]
+
+
 def test_closing_writes_what_waits(book: Book, trailing: Trailing[int]) -> None:
     trailing.add(1)
     trailing.close()
