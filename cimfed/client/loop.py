@@ -1,7 +1,7 @@
 """An event loop in a thread of its own, for callers that have none.
 
 It ends when it is closed, when its owner is forgotten, or with the program; what runs in it is cancelled in good order.
-The thread is a daemon, so that nothing that it waits for can keep a program from ending.
+The thread is a daemon; a program ends when the loop has ended, and what its work does in threads.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ class Loop:
         return not self._end.alive
 
     def run(self, work: Coroutine[Any, Any, T]) -> T:
-        """The result of a coroutine in the loop. An interrupt (Ctrl-C) cancels it."""
+        """The result of a coroutine in the loop. An interrupt (Ctrl-C) while it is waited for cancels it."""
         if self.closed:
             work.close()
             raise NodeUnreachable("this connection is closed")
@@ -58,13 +58,13 @@ class Loop:
 
 
 def _result(future: Future[T]) -> T:
-    """Waits in pieces: Python sees an interrupt that came just before a wait, or to another thread, after it only."""
-    while True:
+    """Waits in pieces: an interrupt that comes just before a wait, or to another thread, does not break it off."""
+    while not future.done():
         try:
             return future.result(LOOK)
-        except TimeoutError:
-            if future.done():  # the work's own
-                return future.result()
+        except TimeoutError:  # of the wait, or the work's own
+            continue
+    return future.result()
 
 
 def _run(loop: asyncio.AbstractEventLoop) -> None:
@@ -75,4 +75,5 @@ def _run(loop: asyncio.AbstractEventLoop) -> None:
 def _stop(loop: asyncio.AbstractEventLoop, thread: threading.Thread) -> None:
     loop.call_soon_threadsafe(loop.stop)
     if threading.current_thread() is not thread:
-        thread.join()
+        while thread.is_alive():
+            thread.join(LOOK)

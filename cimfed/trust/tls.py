@@ -25,7 +25,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
-from functools import cached_property, lru_cache
+from functools import cached_property
 
 from cryptography import x509
 from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
@@ -34,7 +34,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from cimfed.errors import BadConfig, CimfedError, UnknownPeer
-from cimfed.model.limits import LIMITS
+from cimfed.model.limits import KIB, LIMITS
 from cimfed.model.names import Federation, KeyId, Kind, kind_of
 from cimfed.trust.hashing import sha256
 
@@ -49,6 +49,7 @@ UNREADABLE = (
     UnsupportedAlgorithm,
 )
 """What a certificate that somebody else made can raise where it is looked into."""
+ISSUER = 4 * KIB  # bytes of its file; one that cimfed makes has 750
 ISSUER_LIFE = timedelta(days=3650)
 BACKDATED = timedelta(seconds=LIMITS.clock_tolerance)
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -112,13 +113,14 @@ class Issuer:
         return KeyId(sha256(self.key))
 
 
-@lru_cache(maxsize=8192)
 def check_issuer(issuer: Issuer, federation: Federation, name: str) -> None:
     """BadConfig unless it is what ``IssuingKey.make`` makes for that name: P-256, self-signed, this party's alone.
 
     Its subject must name the party: TLS stacks look issuers up by subject, and two with one subject hide each other.
     Its file must hold nothing else: TLS stacks trust every certificate in it, and take none if one cannot be read.
     """
+    if len(issuer.pem) > ISSUER:
+        raise BadConfig(f"the issuing certificate is larger than {ISSUER // KIB} KiB")
     certificate = issuer.certificate
     try:
         certificate.verify_directly_issued_by(certificate)

@@ -34,7 +34,7 @@ from cimfed.tlog import service as log_service
 from cimfed.trust import admin, answer, envelope
 from cimfed.trust.directory import documents, layout
 from cimfed.trust.directory.documents import roles
-from cimfed.trust.tls import LEAF_LIFE
+from cimfed.trust.tls import ISSUER, LEAF_LIFE
 from cimfed.wire import admissions, envelopes, logs
 from cimfed_gateway import relay
 from cimfed_gateway.directory import administration
@@ -95,6 +95,7 @@ OTHERS = {
     "file of a directory": layout.METADATA_LIMIT,
     "roots that are followed from the pinned one": layout.ROOTS,
     "life of a leaf": LEAF_LIFE.total_seconds(),
+    "file of an issuing certificate": ISSUER,
     "a card's file, when it joins": admissions.CARD,
     "payload of a request to the directory service": admin.MAX_PAYLOAD,
     "text of a request for access": admin.MAX_TEXT,

@@ -176,9 +176,10 @@ def parse_members(
     return _parsed(content, MEMBERS, of, read, lambda found: members_document(of, *found))
 
 
-@lru_cache(maxsize=4 * len(PARTNERS))
+@lru_cache(maxsize=len(PARTNERS))
 def parse_partners(content: bytes, of: Federation, path: str) -> Mapping[PartnerName, Partner]:
-    """One bin, which must be that of ``path``. Bins are kept: of a thousand partners one change concerns a few."""
+    """One bin, which must be that of ``path``. The same bytes are parsed once, as a change touches few bins of a
+    directory; that says nothing of who signed them. No more is kept than the bins of one directory."""
 
     def read(document: Any) -> dict[PartnerName, Partner]:
         found = {partner_name(name): _partner(partner_name(name), item) for name, item in document["partners"].items()}
@@ -318,7 +319,7 @@ def check(of: Federation, service: Service, parties: Iterable[Member | Gateway |
     for party in everybody:
         try:
             for issuer in party.issuers:
-                check_issuer(issuer, of, party.name)
+                _check_issuer(issuer.pem, of, party.name)
         except CimfedError as error:
             raise BadDirectory(error.message, place=party.name) from None
         for key in (*(issuer.key for issuer in party.issuers), *(key.raw for key in keys_of(party))):
@@ -331,6 +332,12 @@ def check(of: Federation, service: Service, parties: Iterable[Member | Gateway |
             seen[key] = party.name
         if isinstance(party, Member):
             party.entry  # noqa: B018  # verifies it
+
+
+@lru_cache(maxsize=8192)
+def _check_issuer(pem: bytes, of: Federation, name: str) -> None:
+    """Of thousands of parties nearly all are those of the version before. Certificates are not kept."""
+    check_issuer(Issuer(pem), of, name)
 
 
 def address(text: str) -> str:

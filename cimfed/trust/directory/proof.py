@@ -323,7 +323,7 @@ def file_of(target: TargetFile) -> str:
 
 
 def _role(files: Files, path: str, kind: type[S], delegator: Root | Targets, name: str) -> S:
-    """Parsed after its signatures hold; BadDirectory where it is not there."""
+    """Its signatures hold; BadDirectory where it is not there."""
     if path not in files:
         raise BadDirectory(f"{path} is not there")
     data = files[path]

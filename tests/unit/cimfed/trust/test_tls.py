@@ -276,6 +276,34 @@ def test_the_file_of_an_issuer_holds_its_certificate_alone(more: bytes) -> None:
             check_issuer(Issuer(pem), SCO, PARTNER)
 
 
+def test_an_issuer_is_of_four_kib_at_most() -> None:
+    """Readers keep the certificates of a whole directory."""
+    own = OWNER.issuing.issuer.certificate
+    key = serialization.load_pem_private_key(OWNER.issuing.to_pem(), None)
+    assert isinstance(key, ec.EllipticCurvePrivateKey)
+    made = (
+        x509.CertificateBuilder()
+        .subject_name(own.subject)
+        .issuer_name(own.issuer)
+        .public_key(own.public_key())
+        .serial_number(1)
+        .not_valid_before(TIME)
+        .not_valid_after(TIME + timedelta(days=6))
+    )
+    for extension in own.extensions:
+        made = made.add_extension(extension.value, extension.critical)
+    for size, taken in ((1000, True), (4000, False)):
+        junk = x509.UnrecognizedExtension(x509.ObjectIdentifier("1.3.6.1.4.1.99999.1"), bytes(size))
+        issuer = Issuer(
+            made.add_extension(junk, False).sign(key, hashes.SHA256()).public_bytes(serialization.Encoding.PEM)
+        )
+        if taken:
+            check_issuer(issuer, SCO, PARTNER)
+        else:
+            with pytest.raises(BadConfig, match="larger than 4 KiB"):
+                check_issuer(issuer, SCO, PARTNER)
+
+
 CONSTRAINED_TO_IT = bytes.fromhex("3008a0063004a502a100")
 EDI_PARTY = bytes.fromhex("3004a502a100")  # a general name that cryptography does not read
 
