@@ -40,17 +40,26 @@ class City:
     policy: str
 
 
+_GIVEN: set[int] = set()
+
+
 class CommandFailed(Exception):
     """A command of the set-up ended with another code than expected; the message is what it printed."""
 
 
 def free_port() -> int:
-    """A port that nobody has now, out of the range from which the kernel takes those of clients."""
+    """A port that nobody has now, out of the range from which the kernel takes those of clients.
+
+    Its server may start much later: so none is given twice, nor to another worker of the tests.
+    """
+    start = 10_000 + 2_500 * (int(os.environ.get("PYTEST_XDIST_WORKER", "gw0")[2:]) % 8)
     while True:
-        port = random.randrange(10_000, 30_000)
+        port = random.randrange(start, start + 2_500)
         with socket.socket() as probe, contextlib.suppress(OSError):
             probe.bind(("127.0.0.1", port))
-            return port
+            if port not in _GIVEN:
+                _GIVEN.add(port)
+                return port
 
 
 @dataclass

@@ -64,6 +64,7 @@ class Commands(Alliance):
             capture_output=True,
             text=True,
             check=False,
+            timeout=120,
             env={**os.environ, **self.environment(partner), "COLUMNS": "200"},
             cwd=self.folder,
         )

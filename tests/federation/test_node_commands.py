@@ -40,6 +40,7 @@ def run(*argv: str, expect: int = 0, **environment: str) -> str:
         capture_output=True,
         text=True,
         check=False,
+        timeout=120,
         env={"PATH": "/usr/bin:/bin", "HOME": "/root", "LANG": "C.UTF-8", "COLUMNS": "200", **environment},
     )
     assert done.returncode == expect, done.stdout + done.stderr

@@ -122,7 +122,7 @@ async def command(world: World, *argv: str) -> tuple[int, str]:
         sys.executable, "-c", "from cimfed.cli.main import main; main()", *argv, "--profile", str(world.profile()),
         stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT, env={"COLUMNS": "200"},
     )  # fmt: skip
-    out, _ = await process.communicate()
+    out, _ = await asyncio.wait_for(process.communicate(), 120)
     return process.returncode or 0, out.decode()
 
 

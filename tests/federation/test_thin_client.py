@@ -53,7 +53,7 @@ async def ask(world: World, request: dict[str, Any]) -> dict[str, Any]:
             sys.executable, "-m", "tests.federation.thin_client", *arguments,
             cwd=ROOT, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE,
         )  # fmt: skip
-        out, err = await process.communicate()
+        out, err = await asyncio.wait_for(process.communicate(), 120)
         assert process.returncode == 0, err.decode()
         return json.loads(out)
 

@@ -385,14 +385,16 @@ def test_a_server_that_never_ends_its_handshake_is_given_up(
                         connection.sendall(b"\2")
 
     with socket.create_server(("127.0.0.1", 0)) as listening:
-        thread = threading.Thread(target=serve, args=(listening,))
+        thread = threading.Thread(target=serve, args=(listening,), daemon=True)
         thread.start()
         followed = follower(
             tmp_path, sco.board.root, sco.clock, UnknownService(f"127.0.0.1:{listening.getsockname()[1]}"),
             Shelf(sco.files),
         )  # fmt: skip
-        assert content(followed.refresh()) == content(sco.board.directory)
-        over.set()
+        try:
+            assert content(followed.refresh()) == content(sco.board.directory)
+        finally:
+            over.set()
         thread.join()
 
 

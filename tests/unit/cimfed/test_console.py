@@ -139,7 +139,8 @@ def test_an_interrupted_command_leaves_nothing_and_no_trace(tmp_path: Path, numb
         "def wait(folder: str) -> None:\n"
         "    with tempfile.TemporaryDirectory(dir=folder):\n"
         "        print('begun', flush=True)\n"
-        "        time.sleep(60)\n"
+        "        for _ in range(600):\n"
+        "            time.sleep(0.1)\n"
         "console.run(app)\n"
     )
     with subprocess.Popen(

@@ -130,7 +130,8 @@ def test_leaving_early_cancels_the_call_at_the_server(served: Served, tmp_path: 
 def test_a_deadline_ends_an_answer_that_hangs(served: Served, tmp_path: Path) -> None:
     served.pause = 3
     with cimfed.connect(str(tmp_path)) as fed, pytest.raises(TimedOut, match=GATEWAY):
-        fed.read("building", purpose="research", timeout=0.5).to_table()
+        fed.read("building", purpose="research", timeout=2).to_table()
+    assert served.paused.is_set()
     assert served.ended.wait(10)
 
 
